@@ -1,0 +1,2 @@
+//! Samara.
+#![no_std]
