@@ -1,0 +1,29 @@
+//! Counting instructions.
+
+/// Counts instructions (on an emulator that runs one per tick) or ticks scaled to instructions.
+pub trait InstructionCounter {
+    /// Instructions since the counter was made. Call at least once per 400 million instructions: narrow timers wrap.
+    fn now(&mut self) -> u64;
+}
+
+/// Widens a timer of `bits` bits that counts up or down by adding up differences.
+#[derive(Debug)]
+pub struct Widened {
+    mask: u32,
+    last: u32,
+    total: u64,
+}
+
+impl Widened {
+    /// A count that starts at the timer's present reading. `bits` is 1 to 32.
+    pub const fn new(bits: u32, reading: u32) -> Self {
+        Self { mask: u32::MAX >> (32 - bits), last: reading, total: 0 }
+    }
+
+    /// Ticks since the start, for an up-counting timer that reads `reading`.
+    pub fn advance(&mut self, reading: u32) -> u64 {
+        self.total += u64::from(reading.wrapping_sub(self.last) & self.mask);
+        self.last = reading;
+        self.total
+    }
+}
