@@ -1,2 +1,48 @@
-//! Samara.
-#![no_std]
+//! Runs Samara models on microcontrollers: `no_std`, no heap, checked once, then infallible.
+//!
+//! A model file is embedded with [`include_model!`], its sizes are known to the compiler, and only the kernels that it
+//! uses are linked:
+//!
+//! ```no_run
+//! use samara_runtime::{Model, Session};
+//!
+//! fn classify(model_bytes: &[u8], arena: &mut [u8], image: &[i8]) -> Option<i8> {
+//!     let model = Model::parse(model_bytes, samara_runtime::ALL_OPS).ok()?; // every byte is checked here
+//!     let mut session = Session::new(&model, arena).ok()?;
+//!     session.write_i8(0, image).ok()?;
+//!     session.run(); // cannot fail, cannot panic
+//!     session.output_i8(0)?.iter().copied().max()
+//! }
+//! ```
+//!
+//! In firmware, [`arena_bytes`], [`op_count`] and [`select_ops`] turn the model's header into constants:
+//!
+//! ```text
+//! static MODEL: &[u8] = include_model!("digits.samara");
+//! static OPS: [&OpDef; op_count(MODEL)] = select_ops(MODEL);
+//! static ARENA: ConstStaticCell<Arena<{ arena_bytes(MODEL) }>> = ConstStaticCell::new(Arena::for_model(MODEL));
+//! ```
+//!
+//! The file format is described in [`mod@format`], the numbers in [`quant`].
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod arena;
+pub mod error;
+pub mod exec;
+pub mod format;
+pub mod ops;
+pub mod quant;
+pub mod simd;
+pub mod tensor;
+
+pub use arena::{Aligned, Arena};
+pub use error::{InputError, LoadError, NodeFault};
+pub use exec::Session;
+pub use format::{
+    Model,
+    crc::{Crc32, crc32},
+    header::{arena_bytes, op_count, select_ops},
+};
+pub use ops::{ALL_OPS, OpDef};
+pub use tensor::{ElementType, Tensor};

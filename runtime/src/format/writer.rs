@@ -1,0 +1,226 @@
+//! The host's side of the format: the same records for serde and the `postcard` crate.
+
+use super::{
+    ALIGNMENT, LAYOUT_PAIRED,
+    crc::crc32,
+    header::{FORMAT_VERSION, HEADER_BYTES, MAGIC, TENSOR_RECORD_BYTES, at, u16_at, u32_at},
+};
+use crate::tensor::{ElementType, Tensor};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::string::String;
+use std::vec::Vec;
+
+/// All that a model file holds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ModelFile {
+    /// The tensors.
+    pub tensors: Vec<Tensor>,
+    /// The nodes, in the order in which they run.
+    pub nodes: Vec<NodeRecord>,
+    /// Tensor indices of the inputs.
+    pub inputs: Vec<u32>,
+    /// Tensor indices of the outputs.
+    pub outputs: Vec<u32>,
+    /// Names, for people.
+    pub metadata: Metadata,
+    /// Weights, biases, tables.
+    pub constants: Vec<u8>,
+    /// Bytes of arena, scratch included.
+    pub arena_bytes: u32,
+}
+
+/// A node, as [`node`](super::node) reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Code of the op.
+    pub code: u16,
+    /// Tensor indices of the inputs.
+    pub inputs: Vec<u32>,
+    /// Tensor index of the output.
+    pub output: u32,
+    /// First byte of the scratch region in the arena, a multiple of 16.
+    pub scratch_offset: u32,
+    /// Bytes of the scratch region.
+    pub scratch_bytes: u32,
+    /// The op's parameters, encoded by [`encode_parameters`].
+    pub parameters: Vec<u8>,
+}
+
+/// What only people read. A device skips it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The model's name.
+    pub name: String,
+    /// Names of the tensors, in their order.
+    pub tensors: Vec<String>,
+    /// Names of the nodes, in their order.
+    pub nodes: Vec<String>,
+    /// Multiply-accumulates of the nodes, in their order.
+    pub macs: Vec<u64>,
+}
+
+/// A tensor's record of [`TENSOR_RECORD_BYTES`]: numbers of fixed width, so that the device finds the n-th at once.
+#[derive(Debug, Serialize, Deserialize)]
+struct TensorRecord {
+    element_type: u8,
+    rank: u8,
+    zero_point: i8,
+    reserved: u8,
+    dimensions: [[u8; 4]; 4],
+    scale: f32,
+    offset: [u8; 4],
+}
+
+/// The graph, as one postcard value.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Graph {
+    tensors: Vec<TensorRecord>,
+    nodes: Vec<Vec<u8>>,
+    inputs: Vec<u32>,
+    outputs: Vec<u32>,
+    metadata: Metadata,
+}
+
+/// A value in postcard's wire format: an op's parameters.
+pub fn encode_parameters(parameters: &impl Serialize) -> Vec<u8> {
+    #[expect(clippy::expect_used, reason = "writing to a Vec fails for unsized sequences only, and no record has one")]
+    postcard::to_allocvec(parameters).expect("a record of known sizes")
+}
+
+/// Why [`ModelFile::from_bytes`] refused a graph that the device's reader accepted.
+#[derive(Debug)]
+pub struct GraphError(String);
+
+impl core::fmt::Display for GraphError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "the graph section is malformed: {}", self.0)
+    }
+}
+
+impl core::error::Error for GraphError {}
+
+impl ModelFile {
+    /// The file's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut ops = 0u128;
+        for node in &self.nodes {
+            ops |= 1u128 << (node.code & 127);
+        }
+        let tensors: Vec<TensorRecord> = self.tensors.iter().map(record_of).collect();
+        let nodes: Vec<Vec<u8>> = self.nodes.iter().map(encode_parameters).collect();
+        let mut bytes = std::vec![0; HEADER_BYTES];
+        // A list is its count, then its elements: offsets point past the count.
+        let count_bytes = |count: usize| encode_parameters(&(count as u32)).len();
+        let tensors_offset = bytes.len() + count_bytes(tensors.len());
+        bytes.extend(encode_parameters(&tensors));
+        let nodes_offset = bytes.len() + count_bytes(nodes.len());
+        bytes.extend(encode_parameters(&nodes));
+        let ports_offset = bytes.len();
+        bytes.extend(encode_parameters(&(&self.inputs, &self.outputs)));
+        let ports_end = bytes.len();
+        let mut hash = fnv1a(FNV_OFFSET, bytes.get(HEADER_BYTES..).unwrap_or_default());
+        hash = fnv1a(hash, &self.constants);
+        bytes.extend(encode_parameters(&self.metadata));
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+        let constants_offset = bytes.len();
+        bytes.extend(&self.constants);
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+
+        let total = bytes.len() as u32;
+        let mut put = |offset: usize, field: &[u8]| {
+            bytes.iter_mut().skip(offset).zip(field).for_each(|(to, from)| *to = *from);
+        };
+        put(0, &MAGIC);
+        put(at::VERSION, &FORMAT_VERSION.to_le_bytes());
+        put(at::HEADER_BYTES, &(HEADER_BYTES as u16).to_le_bytes());
+        put(at::TOTAL_BYTES, &total.to_le_bytes());
+        put(at::ARENA_BYTES, &self.arena_bytes.to_le_bytes());
+        put(at::OPS, &ops.to_le_bytes());
+        put(at::TENSOR_COUNT, &(tensors.len() as u16).to_le_bytes());
+        put(at::NODE_COUNT, &(nodes.len() as u16).to_le_bytes());
+        put(at::LAYOUT, &LAYOUT_PAIRED.to_le_bytes());
+        put(at::TENSOR_RECORD_BYTES, &(TENSOR_RECORD_BYTES as u16).to_le_bytes());
+        for (offset, value) in [
+            (at::TENSORS_OFFSET, tensors_offset),
+            (at::NODES_OFFSET, nodes_offset),
+            (at::NODES_BYTES, ports_offset - nodes_offset),
+            (at::PORTS_OFFSET, ports_offset),
+            (at::PORTS_BYTES, ports_end - ports_offset),
+            (at::CONSTANTS_OFFSET, constants_offset),
+            (at::CONSTANTS_BYTES, self.constants.len()),
+        ] {
+            put(offset, &(value as u32).to_le_bytes());
+        }
+        put(at::MODEL_HASH, &hash.to_le_bytes());
+        repair_crc(&mut bytes);
+        bytes
+    }
+
+    /// Reads a file that [`Model::parse`](crate::Model::parse) accepted, names included.
+    ///
+    /// # Errors
+    /// If the graph section is not what the `postcard` crate reads as a graph.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, GraphError> {
+        let graph: Graph = decode(bytes.get(HEADER_BYTES..).unwrap_or_default())?;
+        let nodes = graph.nodes.iter().map(|record| decode(record)).collect::<Result<_, _>>()?;
+        let constants = bytes
+            .get(u32_at(bytes, at::CONSTANTS_OFFSET) as usize..)
+            .and_then(|tail| tail.get(..u32_at(bytes, at::CONSTANTS_BYTES) as usize))
+            .unwrap_or_default();
+        let tensors = graph
+            .tensors
+            .iter()
+            .map(|record| Tensor {
+                element_type: if record.element_type == 0 { ElementType::F32 } else { ElementType::I8 },
+                rank: record.rank,
+                zero_point: record.zero_point,
+                dimensions: record.dimensions.map(u32::from_le_bytes),
+                scale: record.scale,
+                offset: u32::from_le_bytes(record.offset),
+            })
+            .collect();
+        Ok(Self {
+            tensors,
+            nodes,
+            inputs: graph.inputs,
+            outputs: graph.outputs,
+            metadata: graph.metadata,
+            constants: constants.to_vec(),
+            arena_bytes: u32_at(bytes, at::ARENA_BYTES),
+        })
+    }
+}
+
+/// The format version of a file, if it has one.
+pub fn version_of(bytes: &[u8]) -> Option<u16> {
+    (bytes.starts_with(&MAGIC) && bytes.len() >= HEADER_BYTES).then(|| u16_at(bytes, at::VERSION))
+}
+
+/// Writes the right checksum into a file whose bytes were changed.
+pub fn repair_crc(bytes: &mut [u8]) {
+    let crc = crc32(bytes.get(at::TOTAL_BYTES..).unwrap_or_default());
+    bytes.iter_mut().skip(at::CRC).zip(crc.to_le_bytes()).for_each(|(to, from)| *to = from);
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, GraphError> {
+    postcard::take_from_bytes(bytes).map(|(value, _)| value).map_err(|error| GraphError(std::format!("{error}")))
+}
+
+fn record_of(tensor: &Tensor) -> TensorRecord {
+    TensorRecord {
+        element_type: tensor.element_type as u8,
+        rank: tensor.rank,
+        zero_point: tensor.zero_point,
+        reserved: 0,
+        dimensions: tensor.dimensions.map(u32::to_le_bytes),
+        scale: tensor.scale,
+        offset: tensor.offset.to_le_bytes(),
+    }
+}
+
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a, 64 bits (Fowler, Noll, Vo).
+fn fnv1a(seed: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(seed, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}

@@ -1,0 +1,130 @@
+//! Sum of two tensors of one shape, clamped (a ReLU behind it costs nothing).
+//!
+//! int8: `q = clamp((offset + factor_1 * x_1 + factor_2 * x_2) >> shift)`, see [`factors`] for how the host finds the
+//! numbers. f32: `clamp(x_1 + x_2)`.
+
+use super::{
+    Alias, Buffers, NodeCheck, NodeRun, OpDef,
+    linear::ClampF32,
+    node::{as_f32_mut, as_i8_mut, ensure},
+};
+use crate::{
+    error::NodeFault,
+    format::cursor::Cursor,
+    simd,
+    tensor::ElementType::{self, F32, I8},
+};
+
+/// Parameters of the int8 op in the file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
+pub struct Parameters {
+    /// `(zero_point_out << shift) - factor_1 * zero_point_1 - factor_2 * zero_point_2 + 2^(shift - 1)`, the last for shift > 0.
+    pub offset: i32,
+    /// Factors of the inputs, 0 to 32767.
+    pub factors: [i32; 2],
+    /// 0 to 22.
+    pub shift: u8,
+    /// Lowest output.
+    pub minimum: i8,
+    /// Highest output.
+    pub maximum: i8,
+}
+
+impl Parameters {
+    /// Reads what the file holds.
+    pub fn decode(cursor: &mut Cursor<'_>) -> Self {
+        Self {
+            offset: cursor.i32(),
+            factors: [cursor.i32(), cursor.i32()],
+            shift: cursor.u8(),
+            minimum: cursor.i8(),
+            maximum: cursor.i8(),
+        }
+    }
+}
+
+/// The numbers of the int8 op for inputs and output of the given scales and zero points.
+///
+/// `r_i = scale_i / scale_out`; `shift` is the largest value up to 22 with `floor(max(r_1, r_2) * 2^shift + 0.5) <= 32767`;
+/// `factor_i = floor(r_i * 2^shift + 0.5)`. `None` if a ratio is above 32, where the result would be coarse.
+#[cfg(feature = "std")]
+pub fn factors(inputs: [(f32, i8); 2], output: (f32, i8), bounds: (i8, i8)) -> Option<Parameters> {
+    let ratios = inputs.map(|(scale, _)| f64::from(scale) / f64::from(output.0));
+    let largest = if ratios[0] > ratios[1] { ratios[0] } else { ratios[1] };
+    if largest > 32.0 {
+        return None;
+    }
+    let scaled = |ratio: f64, shift: u8| (ratio * f64::from(1u32 << shift) + 0.5).floor() as i32;
+    let shift = (0..=22).rev().find(|&shift| scaled(largest, shift) <= 32767)?;
+    let factors = ratios.map(|ratio| scaled(ratio, shift));
+    let rounding = if shift > 0 { 1 << (shift - 1) } else { 0 };
+    let offset =
+        (i32::from(output.1) << shift) - factors[0] * i32::from(inputs[0].1) - factors[1] * i32::from(inputs[1].1) + rounding;
+    Some(Parameters { offset, factors, shift, minimum: bounds.0, maximum: bounds.1 })
+}
+
+fn check_form(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
+    let [a, b] = node.inputs(element_type)?;
+    ensure(a.same_form(&node.output) && b.same_form(&node.output), NodeFault::Shape)
+}
+
+fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
+    check_form(node, I8)?;
+    let parameters = node.parameters(Parameters::decode)?;
+    let factors_fit = parameters.factors.iter().all(|factor| (0..=32767).contains(factor));
+    let offset_fits = parameters.offset.unsigned_abs() < 1 << 30;
+    ensure(
+        factors_fit && offset_fits && parameters.shift <= 22 && parameters.minimum <= parameters.maximum,
+        NodeFault::Quantization,
+    )
+}
+
+fn run_i8(node: &mut NodeRun<'_>) {
+    let Parameters { offset, factors, shift, minimum, maximum } = Parameters::decode(&mut node.parameters());
+    let [first, second] = factors;
+    let (minimum, maximum) = (minimum.into(), maximum.into());
+    let constants = simd::AddConstants { offset, first, second, shift: shift.into(), minimum, maximum };
+    let (first, second) = (node.input(0), node.input(1));
+    let in_place = first.offset == node.output.offset;
+    let Buffers { output, inputs, .. } = node.buffers();
+    if in_place {
+        simd::add_assign(as_i8_mut(output), inputs.read_i8(&second), &constants);
+    } else {
+        simd::add(inputs.read_i8(&first), inputs.read_i8(&second), &constants, as_i8_mut(output));
+    }
+}
+
+fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
+    check_form(node, F32)?;
+    node.parameters(ClampF32::decode)?.check()
+}
+
+fn run_f32(node: &mut NodeRun<'_>) {
+    let clamp = ClampF32::decode(&mut node.parameters());
+    let second = node.input(1);
+    let buffers = node.buffers_in_place();
+    let second = buffers.inputs.read_f32(&second);
+    as_f32_mut(buffers.output).iter_mut().zip(second).for_each(|(a, &b)| *a = clamp.apply(*a + b));
+}
+
+/// int8.
+pub static ADD_I8: OpDef = OpDef { code: 15, name: "add_i8", alias: Alias::InPlace, check: check_i8, run: run_i8 };
+/// f32.
+pub static ADD_F32: OpDef = OpDef { code: 16, name: "add_f32", alias: Alias::InPlace, check: check_f32, run: run_f32 };
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_factors_are_those_of_the_contract() {
+        // r = 1/2 and 1/4: shift 15 gives 16384 (16 would give 32768 > 32767).
+        let parameters = factors([(0.5, 3), (0.25, -7)], (1.0, 10), (-128, 127)).unwrap();
+        assert_eq!((parameters.shift, parameters.factors), (15, [16384, 8192]));
+        assert_eq!(parameters.offset, (10 << 15) - 16384 * 3 + 8192 * 7 + (1 << 14));
+        // x1 = 13 is 5.0, x2 = 1 is 2.0: 7.0 is 17.
+        assert_eq!((parameters.offset + 16384 * 13 + 8192) >> 15, 17);
+        assert!(factors([(33.0, 0), (1.0, 0)], (1.0, 0), (-128, 127)).is_none());
+    }
+}

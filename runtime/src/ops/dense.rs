@@ -1,0 +1,67 @@
+//! Dense layer: `y[c] = clamp(bias[c] + sum_k weight[c][k] * x[k])` over the last axis. Input `[..., fan_in]`, output
+//! `[..., channels]`, the dimensions before the last being equal.
+//!
+//! int8: weights in paired rows ([`simd`]), requantized per channel ([`LinearI8`]). f32: weights in blocks
+//! ([`LinearF32`]), summed from the bias up, k ascending.
+
+use super::{
+    Alias, Buffers, NodeCheck, NodeRun, OpDef,
+    linear::{LinearF32, LinearI8, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
+    node::{as_f32, as_f32_mut, as_i8, as_i8_mut, ensure},
+};
+use crate::{
+    error::NodeFault,
+    simd,
+    tensor::{
+        ElementType::{F32, I8},
+        Tensor,
+    },
+};
+
+fn check_shapes(input: &Tensor, output: &Tensor) -> Result<(), NodeFault> {
+    let leading = |tensor: &Tensor| tensor.elements() / tensor.channels().max(1);
+    ensure(input.rank == output.rank && leading(input) == leading(output), NodeFault::Shape)
+}
+
+fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
+    let [input] = node.inputs(I8)?;
+    check_shapes(&input, &node.output)?;
+    let (fan_in, channels) = (input.channels(), node.output.channels());
+    node.parameters(LinearI8::decode)?.check_matrix(node, fan_in, channels)?;
+    node.scratch(rows_scratch_bytes(input.elements() / fan_in.max(1), fan_in))
+}
+
+fn run_i8(node: &mut NodeRun<'_>) {
+    let parameters = LinearI8::decode(&mut node.parameters());
+    let (input, output) = (node.input(0), node.output);
+    let (fan_in, channels) = (input.channels(), output.channels());
+    let weights = as_i8(node.constants(parameters.weights, simd::paired_bytes(channels, fan_in)));
+    let requantize = parameters.requantize(node.constants(parameters.channels, channels * 8), output.zero_point);
+    let Buffers { output, scratch, inputs } = node.buffers();
+    multiply_rows(weights, fan_in, &requantize, inputs.read_i8(&input), scratch, as_i8_mut(output));
+}
+
+fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
+    let [input] = node.inputs(F32)?;
+    check_shapes(&input, &node.output)?;
+    let (fan_in, channels) = (input.channels(), node.output.channels());
+    node.parameters(LinearF32::decode)?.check(node, f32_weights(fan_in, channels), channels)
+}
+
+fn run_f32(node: &mut NodeRun<'_>) {
+    let parameters = LinearF32::decode(&mut node.parameters());
+    let (input, output) = (node.input(0), node.output);
+    let (fan_in, channels) = (input.channels(), output.channels());
+    let weights = as_f32(node.constants(parameters.weights, f32_weights(fan_in, channels) * 4));
+    let bias = as_f32(node.constants(parameters.bias, channels * 4));
+    let buffers = node.buffers();
+    let rows = buffers.inputs.read_f32(&input).chunks_exact(fan_in.max(1));
+    for (x, out) in rows.zip(as_f32_mut(buffers.output).chunks_exact_mut(channels.max(1))) {
+        parameters.blocks(weights, bias, out, |sums, weights| multiply_add(sums, x, weights));
+    }
+}
+
+/// int8.
+pub static DENSE_I8: OpDef = OpDef { code: 1, name: "dense_i8", alias: Alias::Disjoint, check: check_i8, run: run_i8 };
+/// f32.
+pub static DENSE_F32: OpDef = OpDef { code: 2, name: "dense_f32", alias: Alias::Disjoint, check: check_f32, run: run_f32 };

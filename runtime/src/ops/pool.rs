@@ -1,0 +1,157 @@
+//! Max and average over windows of `[H, W, C]`, each channel for itself. Padding does not count.
+//!
+//! int8: the output's scale and zero point are the input's. The average is `floor((2 * sum + n) / (2 * n))` over the `n` real
+//! elements. f32: the average is the sum in row order, divided by `n`; the maximum keeps the first of equal values and
+//! ignores NaN unless the window's first element is one. A pool over the whole image is the global one.
+
+use super::{
+    Alias, NodeCheck, NodeRun, OpDef,
+    node::{as_f32_mut, as_i8_mut, ensure},
+    window::Window,
+};
+use crate::{
+    error::NodeFault,
+    quant,
+    tensor::{
+        ElementType::{self, F32, I8},
+        Tensor,
+    },
+};
+use core::num::NonZeroU32;
+
+fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
+    let [input] = node.inputs(element_type)?;
+    node.parameters(Window::decode)?.check_pool(node, &input)?;
+    ensure(input.same_quantization(&node.output), NodeFault::Quantization)
+}
+
+/// Calls `pixel(window, output)` for every output pixel; the window gives its rows, each the elements of the pixels in it.
+fn slide<T>(
+    window: &Window,
+    input: &Tensor,
+    output: &Tensor,
+    from: &[T],
+    to: &mut [T],
+    pixel: impl Fn(&Rows<'_, T>, &mut [T]),
+) {
+    let ([height, width, channels, _], [_, columns, ..]) = (input.dimensions, output.dimensions);
+    let (height, width, channels) = (height as usize, width as usize, channels as usize);
+    let row_length = columns as usize * channels;
+    if row_length == 0 || channels == 0 {
+        return;
+    }
+    for (row, row_out) in to.chunks_exact_mut(row_length).enumerate() {
+        let vertical = window.rows(row, height);
+        for (column, out) in row_out.chunks_exact_mut(channels).enumerate() {
+            let horizontal = window.columns(column, width);
+            let start = (vertical.start * width + horizontal.start) * channels;
+            let rows = Rows {
+                elements: from.get(start..).unwrap_or_default(),
+                rows: vertical.taps,
+                stride: width * channels,
+                length: horizontal.taps * channels,
+                channels,
+            };
+            pixel(&rows, out);
+        }
+    }
+}
+
+/// The part of the image under a window.
+struct Rows<'a, T> {
+    elements: &'a [T],
+    rows: usize,
+    stride: usize,
+    length: usize,
+    channels: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// The channels of each pixel, in row order.
+    fn pixels(&self) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+        let (elements, stride, length, channels) = (self.elements, self.stride, self.length, self.channels.max(1));
+        (0..self.rows)
+            .map(move |row| elements.get(row * stride..).and_then(|tail| tail.get(..length)).unwrap_or_default())
+            .flat_map(move |row| row.chunks_exact(channels))
+    }
+
+    /// Number of pixels.
+    fn count(&self) -> usize {
+        self.rows * self.length / self.channels.max(1)
+    }
+}
+
+fn fold_maximum<T: Copy + PartialOrd>(rows: &Rows<'_, T>, out: &mut [T]) {
+    let mut pixels = rows.pixels();
+    if let Some(first) = pixels.next() {
+        out.iter_mut().zip(first).for_each(|(to, &from)| *to = from);
+    }
+    for pixel in pixels {
+        for (to, &from) in out.iter_mut().zip(pixel) {
+            if from > *to {
+                *to = from;
+            }
+        }
+    }
+}
+
+fn run_max_i8(node: &mut NodeRun<'_>) {
+    let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
+    let buffers = node.buffers();
+    slide(&window, &input, &output, buffers.inputs.read_i8(&input), as_i8_mut(buffers.output), fold_maximum);
+}
+
+fn run_max_f32(node: &mut NodeRun<'_>) {
+    let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
+    let buffers = node.buffers();
+    slide(&window, &input, &output, buffers.inputs.read_f32(&input), as_f32_mut(buffers.output), fold_maximum);
+}
+
+/// Channels whose sums are kept in registers at a time.
+const LANES: usize = 8;
+
+fn average_i8(rows: &Rows<'_, i8>, out: &mut [i8]) {
+    let Some(count) = NonZeroU32::new(rows.count() as u32) else { return };
+    for (block, out) in out.chunks_mut(LANES).enumerate() {
+        let mut sums = [0i32; LANES];
+        for pixel in rows.pixels() {
+            let lanes = pixel.get(block * LANES..).unwrap_or_default();
+            sums.iter_mut().zip(lanes).for_each(|(sum, &x)| *sum += i32::from(x));
+        }
+        out.iter_mut().zip(sums).for_each(|(to, sum)| *to = quant::mean(sum, count));
+    }
+}
+
+fn average_f32(rows: &Rows<'_, f32>, out: &mut [f32]) {
+    out.fill(0.0);
+    for pixel in rows.pixels() {
+        out.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
+    }
+    let count = rows.count() as f32;
+    out.iter_mut().for_each(|sum| *sum /= count);
+}
+
+fn run_average_i8(node: &mut NodeRun<'_>) {
+    let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
+    let buffers = node.buffers();
+    slide(&window, &input, &output, buffers.inputs.read_i8(&input), as_i8_mut(buffers.output), average_i8);
+}
+
+fn run_average_f32(node: &mut NodeRun<'_>) {
+    let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
+    let buffers = node.buffers();
+    slide(&window, &input, &output, buffers.inputs.read_f32(&input), as_f32_mut(buffers.output), average_f32);
+}
+
+/// Maximum, int8.
+pub static MAX_POOL_I8: OpDef =
+    OpDef { code: 7, name: "max_pool_i8", alias: Alias::Disjoint, check: |node| check(node, I8), run: run_max_i8 };
+/// Maximum, f32.
+pub static MAX_POOL_F32: OpDef =
+    OpDef { code: 8, name: "max_pool_f32", alias: Alias::Disjoint, check: |node| check(node, F32), run: run_max_f32 };
+/// Average, int8.
+pub static AVERAGE_POOL_I8: OpDef =
+    OpDef { code: 9, name: "average_pool_i8", alias: Alias::Disjoint, check: |node| check(node, I8), run: run_average_i8 };
+/// Average, f32.
+pub static AVERAGE_POOL_F32: OpDef =
+    OpDef { code: 10, name: "average_pool_f32", alias: Alias::Disjoint, check: |node| check(node, F32), run: run_average_f32 };

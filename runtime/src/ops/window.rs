@@ -1,0 +1,138 @@
+//! Windows that slide over an image `[H, W, C]`: what convolutions and pools share.
+
+use super::node::{NodeCheck, ensure};
+use crate::{error::NodeFault, format::cursor::Cursor, tensor::Tensor};
+
+/// A window's geometry, `[vertical, horizontal]` each. What lies below and to the right of the image is padding as far as
+/// the output's size asks for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
+pub struct Window {
+    /// Size of the kernel.
+    pub kernel: [u16; 2],
+    /// Step from output to output.
+    pub stride: [u16; 2],
+    /// Step from tap to tap.
+    pub dilation: [u16; 2],
+    /// Padding above and to the left.
+    pub padding: [u16; 2],
+}
+
+/// The part of a window that lies within the image, along one axis.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// First tap within the image.
+    pub first: usize,
+    /// Number of taps within the image.
+    pub taps: usize,
+    /// Position in the image of the first of them.
+    pub start: usize,
+}
+
+impl Window {
+    /// Reads what the file holds.
+    pub fn decode(cursor: &mut Cursor<'_>) -> Self {
+        let mut pair = || [cursor.u32() as u16, cursor.u32() as u16];
+        Self { kernel: pair(), stride: pair(), dilation: pair(), padding: pair() }
+    }
+
+    /// Taps of the kernel.
+    pub fn taps(&self) -> usize {
+        let [height, width] = self.kernel;
+        usize::from(height) * usize::from(width)
+    }
+
+    /// `true` if every window is one element, none of them padding: a pointwise convolution.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
+    }
+
+    /// Refuses windows that lie outside the image as a whole, and sizes whose products could overflow.
+    pub fn check(&self, input: &Tensor, output: &Tensor) -> Result<(), NodeFault> {
+        ensure(input.rank == 3 && output.rank == 3, NodeFault::Shape)?;
+        for axis in 0..2 {
+            let of = |pair: [u16; 2]| if axis == 0 { pair[0] } else { pair[1] };
+            let (kernel, stride) = (u32::from(of(self.kernel)), u32::from(of(self.stride)));
+            let (dilation, padding) = (u32::from(of(self.dilation)), u32::from(of(self.padding)));
+            let small = |value| (1..=4096).contains(&value);
+            ensure(small(kernel) && small(stride) && small(dilation), NodeFault::Parameter)?;
+            ensure(padding <= (kernel - 1) * dilation, NodeFault::Parameter)?;
+            let (size, count) = match (input.dimensions, output.dimensions) {
+                ([size, ..], [count, ..]) if axis == 0 => (size, count),
+                ([_, size, ..], [_, count, ..]) => (size, count),
+            };
+            ensure(size <= 1 << 16 && count <= 1 << 16, NodeFault::Shape)?;
+            // The last window's first tap, and a tap of the first one, are within the image.
+            ensure(u64::from(count - 1) * u64::from(stride) < u64::from(size) + u64::from(padding), NodeFault::Shape)?;
+        }
+        Ok(())
+    }
+
+    /// As [`check`](Self::check) for an op whose windows must each hold an element: dilation is 1 there, so they do.
+    pub fn check_pool(&self, node: &NodeCheck<'_>, input: &Tensor) -> Result<(), NodeFault> {
+        self.check(input, &node.output)?;
+        ensure(self.dilation == [1, 1] && self.taps() <= 1 << 16, NodeFault::Parameter)?;
+        ensure(input.channels() == node.output.channels(), NodeFault::Shape)
+    }
+
+    /// Taps of output row `row` within an image of `height` rows.
+    pub(crate) fn rows(&self, row: usize, height: usize) -> Span {
+        span(row, height, self.kernel[0], self.stride[0], self.dilation[0], self.padding[0])
+    }
+
+    /// Taps of output column `column` within an image of `width` columns.
+    pub(crate) fn columns(&self, column: usize, width: usize) -> Span {
+        span(column, width, self.kernel[1], self.stride[1], self.dilation[1], self.padding[1])
+    }
+}
+
+fn span(position: usize, size: usize, kernel: u16, stride: u16, dilation: u16, padding: u16) -> Span {
+    let dilation = usize::from(dilation).max(1);
+    let begin = position * usize::from(stride);
+    let padding = usize::from(padding);
+    let first = div_ceil(padding.saturating_sub(begin), dilation);
+    let start = (begin + first * dilation).saturating_sub(padding);
+    let end = usize::from(kernel).min(div_ceil((size + padding).saturating_sub(begin), dilation));
+    Span { first, taps: end.saturating_sub(first), start }
+}
+
+/// Most kernels have no dilation, and M0 no division.
+fn div_ceil(value: usize, by: usize) -> usize {
+    match by {
+        0 | 1 => value,
+        by => value.div_ceil(by),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn along(kernel: u16, stride: u16, dilation: u16, padding: u16) -> Window {
+        Window { kernel: [kernel; 2], stride: [stride; 2], dilation: [dilation; 2], padding: [padding; 2] }
+    }
+
+    #[test]
+    fn spans_are_what_a_walk_over_the_taps_finds() {
+        for (kernel, stride, dilation, padding, size) in [
+            (3, 1, 1, 1, 5),
+            (3, 2, 1, 0, 7),
+            (3, 1, 2, 2, 6),
+            (5, 2, 1, 2, 4),
+            (10, 2, 1, 4, 49),
+            (2, 3, 3, 3, 9),
+            (1, 1, 1, 0, 1),
+        ] {
+            let window = along(kernel, stride, dilation, padding);
+            for position in 0..(size + padding as usize).div_ceil(stride as usize) {
+                let at = |tap: usize| (position * stride as usize + tap * dilation as usize).checked_sub(padding as usize);
+                let inside: Vec<usize> = (0..kernel as usize).filter(|&tap| at(tap).is_some_and(|p| p < size)).collect();
+                let span = window.rows(position, size);
+                assert_eq!(span.taps, inside.len(), "{window:?} at {position} of {size}");
+                if let Some(&first) = inside.first() {
+                    assert_eq!((span.first, span.start), (first, at(first).unwrap()), "{window:?} at {position} of {size}");
+                }
+            }
+        }
+    }
+}
