@@ -1,0 +1,66 @@
+//! Shapes without the batch.
+
+use std::fmt;
+use std::ops::Deref;
+
+/// The shape of one sample of a tensor, the batch left out: `[28, 28, 1]` for grey images of 28 x 28. Images are
+/// `[height, width, channels]`; the last axis lies closest in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// A shape from its dimensions.
+    pub fn new(dimensions: impl Into<Vec<usize>>) -> Self {
+        Self(dimensions.into())
+    }
+
+    /// The number of values in one sample; 1 for `[]`.
+    pub fn size(&self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// The last dimension: channels or features; 1 for `[]`.
+    pub fn channels(&self) -> usize {
+        self.0.last().copied().unwrap_or(1)
+    }
+
+    /// The dimensions as `(height, width, channels)`, if there are exactly three.
+    pub fn as_image(&self) -> Option<(usize, usize, usize)> {
+        match self.0[..] {
+            [height, width, channels] => Some((height, width, channels)),
+            _ => None,
+        }
+    }
+}
+
+impl Deref for Shape {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(dimensions: [usize; N]) -> Self {
+        Self(dimensions.to_vec())
+    }
+}
+
+impl From<&[usize]> for Shape {
+    fn from(dimensions: &[usize]) -> Self {
+        Self(dimensions.to_vec())
+    }
+}
+
+impl From<Vec<usize>> for Shape {
+    fn from(dimensions: Vec<usize>) -> Self {
+        Self(dimensions)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}

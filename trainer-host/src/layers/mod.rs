@@ -1,0 +1,115 @@
+//! Layers: one file each, all in the same order: what it computes, configuration, shape, parameters, forward, backward,
+//! examples, tests.
+//!
+//! A layer is a handle: its configuration and, in its [`LayerBase`], the parameters it shares with all its clones and
+//! all models it is used in. Applying it twice shares the parameters.
+//!
+//! **Adding a layer** is one file here and one line in [`ALL_LAYERS`]; the trainer knows layers only by the trait
+//! [`Layer`], and the conformance tests walk the list.
+
+mod base;
+mod pass;
+
+pub use base::{Apply, IntoInputs, LayerBase, ParameterSpec, ParameterValue};
+pub use pass::{Backward, Forward, InputGradients, Inputs, Parameters, RandomKey, WeightGradient};
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::graph::Shape;
+
+/// What the trainer has to provide for a node; the answer of [`Layer::requirements`].
+#[derive(Debug, Clone, Default)]
+pub struct Requirements {
+    /// `backward` reads the inputs' values.
+    pub backward_reads_inputs: bool,
+    /// `backward` reads the output's values.
+    pub backward_reads_output: bool,
+    /// Forward turns the first input, which stands in `output` already, into the output; backward turns
+    /// `output_gradient` into the input's gradient in the same place. Such a layer has one input, of the output's size,
+    /// and its `backward` may not read the input.
+    pub in_place: bool,
+    /// f64 sums over the batch that training needs before `forward` ([`Layer::forward_sums`]).
+    pub forward_sums: usize,
+    /// f64 sums over the batch that training needs before `backward` ([`Layer::backward_sums`]).
+    pub backward_sums: usize,
+    /// f32 values that [`Layer::prepare`] leaves for `forward` and `backward` of the same step.
+    pub state: usize,
+    /// f32 values of scratch memory, contents undefined, for a pass over the given number of samples.
+    pub scratch: fn(&dyn Layer, inputs: &[Shape], samples: usize) -> usize,
+    /// The trainer calls [`Layer::weight_gradient`] over the whole batch, in blocks of this many rows of the first
+    /// dimension of each parameter, after `backward` of all nodes; `backward` itself then leaves the parameters alone.
+    /// For parameters too large to have one gradient per shard.
+    pub batch_weight_gradient: bool,
+}
+
+/// A layer of one kind, with its configuration: what the trainer, the exporter and the summary need to know of it.
+///
+/// Passes see some consecutive samples of a batch (a shard), so a layer must treat samples independently; what it needs
+/// of the whole batch (batch normalization's moments) goes through the sums.
+pub trait Layer: fmt::Debug + Send + Sync + Any {
+    /// The kind's name, as the user writes it: `"Dense"`.
+    fn kind(&self) -> &'static str;
+
+    /// Name, identity and parameters.
+    fn base(&self) -> &LayerBase;
+
+    /// As [`Layer::base`], to set the name before the layer is applied.
+    fn base_mut(&mut self) -> &mut LayerBase;
+
+    /// The output's shape, or a sentence's end that says what was wanted: `"inputs of rank 3, [height, width, channels]"`.
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String>;
+
+    /// The parameters, in Keras's order (kernel, bias; gamma, beta, moving_mean, moving_variance).
+    fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
+        let _ = inputs;
+        Vec::new()
+    }
+
+    /// What the trainer has to provide.
+    fn requirements(&self, inputs: &[Shape]) -> Requirements;
+
+    /// Computes the output of some samples.
+    fn forward(&self, pass: &mut Forward<'_>);
+
+    /// Adds the gradients of the inputs that want one, and of the parameters, for some samples.
+    fn backward(&self, pass: &mut Backward<'_>);
+
+    /// Adds to `sums` what training needs of these samples' inputs before `forward`.
+    fn forward_sums(&self, pass: &Forward<'_>, sums: &mut [f64]) {
+        let _ = (pass, sums);
+    }
+
+    /// Once per step before `forward`, with the sums over the batch (empty outside training): fills the state and, in
+    /// training, updates `statistics` (the parameters that are not trainable, in order).
+    fn prepare(&self, pass: &mut Prepare<'_>) {
+        let _ = pass;
+    }
+
+    /// Adds to `sums` what `backward` needs of these samples.
+    fn backward_sums(&self, pass: &Backward<'_>, sums: &mut [f64]) {
+        let _ = (pass, sums);
+    }
+
+    /// Once per step before `backward`, with the sums over the batch: fills the state, adds the gradients that the sums
+    /// give.
+    fn prepare_backward(&self, pass: &mut Prepare<'_>) {
+        let _ = pass;
+    }
+
+    /// Adds the gradient of some rows of a parameter; see [`Requirements::batch_weight_gradient`].
+    fn weight_gradient(&self, pass: &mut WeightGradient<'_>) {
+        let _ = pass;
+    }
+
+    /// The layer that `apply` puts behind this one as part of it: the one given as `activation`.
+    fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
+        None
+    }
+
+    /// The configuration for the summary: `"32 filters, 3x3, same, relu"`.
+    fn describe(&self) -> String {
+        String::new()
+    }
+}
