@@ -33,6 +33,7 @@ pub mod exec;
 pub mod format;
 pub mod ops;
 pub mod quant;
+pub mod selftest;
 pub mod simd;
 pub mod tensor;
 
