@@ -1,0 +1,219 @@
+//! Compares the variant in use with portable code, on the device itself.
+
+use super::{AddConstants, Requantize, Window, active, depthwise, layout, portable};
+
+/// A small generator (xorshift), so that a seed tells the whole test.
+struct Random(u32);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    /// A number below `bound`, which is small.
+    fn below(&mut self, bound: usize) -> usize {
+        ((self.next() >> 16) * bound as u32 >> 16) as usize
+    }
+
+    /// Any int8, an extreme every other time.
+    fn byte(&mut self) -> i8 {
+        let bits = self.next() >> 8;
+        match bits & 3 {
+            0 => -128,
+            1 => 127,
+            _ => (bits >> 2) as i8,
+        }
+    }
+
+    fn fill(&mut self, bytes: &mut [i8]) {
+        for byte in bytes {
+            *byte = self.byte();
+        }
+    }
+
+    fn constants(&mut self, channels: &mut [[i32; 2]]) {
+        for [bias, multiplier] in channels {
+            // With at most 128 products of 2^14 all sums stay below 2^22, and shifted by 7 below 2^29.
+            *bias = self.next() as i32 >> 10;
+            *multiplier = (self.next() >> (1 + self.below(14))) as i32;
+        }
+    }
+
+    /// Bounds and zero point; full int8 range every other time.
+    fn requantize<'a>(&mut self, channels: &'a [[i32; 2]]) -> Requantize<'a> {
+        let (one, other) = (self.byte() as i32, self.byte() as i32);
+        let full = self.below(2) == 0;
+        Requantize {
+            channels,
+            shift: if self.below(2) == 0 { 0 } else { self.below(8) as u32 },
+            zero_point: self.byte() as i32,
+            minimum: if full { -128 } else { one.min(other) },
+            maximum: if full { 127 } else { one.max(other) },
+        }
+    }
+}
+
+/// Most inputs per output, output channels, and pixels in a row that are tried.
+const DEPTH: usize = 101;
+const CHANNELS: usize = 37;
+const SIDE: usize = 6;
+/// Room before and after each output, which must stay as it was.
+const MARGIN: usize = 8;
+
+/// Runs every kernel of the variant in use and the portable one on the same random shapes and values, and returns how many
+/// bytes differ, writes outside the outputs included. 0 is a pass.
+///
+/// Needs about 8 KB of stack.
+pub fn self_check(seed: u32, rounds: u32) -> u32 {
+    let mut random = Random(seed | 1);
+    let mut mismatches = 0;
+    for _ in 0..rounds {
+        mismatches += check_multiply(&mut random).unwrap_or(1);
+        mismatches += check_depthwise(&mut random).unwrap_or(1);
+        mismatches += check_add(&mut random).unwrap_or(1);
+    }
+    mismatches
+}
+
+fn differing(one: &[i8], other: &[i8]) -> u32 {
+    one.iter().zip(other).filter(|(a, b)| a != b).count() as u32
+}
+
+#[repr(align(4))]
+struct Aligned<T>(T);
+
+#[inline(never)]
+fn check_multiply(random: &mut Random) -> Option<u32> {
+    let (k, channels) = (1 + random.below(DEPTH), 1 + random.below(CHANNELS));
+    let pixels = 1 + random.below(2);
+    let mut weights = Aligned([0; layout::paired_bytes(CHANNELS, DEPTH)]);
+    let weights = weights.0.get_mut(..layout::paired_bytes(channels, k))?;
+    for channel in 0..channels {
+        for index in 0..k {
+            *weights.get_mut(layout::paired_position(channel, index, k))? = random.byte();
+        }
+    }
+    let mut inputs = [[0; DEPTH]; 2];
+    for input in &mut inputs {
+        random.fill(input);
+    }
+    let [first, second] = &inputs;
+    let (first, second) = (first.get(..k)?, second.get(..k)?);
+    let mut constants = [[0; 2]; CHANNELS];
+    random.constants(&mut constants);
+    let requantize = random.requantize(constants.get(..channels)?);
+    // In one piece, or in two.
+    let cut = if random.below(2) == 0 { 0 } else { random.below(k) & !3 };
+
+    let mut results = [[[85; CHANNELS + 2 * MARGIN]; 2]; 2];
+    for (active, results) in [false, true].into_iter().zip(&mut results) {
+        let mut columns = [0xa5a5_a5a5; columns_most()];
+        let [ones, twos] = results;
+        let ones = ones.get_mut(MARGIN..MARGIN + channels)?;
+        let twos = if pixels == 2 { twos.get_mut(MARGIN..MARGIN + channels)? } else { &mut [] };
+        for range in [0..cut, cut..k] {
+            let first = first.get(range.clone())?;
+            let second = if pixels == 2 { second.get(range.clone())? } else { &[] };
+            if active {
+                active::pack_columns(&mut columns, k, range.start, first, second);
+            } else {
+                portable::pack_columns(&mut columns, k, range.start, first, second);
+            }
+        }
+        if active {
+            active::multiply(weights, k, &columns, &requantize, ones, twos);
+        } else {
+            portable::multiply(weights, k, &columns, &requantize, ones, twos);
+        }
+    }
+    let [expected, found] = &results;
+    Some(differing(expected.as_flattened(), found.as_flattened()))
+}
+
+const fn columns_most() -> usize {
+    layout::columns_words(DEPTH, 2)
+}
+
+/// Rows or columns: input, output, kernel, stride, dilation, padding before.
+fn window(random: &mut Random) -> [usize; 6] {
+    let (kernel, stride, dilation) = (1 + random.below(3), 1 + random.below(2), 1 + random.below(2));
+    let input = 1 + random.below(SIDE);
+    let reach = (kernel - 1) * dilation;
+    let padding = random.below(reach + 1);
+    // Any number of outputs, as if there were as much padding behind as it takes.
+    let output = 1 + random.below(SIDE);
+    [input, output, kernel, stride, dilation, padding]
+}
+
+#[inline(never)]
+fn check_depthwise(random: &mut Random) -> Option<u32> {
+    let channels = 1 + random.below(CHANNELS);
+    let [input_height, output_height, kernel_height, stride_height, dilation_height, padding_top] = window(random);
+    let [input_width, output_width, kernel_width, stride_width, dilation_width, padding_left] = window(random);
+    let window = Window {
+        input_height,
+        input_width,
+        output_height,
+        output_width,
+        kernel_height,
+        kernel_width,
+        stride_height,
+        stride_width,
+        dilation_height,
+        dilation_width,
+        padding_top,
+        padding_left,
+    };
+    let mut weights = [0; CHANNELS * 9];
+    random.fill(&mut weights);
+    let mut input = [0; CHANNELS * SIDE * SIDE];
+    random.fill(&mut input);
+    let mut constants = [[0; 2]; CHANNELS];
+    random.constants(&mut constants);
+    let requantize = random.requantize(constants.get(..channels)?);
+    let weights = weights.get(..kernel_height * kernel_width * channels)?;
+    let input = input.get(..input_height * input_width * channels)?;
+    let padding = random.byte();
+
+    let mut results = [[85; CHANNELS * SIDE * SIDE + 2 * MARGIN]; 2];
+    let mut scratch = [0xa5a5_a5a5; layout::depthwise_words(9, CHANNELS)];
+    let [expected, found] = &mut results;
+    let range = MARGIN..MARGIN + output_height * output_width * channels;
+    let expected_output = expected.get_mut(range.clone())?;
+    depthwise::walk::<portable::Kernels>(input, &window, padding, weights, &requantize, &mut scratch, expected_output);
+    super::depthwise(input, &window, padding, weights, &requantize, &mut scratch, found.get_mut(range)?);
+    Some(differing(expected, found))
+}
+
+#[inline(never)]
+fn check_add(random: &mut Random) -> Option<u32> {
+    let length = random.below(CHANNELS);
+    let mut inputs = [[0; CHANNELS]; 2];
+    for input in &mut inputs {
+        random.fill(input);
+    }
+    let [first, second] = &inputs;
+    let (first, second) = (first.get(..length)?, second.get(..length)?);
+    let shift = random.below(23) as u32;
+    let bounds = random.requantize(&[]);
+    let constants = AddConstants {
+        offset: random.next() as i32 >> 2,
+        first: (random.next() >> 17) as i32,
+        second: (random.next() >> 17) as i32,
+        shift,
+        minimum: bounds.minimum,
+        maximum: bounds.maximum,
+    };
+    let mut results = [[85; CHANNELS + 2 * MARGIN]; 3];
+    let [expected, found, in_place] = &mut results;
+    let range = MARGIN..MARGIN + length;
+    portable::add(first, second, &constants, expected.get_mut(range.clone())?);
+    active::add(first, second, &constants, found.get_mut(range.clone())?);
+    let sum = in_place.get_mut(range)?;
+    sum.copy_from_slice(first);
+    active::add_assign(sum, second, &constants);
+    Some(differing(expected, found) + differing(expected, in_place))
+}

@@ -1,0 +1,193 @@
+//! The inner loops that decide speed, one set per architecture behind one small interface.
+//!
+//! Ops call the functions of this module and never name an architecture. `portable` runs everywhere; `dsp` is for Armv7E-M
+//! and Armv8-M cores with the DSP extension; `mve` is for Helium. `build.rs` finds out which the target has. All read
+//! the same constants ([`layout`]) and give the same bits: [`self_check`] compares them on the device.
+//!
+//! Lengths are checked once per call; a call with slices that do not fit together does nothing. Nothing here can panic.
+#![allow(unsafe_code)] // Each block says why it is sound.
+
+mod check;
+mod depthwise;
+#[cfg(simd_dsp)]
+mod dsp;
+pub mod layout;
+#[cfg(simd_mve)]
+mod mve;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+#[cfg(simd_dsp)]
+use dsp as active;
+#[cfg(simd_mve)]
+use mve as active;
+#[cfg(not(any(simd_dsp, simd_mve)))]
+use portable as active;
+
+pub use check::self_check;
+pub use depthwise::Window;
+pub use layout::{columns_words, depthwise_words, pair_rows, paired_bytes};
+
+/// A set of kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Variant {
+    /// Plain Rust.
+    Portable = 0,
+    /// Arm's DSP extension: Cortex-M4, M7, M33.
+    Dsp = 1,
+    /// Arm's Helium (M-profile vector extension): Cortex-M52, M55, M85.
+    Mve = 2,
+}
+
+impl Variant {
+    /// `"portable"`, `"dsp"` or `"mve"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Dsp => "dsp",
+            Self::Mve => "mve",
+        }
+    }
+}
+
+/// The kernels that this build uses.
+pub const VARIANT: Variant = active::VARIANT;
+
+/// How accumulators become int8: `clamp(zero_point + (((bias + sum) << shift) * multiplier + 2^31 >> 32), minimum, maximum)`.
+///
+/// `-128 <= minimum <= maximum <= 127`, `shift <= 7`, and `|bias + sum| << shift < 2^31` at every step of the sum are the
+/// caller's to keep; otherwise the results are nonsense, safely.
+#[derive(Clone, Copy, Debug)]
+pub struct Requantize<'a> {
+    /// `[bias, multiplier]` of each output channel.
+    pub channels: &'a [[i32; 2]],
+    /// Left shift of all accumulators, 0 to 7.
+    pub shift: u32,
+    /// Zero point of the output.
+    pub zero_point: i32,
+    /// Smallest output.
+    pub minimum: i32,
+    /// Largest output.
+    pub maximum: i32,
+}
+
+/// Writes inputs of one pixel, or of two, to `columns` in the order that [`multiply`] reads.
+///
+/// `first` and `second` (equally long, or `second` empty for one pixel) hold inputs `at..at + first.len()` of the pixels' `k`.
+/// Pieces may come in any order and need not cover the padding; `at` is a multiple of 4, and so is the length of each piece but
+/// the one that ends at `k`. `columns` has at least [`columns_words`]`(k, pixels)` words.
+#[inline]
+pub fn pack_columns(columns: &mut [u32], k: usize, at: usize, first: &[i8], second: &[i8]) {
+    let pixels = if second.is_empty() { 1 } else { 2 };
+    let fits = at.is_multiple_of(4) && at <= k && first.len() <= k - at && (pixels == 1 || second.len() == first.len());
+    if fits && columns.len() >= columns_words(k, pixels) {
+        active::pack_columns(columns, k, at, first, second);
+    }
+}
+
+/// Matrix product of weights `[channels, k]` (paired layout) with one or two packed pixels, requantized.
+///
+/// `first` and `second` are the output pixels, `requantize.channels.len()` long; `second` is empty for one pixel (also for a
+/// dense layer), as it was for [`pack_columns`]. `weights` is [`paired_bytes`]`(channels, k)` long and 4-byte aligned.
+#[inline]
+pub fn multiply(weights: &[i8], k: usize, columns: &[u32], requantize: &Requantize, first: &mut [i8], second: &mut [i8]) {
+    let channels = requantize.channels.len();
+    let pixels = if second.is_empty() { 1 } else { 2 };
+    if k > 0
+        && channels > 0
+        && first.len() == channels
+        && (pixels == 1 || second.len() == channels)
+        && weights.len() == paired_bytes(channels, k)
+        && (weights.as_ptr() as usize).is_multiple_of(4)
+        && columns.len() >= columns_words(k, pixels)
+    {
+        active::multiply(weights, k, columns, requantize, first, second);
+    }
+}
+
+/// Depthwise convolution of one image `[H, W, C]` with one filter per channel.
+///
+/// `weights` is `[kernel_height, kernel_width, C]`; pixels outside the input read `padding`, the input's zero point. `scratch` has at
+/// least [`depthwise_words`]`(taps, C)` words. Kernel, strides and dilations are at least 1.
+#[inline]
+pub fn depthwise(
+    input: &[i8],
+    window: &Window,
+    padding: i8,
+    weights: &[i8],
+    requantize: &Requantize,
+    scratch: &mut [u32],
+    output: &mut [i8],
+) {
+    if depthwise_fits(input, window, weights, requantize, scratch, output).is_some() {
+        depthwise::walk::<active::Kernels>(input, window, padding, weights, requantize, scratch, output);
+    }
+}
+
+/// Whether all lengths agree, and no offset overflows 32 bits.
+fn depthwise_fits(
+    input: &[i8],
+    window: &Window,
+    weights: &[i8],
+    requantize: &Requantize,
+    scratch: &[u32],
+    output: &[i8],
+) -> Option<()> {
+    let channels = requantize.channels.len();
+    let taps = window.kernel_height.checked_mul(window.kernel_width)?;
+    let inputs = window.input_height.checked_mul(window.input_width)?.checked_mul(channels)?;
+    let outputs = window.output_height.checked_mul(window.output_width)?.checked_mul(channels)?;
+    // Window sizes are below 2^15, so that no product of two of them overflows 32 bits.
+    let Window { kernel_height, kernel_width, stride_height, stride_width, .. } = *window;
+    let Window { dilation_height, dilation_width, padding_top, padding_left, .. } = *window;
+    let sizes = [kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width];
+    let fits = input.len() == inputs
+        && output.len() == outputs
+        && outputs > 0
+        && inputs > 0
+        && inputs < 1 << 31
+        && weights.len() == taps.checked_mul(channels)?
+        && scratch.len() >= depthwise_words(taps, channels)
+        && sizes.iter().all(|size| (1..1 << 15).contains(size))
+        && padding_top < 1 << 15
+        && padding_left < 1 << 15
+        && window.output_height <= 1 << 15
+        && window.output_width <= 1 << 15
+        && stride_width.checked_mul(channels)? < 1 << 31;
+    fits.then_some(())
+}
+
+/// Constants of the sum of two tensors: `clamp((offset + first * x1 + second * x2) >> shift, minimum, maximum)`.
+#[derive(Clone, Copy, Debug)]
+pub struct AddConstants {
+    /// Zero points and rounding, folded.
+    pub offset: i32,
+    /// Factor of the first input, 0 to 32767.
+    pub first: i32,
+    /// Factor of the second input, 0 to 32767.
+    pub second: i32,
+    /// Right shift, 0 to 22.
+    pub shift: u32,
+    /// Smallest output.
+    pub minimum: i32,
+    /// Largest output.
+    pub maximum: i32,
+}
+
+/// Adds two equally long tensors of different scales into a third.
+#[inline]
+pub fn add(first: &[i8], second: &[i8], constants: &AddConstants, output: &mut [i8]) {
+    if first.len() == second.len() && first.len() == output.len() {
+        active::add(first, second, constants, output);
+    }
+}
+
+/// [`add`] in place: `first` becomes the sum.
+#[inline]
+pub fn add_assign(first: &mut [i8], second: &[i8], constants: &AddConstants) {
+    if first.len() == second.len() {
+        active::add_assign(first, second, constants);
+    }
+}
