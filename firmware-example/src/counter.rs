@@ -1,12 +1,16 @@
 //! Counting instructions.
 
-/// Counts instructions (on an emulator that runs one per tick) or ticks scaled to instructions.
+/// Counts instructions, by a timer of an emulator that runs a fixed number of instructions per tick.
 pub trait InstructionCounter {
-    /// Instructions since the counter was made. Call at least once per 400 million instructions: narrow timers wrap.
-    fn now(&mut self) -> u64;
+    /// Ticks since the counter was made. Call at least once per 400 million instructions: narrow timers wrap.
+    fn ticks(&mut self) -> u64;
+
+    /// The instructions that so many ticks stand for. Apart from [`ticks`](Self::ticks), since it divides, and what
+    /// measures should cost little.
+    fn instructions(ticks: u64) -> u64;
 }
 
-/// Widens a timer of `bits` bits that counts up or down by adding up differences.
+/// Widens a timer of `bits` bits that counts up, by adding up differences.
 #[derive(Debug)]
 pub struct Widened {
     mask: u32,

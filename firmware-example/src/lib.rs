@@ -1,8 +1,25 @@
-//! x
+//! Samara on a microcontroller.
+//!
+//! The application does not know the board: it takes an [`OutputPin`](embedded_hal::digital::OutputPin) for the status LED,
+//! [`Read`](embedded_io::Read) and [`Write`](embedded_io::Write) for the link to the host, and an
+//! [`InstructionCounter`](counter::InstructionCounter). [`board`] has these for each board, and all the `unsafe`.
+//!
+//! | program | what it does |
+//! |---|---|
+//! | `infer` | classifies the records that the host streams in, and measures ([`infer`]) |
+//! | `selftest` | runs models on known inputs; the host compares checksums ([`selftest`]) |
+//! | `minimal` | one model and nothing else: what it holds is what inference costs in flash |
 #![no_std]
+
 pub mod board;
 pub mod counter;
-pub mod report;
+#[cfg(feature = "log")]
+pub mod infer;
 mod panic;
 #[cfg(feature = "log")]
-use defmt_semihosting as _;
+pub mod report;
+#[cfg(feature = "log")]
+pub mod selftest;
+
+#[cfg(feature = "log")]
+use defmt_semihosting as _; // the logger

@@ -82,6 +82,21 @@ pub fn run(board: &Board, elf: &Elf, inputs: &[u8], words: &[&str], clock: Clock
     Ok(place)
 }
 
+/// Runs `minimal`, which has no log and no files; its exit code says whether its model ran.
+///
+/// # Errors
+/// If it does not end within `limit`, or with another code than 0.
+pub fn run_silent(board: &Board, elf: &Elf, limit: Duration) -> Result<()> {
+    let mut command = Command::new(board.emulator);
+    command.arg("-M").args(board.machine).args(["-nographic", "-monitor", "none", "-serial", "none"]);
+    command.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(&elf.path);
+    let (code, errors) = process::run_limited(&mut command, limit, |_| ())?;
+    if code != 0 {
+        bail!("{} on {} ended with code {code}. {}", elf.program, board.name, errors.trim());
+    }
+    Ok(())
+}
+
 /// What a run of `infer` left behind.
 #[derive(Debug)]
 pub struct Inferred {

@@ -105,8 +105,7 @@ pub fn check_symbols(firmware: &Elf) -> Result<()> {
     if functions.len() < 3 {
         bail!("{} has no symbols to check: is it stripped?", paths::shown(&firmware.path));
     }
-    let found: Vec<String> =
-        functions.iter().filter_map(|name| Some(format!("{name} ({})", forbidden(name)?))).collect();
+    let found: Vec<String> = functions.iter().filter_map(|name| Some(format!("{name} ({})", forbidden(name)?))).collect();
     if !found.is_empty() {
         bail!("{} holds code that integer firmware must not need: {}", paths::shown(&firmware.path), found.join(", "));
     }
@@ -136,9 +135,8 @@ fn soft_float(name: &str) -> bool {
             let floating = |part: &str| part.starts_with(['f', 'd']);
             from.len() <= 2 && to.len() <= 3 && (floating(from) || floating(to))
         });
-        let computes = |rest: &str| {
-            ["add", "sub", "rsub", "mul", "div", "neg", "cmp"].iter().any(|operation| rest.starts_with(operation))
-        };
+        let computes =
+            |rest: &str| ["add", "sub", "rsub", "mul", "div", "neg", "cmp"].iter().any(|operation| rest.starts_with(operation));
         let operates = arm.strip_prefix(['f', 'd', 'c']).is_some_and(computes) && !arm.starts_with("idiv");
         return converts || operates;
     }

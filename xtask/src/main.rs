@@ -1,15 +1,109 @@
 //! House-keeping: `cargo xtask setup` and `cargo xtask demo` are all that a newcomer needs.
 
 mod boards;
+mod demo;
+mod device_bench;
 mod emulator;
 mod firmware;
+mod host;
 mod paths;
 mod process;
 mod report;
+mod selftest;
+mod setup;
+mod stages;
 mod table;
-fn main() {
-    let b = boards::find(&std::env::args().nth(1).unwrap()).unwrap();
-    let e = firmware::build(b, "infer", firmware::Embed::Model(std::path::Path::new("/etc/hostname"))).unwrap();
-    emulator::run(b, &e, b"abc", &["count"], emulator::Clock::CountInstructions, std::time::Duration::from_secs(10)).unwrap();
-    println!("{}", firmware::flash_bytes(&e).unwrap());
+mod test;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Samara's house-keeping.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks for QEMU, Rust targets and data, and installs what is missing
+    Setup,
+    /// Trains a network on Fashion-MNIST, quantizes it, and runs it on emulated microcontrollers
+    Demo {
+        /// Epochs of training
+        #[arg(long, default_value_t = demo::EPOCHS)]
+        epochs: u32,
+        /// Boards to run on, by name [default: an386 and virt]
+        #[arg(long = "board")]
+        boards: Vec<String>,
+    },
+    /// Runs every test, as CI does
+    Test {
+        /// Only these stages [default: all]
+        #[arg(long = "stage", value_enum)]
+        stages: Vec<test::Stage>,
+    },
+    /// Builds firmware with a model in it, and prints its size
+    Firmware {
+        /// The board, by name
+        #[arg(long)]
+        board: String,
+        /// The model file
+        #[arg(long)]
+        model: PathBuf,
+    },
+    /// Compares checksums of every op's outputs on emulated boards with this machine's
+    Selftest {
+        /// Boards to run on, by name [default: all]
+        #[arg(long = "board")]
+        boards: Vec<String>,
+        /// More model files to run
+        #[arg(long = "model")]
+        models: Vec<PathBuf>,
+    },
+    /// Measures instructions, memory and flash of models on emulated boards
+    DeviceBench {
+        /// Model files [default: those in models/ and the demo's]
+        #[arg(long = "model")]
+        models: Vec<PathBuf>,
+        /// Boards to measure on, by name [default: all that hold the model]
+        #[arg(long = "board")]
+        boards: Vec<String>,
+        /// Also prints the instructions of each node
+        #[arg(long)]
+        nodes: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(success) => {
+            if success {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the command. `false` if it ran to its end but what it tested failed.
+fn run(command: Command) -> Result<bool> {
+    match command {
+        Command::Setup => setup::all()?,
+        Command::Demo { epochs, boards } => demo::run(epochs, &boards)?,
+        Command::Test { stages } => return test::run(&stages),
+        Command::Firmware { board, model } => device_bench::firmware(boards::find(&board)?, &model)?,
+        Command::Selftest { boards, models } => selftest::run(&boards, &models)?,
+        Command::DeviceBench { models, boards, nodes } => device_bench::run(&models, &boards, nodes)?,
+    }
+    Ok(true)
 }

@@ -54,8 +54,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// If it cannot be started or fails.
 pub fn run_lines(command: &mut Command, mut line: impl FnMut(&str)) -> Result<()> {
     eprintln!("  $ {}", shown(command));
-    let mut child =
-        command.stdout(Stdio::piped()).spawn().with_context(|| format!("{} cannot be started", shown(command)))?;
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("{} cannot be started", shown(command)))?;
     if let Some(output) = child.stdout.take() {
         for text in BufReader::new(output).lines() {
             line(&text.context("the program's output is not text")?);
@@ -156,9 +155,10 @@ mod tests {
     fn output_and_exit_code_come_back() {
         let mut seen = Vec::new();
         let script = "printf ab; printf c >&2; exit 7";
-        let (code, errors) =
-            run_limited(Command::new("sh").args(["-c", script]), Duration::from_secs(10), |bytes| seen.extend_from_slice(bytes))
-                .unwrap();
+        let (code, errors) = run_limited(Command::new("sh").args(["-c", script]), Duration::from_secs(10), |bytes| {
+            seen.extend_from_slice(bytes)
+        })
+        .unwrap();
         assert_eq!((code, errors.as_str(), seen.as_slice()), (7, "c", b"ab".as_slice()));
     }
 }

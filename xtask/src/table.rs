@@ -8,9 +8,10 @@ pub fn render(titles: &[&str], rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<usize> = (0..titles.len()).map(width).collect();
     let line = |cells: &[&str]| {
-        let aligned = cells.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
-            if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
+        let aligned =
+            cells.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            });
         aligned.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     let mut text = line(titles);

@@ -1,18 +1,91 @@
-//! x
+//! Classifies the records in the host's file `inputs`, writes `outputs`, and reports what it took.
+//!
+//! Command line: `infer INPUTS OUTPUTS REPORT [count]`. With `count` it counts instructions; that makes sense under
+//! `-icount shift=0` only.
 #![no_std]
 #![no_main]
-use samara_firmware::{board::*, counter::*, report::Report};
-samara_firmware::start!(run);
-fn run(mut board: Board) -> u8 {
-    let gauge = StackGauge::paint();
-    let a = board.counter.now();
-    run_counted_loop(1_000_000);
-    let b = board.counter.now();
-    defmt::info!("hello {=u64} stack {=usize}", b - a, gauge.deepest());
+
+use samara_firmware::{
+    board::{Arguments, Board, HostFile, StackGauge, run_counted_loop},
+    counter::InstructionCounter,
+    infer::{self, Instruments},
+    report::Report,
+};
+use samara_runtime::{Arena, Model, OpDef, Session, arena_bytes, crc32, op_count, select_ops};
+use static_cell::ConstStaticCell;
+
+const MODEL: &[u8] = include!(concat!(env!("OUT_DIR"), "/model.rs"));
+static OPS: [&OpDef; op_count(MODEL)] = select_ops(MODEL);
+static ARENA: ConstStaticCell<Arena<{ arena_bytes(MODEL) }>> = ConstStaticCell::new(Arena::new());
+
+/// Iterations of the loop that checks the counter, of two instructions each.
+const LOOP_ITERATIONS: u32 = 500_000;
+
+samara_firmware::start!(main);
+
+fn main(board: Board) -> u8 {
+    match run(board) {
+        Ok(()) => 0,
+        Err(reason) => {
+            defmt::error!("{=str}", reason);
+            1
+        }
+    }
+}
+
+fn run(mut board: Board) -> Result<(), &'static str> {
     let arguments = Arguments::new();
-    let _ = arguments.next();
-    while let Some(x) = arguments.next() { defmt::info!("argument {=str}", x); }
-    let mut report = Report::new(HostFile::create("report").unwrap());
-    report.line("counted", &[b-a, u64::MAX, 0]);
-    if report.finish() {0} else {1}
+    let _program = arguments.next();
+    let inputs = arguments.next().ok_or("the command line names no input file")?;
+    let mut inputs = HostFile::open(inputs).ok_or("the input file cannot be opened")?;
+    let outputs = arguments.next().ok_or("the command line names no output file")?;
+    let mut outputs = HostFile::create(outputs).ok_or("the output file cannot be created")?;
+    let report = arguments.next().ok_or("the command line names no report file")?;
+    let mut report = Report::new(HostFile::create(report).ok_or("the report file cannot be created")?);
+    let counts = arguments.next() == Some("count");
+
+    let arena = ARENA.try_take().ok_or("the arena is taken")?;
+    let gauge = StackGauge::paint();
+    let start = board.counter.ticks();
+    let model = Model::parse(MODEL, &OPS).map_err(|error| {
+        defmt::error!("load error {=u8}", error.code());
+        "the model was refused"
+    })?;
+    let mut session = Session::new(&model, arena.as_mut_slice()).map_err(|_| "the arena was refused")?;
+    let startup = board.counter.ticks() - start;
+
+    report.line("arena_bytes", &[arena_bytes(MODEL) as u64]);
+    report.line("model_bytes", &[MODEL.len() as u64]);
+    if counts {
+        report.line("startup_instructions", &[instructions_of(&board, startup)]);
+        let checksum = ticks_of(&mut board, || {
+            core::hint::black_box(crc32(core::hint::black_box(MODEL)));
+        });
+        report.line("checksum_instructions", &[instructions_of(&board, checksum)]);
+        let counted = ticks_of(&mut board, || run_counted_loop(LOOP_ITERATIONS));
+        report.line("loop_expected", &[2 * u64::from(LOOP_ITERATIONS)]);
+        report.line("loop_counted", &[instructions_of(&board, counted)]);
+    }
+    let instruments =
+        Instruments { counter: counts.then_some(&mut board.counter), led: &mut board.led, deepest_stack: || gauge.deepest() };
+    let records = infer::run(&mut session, &mut inputs, &mut outputs, &mut report, instruments).map_err(|failure| {
+        defmt::error!("{}", failure);
+        "the stream of records could not be worked through"
+    })?;
+    defmt::info!("{=u64} records done", records);
+    if report.finish() { Ok(()) } else { Err("the report could not be written") }
+}
+
+fn ticks_of(board: &mut Board, action: impl FnOnce()) -> u64 {
+    let start = board.counter.ticks();
+    action();
+    board.counter.ticks() - start
+}
+
+/// `ticks` of the board's counter as instructions.
+fn instructions_of(board: &Board, ticks: u64) -> u64 {
+    fn of<C: InstructionCounter>(_: &C, ticks: u64) -> u64 {
+        C::instructions(ticks)
+    }
+    of(&board.counter, ticks)
 }

@@ -59,8 +59,12 @@ fn up_count() -> u32 {
 }
 
 impl InstructionCounter for Counter {
-    fn now(&mut self) -> u64 {
-        self.0.advance(up_count()) * 1_000_000 / TICK_KILOHERTZ
+    fn ticks(&mut self) -> u64 {
+        self.0.advance(up_count())
+    }
+
+    fn instructions(ticks: u64) -> u64 {
+        ticks * 1_000_000 / TICK_KILOHERTZ
     }
 }
 

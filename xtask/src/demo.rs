@@ -1,0 +1,233 @@
+//! From training to a microcontroller, with nothing hidden: each step is a command that one could type.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::{
+    boards::{self, Board},
+    emulator::{self, Clock},
+    firmware::{self, Embed},
+    host::ModelBytes,
+    paths, process, setup,
+    stages::Stopwatch,
+    table::{self, thousands},
+};
+
+/// Epochs of training, enough for an accuracy of 0.87 and few enough for five minutes.
+pub const EPOCHS: u32 = 3;
+
+const MODEL: &str = "fashion-separable";
+const DATA: &str = "fashion-mnist";
+const CLASSES: usize = 10;
+/// Test images that each core classifies.
+const IMAGES: usize = 1000;
+/// Images of the run that counts instructions: they are the same for each.
+const COUNTED_IMAGES: usize = 2;
+const EMULATOR_LIMIT: Duration = Duration::from_secs(300);
+
+/// What one core did.
+struct CoreResult {
+    core: &'static str,
+    accuracy: f64,
+    differing_bytes: usize,
+    instructions: u64,
+    arena_bytes: u64,
+    code_bytes: usize,
+    model_bytes: usize,
+}
+
+/// Trains, quantizes, runs on the boards, and prints a table. It is also written to `target/samara/demo/result.json`.
+///
+/// # Errors
+/// If a step fails; if a core's outputs differ from the host's in a single byte.
+pub fn run(epochs: u32, board_names: &[String]) -> Result<()> {
+    let boards = boards::select(board_names, &["an386", "virt"])?;
+    let watch = Stopwatch::start();
+    println!("1. What is needed");
+    setup::all()?;
+
+    println!("\n2. Train {MODEL} on {DATA} for {epochs} epochs, and quantize it to int8");
+    let out = paths::artifacts("demo");
+    let summary = train(&out, epochs)?;
+    let accuracy = |key: &str| summary[key].as_f64().with_context(|| format!("`samara train --json` printed no number {key}"));
+    let (f32_accuracy, int8_accuracy) = (accuracy("f32_accuracy")?, accuracy("int8_accuracy")?);
+    let model = ModelBytes::read(&out.join("model.samara"))?;
+
+    println!("\n3. Classify the first {IMAGES} test images on this machine, by the kernels that firmware links");
+    let samples = Samples::export(&out, &model)?;
+    let host_accuracy = samples.accuracy(&samples.expected)?;
+
+    let mut results = Vec::new();
+    for (number, board) in boards.iter().enumerate() {
+        println!("\n{}. The same images on an emulated {} ({})", number + 4, board.core, board.name);
+        results.push(classify(board, &model, &samples)?);
+    }
+
+    let record = json!({
+        "model": MODEL,
+        "f32_accuracy": f32_accuracy,
+        "int8_accuracy": int8_accuracy,
+        "host_accuracy_on_images": host_accuracy,
+        "cores": results.iter().map(CoreResult::to_json).collect::<Vec<_>>(),
+    });
+    let path = out.join("result.json");
+    fs::write(&path, format!("{record:#}\n"))?;
+    println!("\n{}", render(f32_accuracy, int8_accuracy, host_accuracy, &results));
+    println!("{} written in {}.", paths::shown(&path), watch.elapsed());
+    if let Some(wrong) = results.iter().find(|result| result.differing_bytes > 0) {
+        bail!("{} differs from this machine in {} output bytes", wrong.core, wrong.differing_bytes);
+    }
+    Ok(())
+}
+
+fn samara(arguments: &[&str]) -> std::process::Command {
+    let mut command = process::cargo(&["run", "--release", "--package", "samara-models", "--bin", "samara", "--"]);
+    command.args(arguments);
+    command
+}
+
+/// Trains and returns the JSON that the command prints.
+fn train(out: &Path, epochs: u32) -> Result<Value> {
+    fs::create_dir_all(out)?;
+    let mut command = samara(&["train", "--model", MODEL, "--data", DATA, "--batch", "128", "--optimizer", "adam"]);
+    command.args(["--learning-rate", "0.002", "--seed", "1", "--json", "--epochs", &epochs.to_string()]).arg("--out").arg(out);
+    let mut last = String::new();
+    process::run_lines(&mut command, |line| last = line.to_owned())?;
+    serde_json::from_str(&last).with_context(|| format!("`samara train --json` ended with {last:?}, which is no JSON"))
+}
+
+/// Test images as the model takes them, what this machine makes of them, and what they are.
+struct Samples {
+    inputs: Vec<u8>,
+    expected: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+impl Samples {
+    fn export(out: &Path, model: &ModelBytes) -> Result<Self> {
+        let file = |ending: &str| out.join(format!("samples.{ending}"));
+        let mut command = samara(&["export-samples", "--data", DATA, "--count", &IMAGES.to_string()]);
+        command.arg("--model").arg(&model.path).arg("--out").arg(file("inputs"));
+        command.arg("--expected").arg(file("outputs")).arg("--labels").arg(file("labels"));
+        process::run(&mut command)?;
+        let read =
+            |ending: &str| fs::read(file(ending)).with_context(|| format!("{} cannot be read", paths::shown(&file(ending))));
+        let samples = Self { inputs: read("inputs")?, expected: read("outputs")?, labels: read("labels")? };
+        let (inputs, outputs) = (IMAGES * model.record_bytes()?, IMAGES * CLASSES);
+        if (samples.inputs.len(), samples.expected.len(), samples.labels.len()) != (inputs, outputs, IMAGES) {
+            bail!("export-samples wrote files of other lengths than {inputs}, {outputs} and {IMAGES} bytes");
+        }
+        Ok(samples)
+    }
+
+    /// Share of images whose largest output is the label's.
+    fn accuracy(&self, outputs: &[u8]) -> Result<f64> {
+        if outputs.len() != self.labels.len() * CLASSES {
+            bail!("{} images gave {} output bytes, expected {CLASSES} each", self.labels.len(), outputs.len());
+        }
+        let right =
+            outputs.chunks_exact(CLASSES).zip(&self.labels).filter(|(scores, label)| winner(scores) == usize::from(**label));
+        Ok(right.count() as f64 / self.labels.len() as f64)
+    }
+}
+
+/// Index of the largest int8 score, the first of equals.
+fn winner(scores: &[u8]) -> usize {
+    let mut best = 0;
+    for (index, &score) in scores.iter().enumerate() {
+        if (score as i8) > (scores[best] as i8) {
+            best = index;
+        }
+    }
+    best
+}
+
+fn classify(board: &'static Board, model: &ModelBytes, samples: &Samples) -> Result<CoreResult> {
+    let elf = firmware::build(board, "infer", Embed::Model(&model.path))?;
+    let record_bytes = model.record_bytes()?;
+    let few = &samples.inputs[..COUNTED_IMAGES * record_bytes];
+    let counted = emulator::infer(board, &elf, few, Clock::CountInstructions, EMULATOR_LIMIT)?;
+    let all = emulator::infer(board, &elf, &samples.inputs, Clock::Free, EMULATOR_LIMIT)?;
+    let minimal = firmware::build(board, "minimal", Embed::Model(&model.path))?;
+    Ok(CoreResult {
+        core: board.core,
+        accuracy: samples.accuracy(&all.outputs)?,
+        differing_bytes: differing(&all.outputs, &samples.expected)
+            + differing(&counted.outputs, &samples.expected[..counted.outputs.len()]),
+        instructions: counted.report.number("inference_instructions")?,
+        arena_bytes: counted.report.number("arena_bytes")?,
+        code_bytes: firmware::code_bytes(&minimal, model.bytes.len())?,
+        model_bytes: model.bytes.len(),
+    })
+}
+
+/// Bytes in which two outputs differ; bytes that one of them lacks count, too.
+fn differing(found: &[u8], expected: &[u8]) -> usize {
+    let pairs = found.iter().zip(expected).filter(|(found, expected)| found != expected).count();
+    pairs + found.len().abs_diff(expected.len())
+}
+
+impl CoreResult {
+    fn to_json(&self) -> Value {
+        json!({
+            "core": self.core,
+            "images": IMAGES,
+            "accuracy": self.accuracy,
+            "differing_bytes": self.differing_bytes,
+            "instructions_per_inference": self.instructions,
+            "arena_bytes": self.arena_bytes,
+            "flash_code_bytes": self.code_bytes,
+            "model_bytes": self.model_bytes,
+        })
+    }
+}
+
+fn render(f32_accuracy: f64, int8_accuracy: f64, host_accuracy: f64, results: &[CoreResult]) -> String {
+    let titles =
+        ["core", "images", "accuracy", "host's", "bytes differing", "instructions", "arena", "flash: code", "flash: model"];
+    let rows: Vec<Vec<String>> = results
+        .iter()
+        .map(|result| {
+            vec![
+                result.core.to_owned(),
+                thousands(IMAGES as u64),
+                format!("{:.4}", result.accuracy),
+                format!("{host_accuracy:.4}"),
+                thousands(result.differing_bytes as u64),
+                thousands(result.instructions),
+                thousands(result.arena_bytes),
+                thousands(result.code_bytes as u64),
+                thousands(result.model_bytes as u64),
+            ]
+        })
+        .collect();
+    format!(
+        "{MODEL}, whole test set: f32 accuracy {f32_accuracy:.4}, int8 accuracy {int8_accuracy:.4} on this machine\n\n{}",
+        table::render(&titles, &rows)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accuracy_reads_scores_as_signed_and_prefers_the_first_of_equals() {
+        let mut outputs = vec![0x80; 2 * CLASSES];
+        outputs[3] = 0x7f; // 127
+        outputs[4] = 0x7f;
+        outputs[CLASSES + 9] = 0x81; // -127, the largest there
+        let samples = Samples { inputs: vec![], expected: vec![], labels: vec![3, 8] };
+        assert_eq!(samples.accuracy(&outputs).unwrap(), 0.5);
+        assert!(samples.accuracy(&outputs[1..]).is_err());
+    }
+
+    #[test]
+    fn missing_and_surplus_bytes_differ() {
+        assert_eq!(differing(&[1, 2, 3], &[1, 9]), 2);
+        assert_eq!(differing(&[1, 2], &[1, 2, 3]), 1);
+        assert_eq!(differing(&[1, 2], &[1, 2]), 0);
+    }
+}

@@ -1,0 +1,132 @@
+//! Running models on this machine, with the kernels that firmware links.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use samara_runtime::{ALL_OPS, Model, Session, format::writer::ModelFile};
+
+use crate::paths;
+
+/// A model file, read and checked.
+#[derive(Debug, Clone)]
+pub struct ModelBytes {
+    /// The file's name without its ending.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Bytes of arena that it needs.
+    pub arena_bytes: usize,
+    /// Multiply-accumulates of one inference.
+    pub macs: u64,
+}
+
+impl ModelBytes {
+    /// Reads and checks a model file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is refused.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = paths::shown(path);
+        let bytes = std::fs::read(path).with_context(|| format!("the model {shown} cannot be read"))?;
+        let arena_bytes =
+            with_model(&bytes, |model| Ok(model.arena_bytes())).with_context(|| format!("{shown} is refused as a model"))?;
+        let file = ModelFile::from_bytes(&bytes).map_err(anyhow::Error::from).with_context(|| format!("in {shown}"))?;
+        let macs = file.metadata.macs.iter().sum();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name, path: path.to_owned(), bytes, arena_bytes, macs })
+    }
+
+    /// `true` if the board has flash and RAM enough, with something to spare for code and stack.
+    pub fn fits(&self, board: &crate::boards::Board) -> bool {
+        const CODE: usize = 96 << 10;
+        const STACK: usize = 6 << 10;
+        self.bytes.len() + CODE <= board.flash_bytes && self.arena_bytes + STACK <= board.ram_bytes
+    }
+
+    /// Bytes of one record: all inputs, one after the other.
+    ///
+    /// # Errors
+    /// If the model is refused.
+    pub fn record_bytes(&self) -> Result<usize> {
+        with_model(&self.bytes, |model| {
+            let inputs = (0..).map_while(|index| model.input(index));
+            Ok(inputs.map(|tensor| model.tensor(tensor).bytes()).sum())
+        })
+    }
+
+    /// Bytes of each element of one record, in order.
+    ///
+    /// # Errors
+    /// If the model is refused.
+    pub fn input_elements(&self) -> Result<Vec<usize>> {
+        with_model(&self.bytes, |model| {
+            let inputs = (0..).map_while(|index| model.input(index)).map(|tensor| model.tensor(tensor));
+            Ok(inputs.flat_map(|tensor| vec![tensor.element_type.bytes(); tensor.elements()]).collect())
+        })
+    }
+
+    /// Runs the model on each record; returns the bytes of all outputs.
+    ///
+    /// # Errors
+    /// If `records` is no whole number of records.
+    pub fn infer(&self, records: &[u8]) -> Result<Vec<u8>> {
+        let record_bytes = self.record_bytes()?;
+        if record_bytes == 0 || records.len() % record_bytes != 0 {
+            bail!("{} takes records of {record_bytes} bytes, found {} bytes", self.name, records.len());
+        }
+        with_model(&self.bytes, |model| {
+            let mut memory = vec![0; model.arena_bytes() + 16];
+            let mut session = Session::new(model, aligned(&mut memory, model.arena_bytes()))?;
+            let mut outputs = Vec::new();
+            for mut record in records.chunks_exact(record_bytes) {
+                for index in 0.. {
+                    let Ok(input) = session.input_bytes_mut(index) else { break };
+                    let (head, tail) = record.split_at(input.len());
+                    input.copy_from_slice(head);
+                    record = tail;
+                }
+                session.run();
+                for bytes in (0..).map_while(|index| session.output_bytes(index)) {
+                    outputs.extend_from_slice(bytes);
+                }
+            }
+            Ok(outputs)
+        })
+    }
+}
+
+/// All model files of the repository, by name.
+///
+/// # Errors
+/// If one is refused: what is in the repository must load.
+pub fn repository_models() -> Result<Vec<ModelBytes>> {
+    let mut files = Vec::new();
+    let mut directories = vec![paths::root().join("models")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).with_context(|| format!("{} cannot be read", paths::shown(&directory)))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "samara") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files.iter().map(|path| ModelBytes::read(path)).collect()
+}
+
+fn with_model<T>(bytes: &[u8], action: impl FnOnce(&Model<'_>) -> Result<T>) -> Result<T> {
+    let mut memory = vec![0; bytes.len() + 16];
+    let copy = aligned(&mut memory, bytes.len());
+    copy.copy_from_slice(bytes);
+    action(&Model::parse(copy, ALL_OPS)?)
+}
+
+/// `length` bytes of `memory` at a multiple of 16; it has 16 more.
+fn aligned(memory: &mut [u8], length: usize) -> &mut [u8] {
+    let start = memory.as_ptr().align_offset(16);
+    &mut memory[start..start + length]
+}
