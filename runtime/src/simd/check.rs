@@ -137,36 +137,17 @@ const fn columns_most() -> usize {
     layout::columns_words(DEPTH, 2)
 }
 
-/// Rows or columns: input, output, kernel, stride, dilation, padding before.
-fn window(random: &mut Random) -> [usize; 6] {
-    let (kernel, stride, dilation) = (1 + random.below(3), 1 + random.below(2), 1 + random.below(2));
-    let input = 1 + random.below(SIDE);
-    let reach = (kernel - 1) * dilation;
-    let padding = random.below(reach + 1);
-    // Any number of outputs, as if there were as much padding behind as it takes.
-    let output = 1 + random.below(SIDE);
-    [input, output, kernel, stride, dilation, padding]
+/// A window along both axes, of at most 3 taps each; padding behind comes from any size of the output.
+fn window(random: &mut Random) -> Window {
+    let mut both = |least: usize, most: usize| [(); 2].map(|()| least + random.below(most + 1 - least));
+    let (kernel, dilation) = (both(1, 3), both(1, 2));
+    Window { input: both(1, SIDE), output: both(1, SIDE), kernel, stride: both(1, 2), dilation, padding: both(0, 4) }
 }
 
 #[inline(never)]
 fn check_depthwise(random: &mut Random) -> Option<u32> {
     let channels = 1 + random.below(CHANNELS);
-    let [input_height, output_height, kernel_height, stride_height, dilation_height, padding_top] = window(random);
-    let [input_width, output_width, kernel_width, stride_width, dilation_width, padding_left] = window(random);
-    let window = Window {
-        input_height,
-        input_width,
-        output_height,
-        output_width,
-        kernel_height,
-        kernel_width,
-        stride_height,
-        stride_width,
-        dilation_height,
-        dilation_width,
-        padding_top,
-        padding_left,
-    };
+    let window = window(random);
     let mut weights = [0; CHANNELS * 9];
     random.fill(&mut weights);
     let mut input = [0; CHANNELS * SIDE * SIDE];
@@ -174,14 +155,14 @@ fn check_depthwise(random: &mut Random) -> Option<u32> {
     let mut constants = [[0; 2]; CHANNELS];
     random.constants(&mut constants);
     let requantize = random.requantize(constants.get(..channels)?);
-    let weights = weights.get(..kernel_height * kernel_width * channels)?;
-    let input = input.get(..input_height * input_width * channels)?;
+    let weights = weights.get(..window.kernel[0] * window.kernel[1] * channels)?;
+    let input = input.get(..window.input[0] * window.input[1] * channels)?;
     let padding = random.byte();
 
     let mut results = [[85; CHANNELS * SIDE * SIDE + 2 * MARGIN]; 2];
     let mut scratch = [0xa5a5_a5a5; layout::depthwise_words(9, CHANNELS)];
     let [expected, found] = &mut results;
-    let range = MARGIN..MARGIN + output_height * output_width * channels;
+    let range = MARGIN..MARGIN + window.output[0] * window.output[1] * channels;
     let expected_output = expected.get_mut(range.clone())?;
     depthwise::walk::<portable::Kernels>(input, &window, padding, weights, &requantize, &mut scratch, expected_output);
     super::depthwise(input, &window, padding, weights, &requantize, &mut scratch, found.get_mut(range)?);

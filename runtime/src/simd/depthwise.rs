@@ -12,33 +12,21 @@ pub(super) const BLOCK: usize = 32;
 /// A tap that reads padding.
 pub(super) const PADDING: u32 = u32::MAX;
 
-/// Geometry of a sliding window over one image, in pixels.
+/// Geometry of a sliding window over one image: `[vertical, horizontal]` each, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Input rows.
-    pub input_height: usize,
-    /// Input columns.
-    pub input_width: usize,
-    /// Output rows.
-    pub output_height: usize,
-    /// Output columns.
-    pub output_width: usize,
-    /// Rows of the kernel.
-    pub kernel_height: usize,
-    /// Columns of the kernel.
-    pub kernel_width: usize,
-    /// Input rows from one output row to the next.
-    pub stride_height: usize,
-    /// Input columns from one output column to the next.
-    pub stride_width: usize,
-    /// Input rows from one kernel row to the next.
-    pub dilation_height: usize,
-    /// Input columns from one kernel column to the next.
-    pub dilation_width: usize,
-    /// Rows of padding above the input.
-    pub padding_top: usize,
-    /// Columns of padding left of the input.
-    pub padding_left: usize,
+    /// Size of the input.
+    pub input: [usize; 2],
+    /// Size of the output. Windows may begin anywhere; what lies outside the input is padding.
+    pub output: [usize; 2],
+    /// Size of the kernel.
+    pub kernel: [usize; 2],
+    /// Step from output to output.
+    pub stride: [usize; 2],
+    /// Step from tap to tap.
+    pub dilation: [usize; 2],
+    /// Padding above and to the left.
+    pub padding: [usize; 2],
 }
 
 /// A run of output pixels: pixel `i` reads tap `t` at `input[taps[t] + i * step..][..channels]`.
@@ -70,18 +58,18 @@ pub(super) fn walk<Kernels: Depthwise>(
     output: &mut [i8],
 ) {
     let channels = requantize.channels.len();
-    let Some((taps, scratch)) = scratch.split_at_mut_checked(window.kernel_height * window.kernel_width) else { return };
+    let Some((taps, scratch)) = scratch.split_at_mut_checked(window.kernel[0] * window.kernel[1]) else { return };
     let inner = inner_columns(window);
-    let step = window.stride_width * channels;
+    let step = window.stride[1] * channels;
     let mut from = 0;
     for constants in requantize.channels.chunks(BLOCK) {
         let block = Requantize { channels: constants, ..*requantize };
         Kernels::prepare(weights, channels, from, &block, padding, scratch);
-        for (y, row) in output.chunks_exact_mut(window.output_width * channels).enumerate() {
+        for (y, row) in output.chunks_exact_mut(window.output[1] * channels).enumerate() {
             let mut x = 0;
             let mut rest = row;
             while !rest.is_empty() {
-                let padded = place_taps(taps, window, channels, y * window.stride_height, x * window.stride_width);
+                let padded = place_taps(taps, window, channels, y * window.stride[0], x * window.stride[1]);
                 let pixels = if x == inner.start && !padded { inner.len() } else { 1 };
                 let Some((outputs, after)) = rest.split_at_mut_checked(pixels * channels) else { return };
                 let mut run = Run { input, taps, padded, step, padding, from, channels };
@@ -97,32 +85,32 @@ pub(super) fn walk<Kernels: Depthwise>(
 
 /// The output columns that need no padding to the left or right.
 fn inner_columns(window: &Window) -> core::ops::Range<usize> {
-    let last_tap = (window.kernel_width - 1) * window.dilation_width;
+    let last_tap = (window.kernel[1] - 1) * window.dilation[1];
     let fits = |x: &usize| {
-        let left = x * window.stride_width;
-        left >= window.padding_left && left + last_tap < window.input_width + window.padding_left
+        let left = x * window.stride[1];
+        left >= window.padding[1] && left + last_tap < window.input[1] + window.padding[1]
     };
-    let start = (0..window.output_width).find(fits).unwrap_or(window.output_width);
-    start..(start..window.output_width).take_while(fits).last().map_or(start, |last| last + 1)
+    let start = (0..window.output[1]).find(fits).unwrap_or(window.output[1]);
+    start..(start..window.output[1]).take_while(fits).last().map_or(start, |last| last + 1)
 }
 
 /// Writes where the taps of the output pixel lie whose window begins at (`top`, `left`) of the padded input; says whether any
 /// lies in the padding.
 fn place_taps(taps: &mut [u32], window: &Window, channels: usize, top: usize, left: usize) -> bool {
     let mut padded = false;
-    let mut y = top.wrapping_sub(window.padding_top);
-    for row in taps.chunks_exact_mut(window.kernel_width) {
-        let mut x = left.wrapping_sub(window.padding_left);
-        let row_inside = y < window.input_height;
-        let mut position = y.wrapping_mul(window.input_width).wrapping_add(x).wrapping_mul(channels);
+    let mut y = top.wrapping_sub(window.padding[0]);
+    for row in taps.chunks_exact_mut(window.kernel[1]) {
+        let mut x = left.wrapping_sub(window.padding[1]);
+        let row_inside = y < window.input[0];
+        let mut position = y.wrapping_mul(window.input[1]).wrapping_add(x).wrapping_mul(channels);
         for tap in row {
-            let inside = row_inside && x < window.input_width;
+            let inside = row_inside && x < window.input[1];
             *tap = if inside { position as u32 } else { PADDING };
             padded |= !inside;
-            x = x.wrapping_add(window.dilation_width);
-            position = position.wrapping_add(window.dilation_width.wrapping_mul(channels));
+            x = x.wrapping_add(window.dilation[1]);
+            position = position.wrapping_add(window.dilation[1].wrapping_mul(channels));
         }
-        y = y.wrapping_add(window.dilation_height);
+        y = y.wrapping_add(window.dilation[0]);
     }
     padded
 }

@@ -136,26 +136,21 @@ fn depthwise_fits(
     output: &[i8],
 ) -> Option<()> {
     let channels = requantize.channels.len();
-    let taps = window.kernel_height.checked_mul(window.kernel_width)?;
-    let inputs = window.input_height.checked_mul(window.input_width)?.checked_mul(channels)?;
-    let outputs = window.output_height.checked_mul(window.output_width)?.checked_mul(channels)?;
-    // Window sizes are below 2^15, so that no product of two of them overflows 32 bits.
-    let Window { kernel_height, kernel_width, stride_height, stride_width, .. } = *window;
-    let Window { dilation_height, dilation_width, padding_top, padding_left, .. } = *window;
-    let sizes = [kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width];
-    let fits = input.len() == inputs
+    let area = |[height, width]: [usize; 2], depth| height.checked_mul(width)?.checked_mul(depth);
+    let (inputs, outputs) = (area(window.input, channels)?, area(window.output, channels)?);
+    let taps = area(window.kernel, 1)?;
+    // Sizes below 2^15, so that no product of two overflows 32 bits.
+    let small = |pair: &[usize; 2]| pair.iter().all(|&size| size < 1 << 15);
+    let some = |pair: &[usize; 2]| pair.iter().all(|&size| size > 0);
+    let fits = [window.input, window.output, window.kernel, window.stride, window.dilation, window.padding].iter().all(small)
+        && [window.input, window.output, window.kernel, window.stride, window.dilation].iter().all(some)
+        && input.len() == inputs
         && output.len() == outputs
         && outputs > 0
-        && inputs > 0
         && inputs < 1 << 31
-        && weights.len() == taps.checked_mul(channels)?
-        && scratch.len() >= depthwise_words(taps, channels)
-        && sizes.iter().all(|size| (1..1 << 15).contains(size))
-        && padding_top < 1 << 15
-        && padding_left < 1 << 15
-        && window.output_height <= 1 << 15
-        && window.output_width <= 1 << 15
-        && stride_width.checked_mul(channels)? < 1 << 31;
+        && area([window.stride[1], channels], 1)? < 1 << 31
+        && weights.len() == area(window.kernel, channels)?
+        && scratch.len() >= depthwise_words(taps, channels);
     fits.then_some(())
 }
 
