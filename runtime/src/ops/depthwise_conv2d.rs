@@ -10,7 +10,7 @@ use super::{
     conv2d::{ParametersF32, ParametersI8},
     linear::MAXIMUM_FAN_IN,
     node::{as_f32, as_f32_mut, as_i8, as_i8_mut, ensure},
-    window::{Span, Window},
+    window::Window,
 };
 use crate::{
     error::NodeFault,
@@ -18,9 +18,9 @@ use crate::{
     tensor::ElementType::{F32, I8},
 };
 
-/// Scratch bytes of the int8 op: the table of taps, and what the kernel asks for.
-pub fn scratch_bytes(window: &Window) -> usize {
-    (window.taps() + simd::depthwise_words(window.taps())) * 4
+/// Scratch bytes of the int8 op.
+pub fn scratch_bytes(window: &Window, channels: usize) -> usize {
+    simd::depthwise_words(window.taps(), channels) * 4
 }
 
 fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
@@ -28,16 +28,16 @@ fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let parameters = node.parameters(ParametersI8::decode)?;
     parameters.window.check(&input, &node.output)?;
     ensure(input.channels() == node.output.channels(), NodeFault::Shape)?;
-    let taps = parameters.window.taps();
+    let (taps, channels) = (parameters.window.taps(), input.channels());
     ensure(taps <= MAXIMUM_FAN_IN, NodeFault::Shape)?;
-    parameters.linear.check(node, taps * input.channels(), input.channels())?;
-    node.scratch(scratch_bytes(&parameters.window))
+    parameters.linear.check(node, taps * channels, channels)?;
+    node.scratch(scratch_bytes(&parameters.window, channels))
 }
 
 fn run_i8(node: &mut NodeRun<'_>) {
     let ParametersI8 { window, linear } = ParametersI8::decode(&mut node.parameters());
     let (input, output) = (node.input(0), node.output);
-    let (Some((height, width, channels)), Some((_, columns, _))) =
+    let (Some((height, width, channels)), Some((rows, columns, _))) =
         (input.height_width_channels(), output.height_width_channels())
     else {
         return;
@@ -45,39 +45,16 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let weights = as_i8(node.constants(linear.weights, window.taps() * channels));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), output.zero_point);
     let Buffers { output, scratch, inputs } = node.buffers();
-    let words: &mut [u32] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
-    let Some((taps, scratch)) = words.split_at_mut_checked(window.taps()) else { return };
-    let kernel_width = usize::from(window.kernel[1]);
-    let step = usize::from(window.stride[1]) * channels;
-    for (row, mut row_out) in as_i8_mut(output).chunks_exact_mut((columns * channels).max(1)).enumerate() {
-        let vertical = window.rows(row, height);
-        let mut column = 0;
-        while column < columns {
-            let horizontal = window.columns(column, width);
-            // Columns whose windows lie wholly within the image share their taps: one run. Others go one by one.
-            let whole = |column: &usize| window.columns(*column, width).taps == kernel_width;
-            let run = if horizontal.taps == kernel_width { (column..columns).take_while(whole).count() } else { 1 };
-            fill_taps(taps, &window, vertical, horizontal, width, channels);
-            let Some((outputs, rest)) = row_out.split_at_mut_checked(run * channels) else { return };
-            let run_inputs = simd::DepthwiseRun { input: inputs.read_i8(&input), taps, step, padding: input.zero_point };
-            simd::depthwise(&run_inputs, weights, &requantize, scratch, outputs);
-            row_out = rest;
-            column += run;
-        }
-    }
-}
-
-/// Where each tap of a window finds its pixel, or that it is padding.
-fn fill_taps(taps: &mut [u32], window: &Window, vertical: Span, horizontal: Span, width: usize, channels: usize) {
-    taps.fill(simd::PADDING);
-    let kernel_width = usize::from(window.kernel[1]).max(1);
-    for (i, row) in taps.chunks_exact_mut(kernel_width).skip(vertical.first).take(vertical.taps).enumerate() {
-        let y = vertical.start + i * usize::from(window.dilation[0]);
-        for (j, tap) in row.iter_mut().skip(horizontal.first).take(horizontal.taps).enumerate() {
-            let x = horizontal.start + j * usize::from(window.dilation[1]);
-            *tap = ((y * width + x) * channels) as u32;
-        }
-    }
+    let scratch: &mut [u32] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
+    let window = simd::Window {
+        input: [height, width],
+        output: [rows, columns],
+        kernel: window.kernel.map(usize::from),
+        stride: window.stride.map(usize::from),
+        dilation: window.dilation.map(usize::from),
+        padding: window.padding.map(usize::from),
+    };
+    simd::depthwise(inputs.read_i8(&input), &window, input.zero_point, weights, &requantize, scratch, as_i8_mut(output));
 }
 
 fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {

@@ -61,7 +61,7 @@ impl Window {
                 ([size, ..], [count, ..]) if axis == 0 => (size, count),
                 ([_, size, ..], [_, count, ..]) => (size, count),
             };
-            ensure(size <= 1 << 16 && count <= 1 << 16, NodeFault::Shape)?;
+            ensure(size < 1 << 15 && count < 1 << 15, NodeFault::Shape)?;
             // The last window's first tap, and a tap of the first one, are within the image.
             ensure(u64::from(count - 1) * u64::from(stride) < u64::from(size) + u64::from(padding), NodeFault::Shape)?;
         }

@@ -1,0 +1,177 @@
+//! A [`DeviceGraph`] as a [`ModelFile`].
+
+use super::{
+    Constants, DeviceGraph, Encoded, ExportError, Quantization, Value,
+    plan::{Need, Plan, Step},
+};
+use crate::graph::Shape;
+use samara_runtime::{
+    ALL_OPS, ElementType, Model, Tensor,
+    arena::AlignedBuffer,
+    format::writer::{Metadata, ModelFile, NodeRecord},
+    ops::quantize::{DEQUANTIZE, QUANTIZE},
+};
+
+/// The element type of a file.
+#[derive(Debug, Clone, Copy)]
+pub enum Numbers<'a> {
+    /// f32 throughout.
+    F32,
+    /// int8, with the quantization of each value.
+    I8 {
+        /// By value.
+        quantizations: &'a [Quantization],
+        /// `true` if inputs and outputs are f32 all the same, converted on the device.
+        float_ports: bool,
+    },
+}
+
+/// Encodes every op, plans the arena with `plan`, and gives the file. The file's tensors are the graph's values, in their
+/// order; f32 ports of an int8 file follow.
+///
+/// # Errors
+/// If an op cannot be encoded, or there are more tensors or nodes than a file holds.
+pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>, plan: fn(&[Need], &[Step]) -> Plan) -> Result<ModelFile, ExportError> {
+    let mut draft = Draft::default();
+    for (index, (shape, name)) in graph.values.iter().enumerate() {
+        let quantization = match numbers {
+            Numbers::F32 => None,
+            Numbers::I8 { quantizations, .. } => Some(quantizations[index]),
+        };
+        draft.tensor(shape, name, quantization)?;
+    }
+    let float_ports = matches!(numbers, Numbers::I8 { float_ports: true, .. });
+    let mut inputs: Vec<usize> = graph.inputs.iter().map(|value| value.0).collect();
+    if float_ports {
+        for input in &mut inputs {
+            let (shape, name) = &graph.values[*input];
+            let port = draft.tensor(shape, &format!("{name}/f32"), None)?;
+            draft.node(&format!("{name}/quantize"), Encoded::new(&QUANTIZE, &()), vec![port], *input, 0);
+            *input = port;
+        }
+    }
+    for node in &graph.nodes {
+        let site = graph.site(node);
+        let encoded = match numbers {
+            Numbers::F32 => node.op.encode_f32(&site, &mut draft.constants)?,
+            Numbers::I8 { quantizations, .. } => {
+                let inputs: Vec<_> = node.inputs.iter().map(|&Value(input)| quantizations[input]).collect();
+                node.op.encode_i8(&site, &inputs, quantizations[node.output.0], &mut draft.constants)?
+            }
+        };
+        let inputs = node.inputs.iter().map(|value| value.0).collect();
+        draft.node(&node.name, encoded, inputs, node.output.0, node.op.macs(&site));
+    }
+    let mut outputs: Vec<usize> = graph.outputs.iter().map(|value| value.0).collect();
+    if float_ports {
+        for output in &mut outputs {
+            let (shape, name) = &graph.values[*output];
+            let port = draft.tensor(shape, &format!("{name}/f32"), None)?;
+            draft.node(&format!("{name}/dequantize"), Encoded::new(&DEQUANTIZE, &()), vec![*output], port, 0);
+            *output = port;
+        }
+    }
+    draft.finish(&graph.name, inputs, outputs, plan)
+}
+
+/// The bytes of a file, after the runtime accepted them.
+///
+/// # Errors
+/// [`ExportError::Refused`]: the exporter wrote what the runtime does not take.
+pub fn to_checked_bytes(file: &ModelFile) -> Result<Vec<u8>, ExportError> {
+    let bytes = file.to_bytes();
+    Model::parse(AlignedBuffer::copy_of(&bytes).as_slice(), ALL_OPS)?;
+    Ok(bytes)
+}
+
+/// A file in the making.
+#[derive(Default)]
+struct Draft {
+    tensors: Vec<Tensor>,
+    steps: Vec<Step>,
+    nodes: Vec<(u16, Vec<u8>)>,
+    constants: Constants,
+    metadata: Metadata,
+}
+
+impl Draft {
+    fn tensor(&mut self, shape: &Shape, name: &str, quantization: Option<Quantization>) -> Result<usize, ExportError> {
+        // A scalar is a vector of one element.
+        let shape: &[usize] = if shape.is_empty() { &[1] } else { shape };
+        if shape.len() > 4 {
+            let reason = format!("its output has {} dimensions, {shape:?}; a file holds at most 4", shape.len());
+            return Err(ExportError::Layer { layer: name.to_owned(), reason });
+        }
+        let mut dimensions = [1; 4];
+        dimensions.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u32);
+        self.metadata.tensors.push(name.to_owned());
+        self.tensors.push(Tensor {
+            element_type: if quantization.is_some() { ElementType::I8 } else { ElementType::F32 },
+            rank: shape.len() as u8,
+            zero_point: quantization.map_or(0, |quantization| quantization.zero_point),
+            dimensions,
+            scale: quantization.map_or(1.0, |quantization| quantization.scale),
+            offset: 0,
+        });
+        Ok(self.tensors.len() - 1)
+    }
+
+    fn node(&mut self, name: &str, encoded: Encoded, inputs: Vec<usize>, output: usize, macs: u64) {
+        self.metadata.nodes.push(name.to_owned());
+        self.metadata.macs.push(macs);
+        self.steps.push(Step { inputs, output, alias: encoded.op.alias, scratch_bytes: encoded.scratch_bytes });
+        self.nodes.push((encoded.op.code.into(), encoded.parameters));
+    }
+
+    fn finish(
+        mut self,
+        name: &str,
+        inputs: Vec<usize>,
+        outputs: Vec<usize>,
+        plan: fn(&[Need], &[Step]) -> Plan,
+    ) -> Result<ModelFile, ExportError> {
+        let limit = usize::from(u16::MAX);
+        for (what, found) in [("tensors", self.tensors.len()), ("nodes", self.steps.len())] {
+            if found > limit {
+                return Err(ExportError::TooLarge { what, found, limit });
+            }
+        }
+        let needs: Vec<Need> = self
+            .tensors
+            .iter()
+            .enumerate()
+            .map(|(index, tensor)| Need {
+                bytes: tensor.bytes(),
+                is_input: inputs.contains(&index),
+                is_output: outputs.contains(&index),
+            })
+            .collect();
+        let plan = plan(&needs, &self.steps);
+        self.tensors.iter_mut().zip(&plan.tensors).for_each(|(tensor, &offset)| tensor.offset = offset as u32);
+        let indices = |tensors: Vec<usize>| tensors.into_iter().map(|tensor| tensor as u32).collect();
+        let nodes = self
+            .steps
+            .into_iter()
+            .zip(self.nodes)
+            .zip(plan.scratch)
+            .map(|((step, (code, parameters)), scratch)| NodeRecord {
+                code,
+                inputs: indices(step.inputs),
+                output: step.output as u32,
+                scratch_offset: if step.scratch_bytes > 0 { scratch as u32 } else { 0 },
+                scratch_bytes: step.scratch_bytes as u32,
+                parameters,
+            })
+            .collect();
+        self.metadata.name = name.to_owned();
+        Ok(ModelFile {
+            tensors: self.tensors,
+            nodes,
+            inputs: indices(inputs),
+            outputs: indices(outputs),
+            metadata: self.metadata,
+            constants: self.constants.into_bytes(),
+            arena_bytes: plan.arena_bytes as u32,
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! Pointwise functions: a clamp where they are one, else a table in int8 and code in f32.
+
+use super::encode_lut;
+use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use samara_runtime::ops::activation::{ACTIVATION_F32, Function, Parameters};
+
+/// A pointwise function. Its values are the runtime's, to the bit.
+#[derive(Debug, Clone, Copy)]
+pub struct Activation(pub Parameters);
+
+impl DeviceOp for Activation {
+    fn tie(&self) -> Tie {
+        match self.0.function {
+            Function::Sigmoid => Tie::Fixed(Quantization { scale: 1.0 / 256.0, zero_point: -128 }),
+            Function::Tanh => Tie::Fixed(Quantization { scale: 1.0 / 128.0, zero_point: 0 }),
+            Function::Relu | Function::LeakyRelu | Function::Selu => Tie::Free,
+        }
+    }
+
+    fn as_clamp(&self) -> Option<Clamp> {
+        (self.0.function == Function::Relu).then_some(Clamp { minimum: 0.0, maximum: self.0.alpha })
+    }
+
+    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+        Ok(Encoded::new(&ACTIVATION_F32, &self.0))
+    }
+
+    fn encode_i8(
+        &self,
+        _: &Site<'_>,
+        inputs: &[Quantization],
+        output: Quantization,
+        constants: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        Ok(encode_lut(inputs[0], output, constants, |x| f64::from(self.0.apply(x as f32))))
+    }
+}

@@ -1,0 +1,233 @@
+//! Dense, convolution and depthwise convolution.
+
+use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use samara_runtime::{
+    ops::{
+        conv2d, dense, depthwise_conv2d,
+        linear::{ClampF32, LinearF32, LinearI8, MAXIMUM_FAN_IN, pack_f32, rows_scratch_bytes},
+        window::Window,
+    },
+    simd,
+};
+
+/// Which linear layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Over the last axis.
+    Dense,
+    /// Over windows and channels.
+    Conv2d(Window),
+    /// Over windows, each channel for itself.
+    DepthwiseConv2d(Window),
+}
+
+/// A linear layer with a clamp behind it.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    /// Which.
+    pub kind: Kind,
+    /// Weights, one row per output channel; within a row `[kernel height][kernel width][input channels]`.
+    pub rows: Vec<Vec<f32>>,
+    /// Bias, one value per output channel.
+    pub bias: Vec<f32>,
+    /// The clamp behind it.
+    pub clamp: Clamp,
+}
+
+/// Largest shift of accumulators.
+const LARGEST_SHIFT: u32 = 7;
+/// Weights are in -127..=127.
+const LARGEST_WEIGHT: f64 = 127.0;
+/// Biases stay below this; a channel whose weights are too small for that gets a larger weight scale.
+const LARGEST_BIAS: f64 = (1u32 << 29) as f64;
+
+/// `(m, s)`: the smallest shift `s` with `m = floor(factor * 2^(32 - s) + 0.5) <= 2^31 - 1`, at most `largest_shift`.
+pub(super) fn multiplier(factor: f64, largest_shift: u32) -> Option<(i32, u32)> {
+    (0..=largest_shift).find_map(|shift| Some((multiplier_at(factor, shift)?, shift)))
+}
+
+fn multiplier_at(factor: f64, shift: u32) -> Option<i32> {
+    let multiplier = (factor * f64::powi(2.0, 32 - shift as i32) + 0.5).floor();
+    (multiplier <= f64::from(i32::MAX)).then_some(multiplier as i32)
+}
+
+fn largest_magnitude(row: &[f32]) -> f64 {
+    row.iter().fold(0.0, |largest, &weight| if f64::from(weight.abs()) > largest { f64::from(weight.abs()) } else { largest })
+}
+
+impl Linear {
+    /// Scale of a channel's weights, given the input's.
+    fn weight_scale(&self, channel: usize, input_scale: f64) -> f64 {
+        let own = largest_magnitude(&self.rows[channel]) / LARGEST_WEIGHT;
+        let least = f64::from(self.bias[channel].abs()) / (input_scale * LARGEST_BIAS);
+        match (own, least) {
+            (own, least) if own >= least && own > 0.0 => own,
+            (_, least) if least > 0.0 => least,
+            _ => 1.0 / LARGEST_WEIGHT,
+        }
+    }
+
+    fn fan_in(&self) -> usize {
+        self.rows.first().map_or(0, Vec::len)
+    }
+
+    /// For the constant input `shift` per input channel: what it adds to each output.
+    fn response(&self, shift: &[f32]) -> Vec<f64> {
+        let of_row = |row: &Vec<f32>| {
+            row.iter().zip(shift.iter().cycle()).map(|(&weight, &shift)| f64::from(weight) * f64::from(shift)).sum()
+        };
+        self.rows.iter().map(of_row).collect()
+    }
+}
+
+impl DeviceOp for Linear {
+    fn macs(&self, site: &Site<'_>) -> u64 {
+        (site.output.size() * self.fan_in()) as u64
+    }
+
+    fn fuse_clamp(&mut self, clamp: Clamp) -> bool {
+        self.clamp = self.clamp.then(clamp);
+        true
+    }
+
+    fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
+        let input_scale = f64::from(inputs[0].scale);
+        let largest = (0..self.rows.len()).map(|channel| self.weight_scale(channel, input_scale)).fold(0.0, f64::max);
+        // Half of what the largest shift allows, so that rounding does not decide.
+        (input_scale * largest / f64::from(1u32 << (LARGEST_SHIFT - 2))) as f32
+    }
+
+    fn fold_output(&mut self, scale: &[f32], shift: &[f32]) -> bool {
+        if self.clamp != Clamp::NONE || scale.len() != self.rows.len() {
+            return false;
+        }
+        for ((row, bias), (&scale, &shift)) in self.rows.iter_mut().zip(&mut self.bias).zip(scale.iter().zip(shift)) {
+            row.iter_mut().for_each(|weight| *weight *= scale);
+            *bias = *bias * scale + shift;
+        }
+        true
+    }
+
+    fn fold_input(&mut self, scale: &[f32], shift: &[f32]) -> bool {
+        let channels = match self.kind {
+            Kind::Dense => self.fan_in(),
+            Kind::Conv2d(window) => self.fan_in() / window.taps(),
+            Kind::DepthwiseConv2d(_) => self.rows.len(),
+        };
+        // With padding, the zeros around the image would have to become other values: not exact, unless nothing is shifted.
+        let padded = match self.kind {
+            Kind::Dense => false,
+            Kind::Conv2d(window) | Kind::DepthwiseConv2d(window) => window.kernel != [1, 1],
+        };
+        let shifts = shift.iter().any(|&shift| shift != 0.0);
+        if scale.is_empty() || !channels.is_multiple_of(scale.len()) || (padded && shifts) {
+            return false;
+        }
+        if let Kind::DepthwiseConv2d(_) = self.kind {
+            for (((row, bias), &scale), &shift) in self.rows.iter_mut().zip(&mut self.bias).zip(scale).zip(shift) {
+                *bias += shift * row.iter().sum::<f32>();
+                row.iter_mut().for_each(|weight| *weight *= scale);
+            }
+            return true;
+        }
+        let response = self.response(shift);
+        for (bias, response) in self.bias.iter_mut().zip(response) {
+            *bias = (f64::from(*bias) + response) as f32;
+        }
+        for row in &mut self.rows {
+            row.iter_mut().zip(scale.iter().cycle()).for_each(|(weight, &scale)| *weight *= scale);
+        }
+        true
+    }
+
+    fn encode_f32(&self, _: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+        let flat: Vec<f32> = self.rows.concat();
+        let weights = match self.kind {
+            Kind::Dense | Kind::Conv2d(_) => pack_f32(&flat, self.fan_in()),
+            Kind::DepthwiseConv2d(_) => transpose(&self.rows),
+        };
+        let linear = LinearF32 {
+            weights: constants.push_f32(&weights),
+            bias: constants.push_f32(&self.bias),
+            clamp: ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum },
+        };
+        Ok(match self.kind {
+            Kind::Dense => Encoded::new(&dense::DENSE_F32, &linear),
+            Kind::Conv2d(window) => Encoded::new(&conv2d::CONV2D_F32, &conv2d::ParametersF32 { window, linear }),
+            Kind::DepthwiseConv2d(window) => {
+                Encoded::new(&depthwise_conv2d::DEPTHWISE_CONV2D_F32, &conv2d::ParametersF32 { window, linear })
+            }
+        })
+    }
+
+    fn encode_i8(
+        &self,
+        site: &Site<'_>,
+        inputs: &[Quantization],
+        output: Quantization,
+        constants: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let fan_in = self.fan_in();
+        if fan_in > MAXIMUM_FAN_IN {
+            return Err(site.error(format!("an int8 output has at most {MAXIMUM_FAN_IN} inputs, here it has {fan_in}")));
+        }
+        let input_scale = f64::from(inputs[0].scale);
+        let scales: Vec<f64> = (0..self.rows.len()).map(|channel| self.weight_scale(channel, input_scale)).collect();
+        let factor = |scale: f64| input_scale * scale / f64::from(output.scale);
+        let largest = scales.iter().copied().fold(0.0, f64::max);
+        let Some((_, shift)) = multiplier(factor(largest), LARGEST_SHIFT) else {
+            return Err(site.error(format!("its output's scale {} is too small for its input's {input_scale}", output.scale)));
+        };
+        let mut rows = Vec::new();
+        let mut pairs = Vec::new();
+        for (channel, &scale) in scales.iter().enumerate() {
+            let row: Vec<i8> = self.rows[channel].iter().map(|&weight| (f64::from(weight) / scale).round() as i8).collect();
+            let sum: i64 = row.iter().map(|&weight| i64::from(weight)).sum();
+            let magnitude: i64 = row.iter().map(|&weight| i64::from(weight).abs()).sum();
+            let bias = (f64::from(self.bias[channel]) / (input_scale * scale)).round() as i64;
+            let folded = bias - i64::from(inputs[0].zero_point) * sum;
+            if (128 * magnitude + folded.abs()) << shift >= 1 << 31 {
+                return Err(site.error(format!("channel {channel}'s accumulator would leave 32 bits")));
+            }
+            let Some(multiplier) = multiplier_at(factor(scale), shift) else {
+                return Err(site.error(format!("channel {channel}'s multiplier would leave 31 bits")));
+            };
+            pairs.extend([folded as i32, multiplier]);
+            rows.push(row);
+        }
+        let (minimum, maximum) = self.clamp.quantized(output);
+        let weights = match self.kind {
+            Kind::Dense | Kind::Conv2d(_) => {
+                let mut paired = vec![0; simd::paired_bytes(rows.len(), fan_in)];
+                simd::pair_rows(&rows.concat(), rows.len(), fan_in, &mut paired);
+                paired
+            }
+            Kind::DepthwiseConv2d(_) => transpose(&rows),
+        };
+        let linear = LinearI8 {
+            weights: constants.push_i8(&weights),
+            channels: constants.push_i32(pairs),
+            shift: shift as u8,
+            minimum,
+            maximum,
+        };
+        let pixels = site.output.size() / site.output.channels().max(1);
+        Ok(match self.kind {
+            Kind::Dense => Encoded::new(&dense::DENSE_I8, &linear).with_scratch(rows_scratch_bytes(pixels, fan_in)),
+            Kind::Conv2d(window) => {
+                let scratch = conv2d::scratch_bytes(&window, site.inputs[0].channels(), pixels);
+                Encoded::new(&conv2d::CONV2D_I8, &conv2d::ParametersI8 { window, linear }).with_scratch(scratch)
+            }
+            Kind::DepthwiseConv2d(window) => {
+                Encoded::new(&depthwise_conv2d::DEPTHWISE_CONV2D_I8, &conv2d::ParametersI8 { window, linear })
+                    .with_scratch(depthwise_conv2d::scratch_bytes(&window, rows.len()))
+            }
+        })
+    }
+}
+
+/// `[channels][taps]` as `[taps][channels]`.
+fn transpose<T: Copy>(rows: &[Vec<T>]) -> Vec<T> {
+    let taps = rows.first().map_or(0, Vec::len);
+    (0..taps).flat_map(|tap| rows.iter().map(move |row| row[tap])).collect()
+}

@@ -1,0 +1,100 @@
+//! A batch-norm that could not be folded.
+
+use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use samara_runtime::ops::{
+    linear::{ClampF32, LinearF32},
+    scale_shift::{Parameters, SCALE_SHIFT_F32, SCALE_SHIFT_I8},
+};
+
+/// `scale[c] * x + shift[c]` per channel of the last axis, with a clamp.
+#[derive(Debug, Clone)]
+pub struct ScaleShift {
+    /// Factors.
+    pub scale: Vec<f32>,
+    /// Summands.
+    pub shift: Vec<f32>,
+    /// The clamp behind it.
+    pub clamp: Clamp,
+}
+
+/// Weights have 16 bits.
+const LARGEST_WEIGHT: f64 = 32767.0;
+/// Multipliers are below 2^31 with this shift at most, as the runtime checks.
+const LARGEST_SHIFT: u32 = 16;
+
+impl ScaleShift {
+    fn largest_scale(&self) -> f64 {
+        self.scale
+            .iter()
+            .fold(0.0, |largest: f64, &scale| if f64::from(scale.abs()) > largest { scale.abs().into() } else { largest })
+    }
+}
+
+impl DeviceOp for ScaleShift {
+    fn fuse_clamp(&mut self, clamp: Clamp) -> bool {
+        self.clamp = self.clamp.then(clamp);
+        true
+    }
+
+    fn fold_output(&mut self, scale: &[f32], shift: &[f32]) -> bool {
+        if self.clamp != Clamp::NONE {
+            return false;
+        }
+        for ((a, b), (scale, shift)) in self.scale.iter_mut().zip(&mut self.shift).zip(scale.iter().zip(shift)) {
+            *a *= scale;
+            *b = *b * scale + shift;
+        }
+        true
+    }
+
+    fn as_scale_shift(&self) -> Option<(&[f32], &[f32])> {
+        (self.clamp == Clamp::NONE).then_some((&self.scale, &self.shift))
+    }
+
+    fn encode_f32(&self, _: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+        let parameters = LinearF32 {
+            weights: constants.push_f32(&self.scale),
+            bias: constants.push_f32(&self.shift),
+            clamp: ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum },
+        };
+        Ok(Encoded::new(&SCALE_SHIFT_F32, &parameters))
+    }
+
+    /// The products' scale `s` is the input's times `max|scale| / 32767`, larger if a shift would not fit 30 bits:
+    /// `acc = (shift / s - weight * zero_point_in) + weight * x`, and `s / scale_out` becomes multiplier and shift.
+    fn encode_i8(
+        &self,
+        site: &Site<'_>,
+        inputs: &[Quantization],
+        output: Quantization,
+        constants: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let input_scale = f64::from(inputs[0].scale);
+        let largest_shift =
+            self.shift.iter().fold(0.0, |largest: f64, &b| if f64::from(b.abs()) > largest { b.abs().into() } else { largest });
+        let mut weight_scale = self.largest_scale() / LARGEST_WEIGHT;
+        let least = largest_shift / input_scale / f64::from(1 << 23);
+        if weight_scale < least {
+            weight_scale = least;
+        }
+        if weight_scale <= 0.0 {
+            weight_scale = 1.0;
+        }
+        let factor = input_scale * weight_scale / f64::from(output.scale);
+        let Some((multiplier, shift)) = super::linear::multiplier(factor, LARGEST_SHIFT) else {
+            return Err(site.error(format!("its output's scale {} is too small for its input's {input_scale}", output.scale)));
+        };
+        let mut pairs = Vec::new();
+        for (&scale, &offset) in self.scale.iter().zip(&self.shift) {
+            let weight = (f64::from(scale) / weight_scale).round();
+            let bias = (f64::from(offset) / (input_scale * weight_scale)).round() - weight * f64::from(inputs[0].zero_point);
+            if (weight.abs() * 128.0 + bias.abs()) * f64::from(1u32 << shift) >= f64::from(1u32 << 31) {
+                return Err(site.error("its accumulator would leave 32 bits"));
+            }
+            pairs.extend([bias as i32, weight as i32]);
+        }
+        let (minimum, maximum) = self.clamp.quantized(output);
+        let parameters = Parameters { channels: constants.push_i32(pairs), multiplier, shift: shift as u8, minimum, maximum };
+        Ok(Encoded::new(&SCALE_SHIFT_I8, &parameters))
+    }
+}

@@ -1,0 +1,84 @@
+//! Runs a model file on the host with the device's own code: what it gives is what the device gives, bit for bit.
+
+use rayon::prelude::*;
+use samara_runtime::{ALL_OPS, InputError, LoadError, Model, Session, arena::AlignedBuffer};
+
+/// A model file that the runtime accepted, on the heap.
+#[derive(Debug, Clone)]
+pub struct DeviceModel {
+    bytes: AlignedBuffer,
+}
+
+/// Samples that one session runs before its results are collected.
+const SAMPLES_PER_TASK: usize = 64;
+
+impl DeviceModel {
+    /// Checks the bytes of a model file.
+    ///
+    /// # Errors
+    /// What [`Model::parse`] finds.
+    pub fn new(bytes: &[u8]) -> Result<Self, LoadError> {
+        let bytes = AlignedBuffer::copy_of(bytes);
+        Model::parse(bytes.as_slice(), ALL_OPS)?;
+        Ok(Self { bytes })
+    }
+
+    /// The file.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// None in practice: the bytes were accepted before.
+    pub fn model(&self) -> Result<Model<'_>, LoadError> {
+        Model::parse(self.bytes(), ALL_OPS)
+    }
+
+    /// Runs `samples` samples on all threads. `write(session, sample)` fills the inputs of one, `read(session, sample)` takes
+    /// what is wanted of its results; these come in the order of the samples.
+    ///
+    /// # Errors
+    /// The first that `write` returns.
+    pub fn run_each<T: Send>(
+        &self,
+        samples: usize,
+        write: impl Fn(&mut Session<'_>, usize) -> Result<(), InputError> + Sync,
+        read: impl Fn(&Session<'_>, usize) -> T + Sync,
+    ) -> Result<Vec<T>, RunError> {
+        let tasks: Vec<Vec<T>> = (0..samples.div_ceil(SAMPLES_PER_TASK))
+            .into_par_iter()
+            .map(|task| {
+                let model = self.model()?;
+                let mut arena = AlignedBuffer::zeros(model.arena_bytes());
+                let mut session = Session::new(&model, arena.as_mut_slice())?;
+                let range = task * SAMPLES_PER_TASK..samples.min((task + 1) * SAMPLES_PER_TASK);
+                range
+                    .map(|sample| {
+                        write(&mut session, sample).map_err(|error| RunError::Input { sample, error })?;
+                        session.run();
+                        Ok(read(&session, sample))
+                    })
+                    .collect::<Result<_, RunError>>()
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(tasks.into_iter().flatten().collect())
+    }
+}
+
+/// Why samples were not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The model was refused.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A sample does not fit the model's inputs.
+    #[error("sample {sample}: {error}")]
+    Input {
+        /// Its number.
+        sample: usize,
+        /// What the runtime says.
+        error: InputError,
+    },
+}

@@ -1,0 +1,171 @@
+//! The ranges that tensors take on calibration samples.
+
+use crate::export::{
+    DeviceGraph, ExportError,
+    encode::{Numbers, encode, to_checked_bytes},
+    plan::plan_separate,
+    run::DeviceModel,
+};
+use samara_runtime::Session;
+
+/// How a tensor's range is taken from its values.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Calibration {
+    /// From the smallest to the largest value.
+    #[default]
+    MinMax,
+    /// This part of the values, 0.5 to 1, lies within; as many lie below as above. Outliers are clipped.
+    Percentile(f64),
+}
+
+/// A range of real numbers that contains 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    /// At most 0.
+    pub minimum: f32,
+    /// At least 0.
+    pub maximum: f32,
+}
+
+impl Range {
+    /// Zero alone.
+    pub const ZERO: Self = Self { minimum: 0.0, maximum: 0.0 };
+
+    /// The range of both.
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            minimum: if other.minimum < self.minimum { other.minimum } else { self.minimum },
+            maximum: if other.maximum > self.maximum { other.maximum } else { self.maximum },
+        }
+    }
+
+    fn of(values: impl Iterator<Item = f32>) -> Self {
+        values.fold(Self::ZERO, |range, value| range.union(Self { minimum: value, maximum: value }))
+    }
+}
+
+/// Bins of a histogram.
+const BINS: usize = 4096;
+
+/// Runs the graph in f32 on the samples (for each input, all samples one after the other), and gives each value's range.
+///
+/// # Errors
+/// If there is no sample, the inputs are not as many or not as long as the model's, or a value is not finite.
+pub fn calibrate(graph: &DeviceGraph, inputs: &[&[f32]], method: Calibration) -> Result<Vec<Range>, ExportError> {
+    let samples = samples_of(graph, inputs)?;
+    if let Calibration::Percentile(part) = method
+        && !(0.5..=1.0).contains(&part)
+    {
+        return Err(ExportError::Calibration(format!("a percentile lies between 0.5 and 1, this is {part}")));
+    }
+    let file = encode(graph, Numbers::F32, plan_separate)?;
+    let model = DeviceModel::new(&to_checked_bytes(&file)?)?;
+    let sizes: Vec<usize> = graph.inputs.iter().map(|&input| graph.shape(input).size()).collect();
+    let write = |session: &mut Session<'_>, sample: usize| {
+        inputs
+            .iter()
+            .zip(&sizes)
+            .enumerate()
+            .try_for_each(|(index, (values, &size))| session.write_f32(index, &values[sample * size..(sample + 1) * size]))
+    };
+    let failed = |error| ExportError::Calibration(format!("{error}"));
+    let ranges = model
+        .run_each(samples, write, |session, _| {
+            (0..graph.values.len()).map(|value| Range::of(values_of(session, value))).collect::<Vec<_>>()
+        })
+        .map_err(failed)?
+        .into_iter()
+        .reduce(|all, more| all.into_iter().zip(more).map(|(a, b)| a.union(b)).collect())
+        .unwrap_or_default();
+    for (range, (_, name)) in ranges.iter().zip(&graph.values) {
+        if !(range.minimum.is_finite() && range.maximum.is_finite()) {
+            return Err(ExportError::Calibration(format!("tensor {name:?} has infinite values in f32")));
+        }
+    }
+    let Calibration::Percentile(part) = method else { return Ok(ranges) };
+    let histograms = model
+        .run_each(samples, write, |session, _| {
+            let count = |(value, range): (usize, &Range)| histogram(values_of(session, value), *range);
+            ranges.iter().enumerate().map(count).collect::<Vec<_>>()
+        })
+        .map_err(failed)?
+        .into_iter()
+        .reduce(|all, more| {
+            all.into_iter().zip(more).map(|(a, b)| a.into_iter().zip(b).map(|(a, b)| a + b).collect()).collect()
+        })
+        .unwrap_or_default();
+    Ok(ranges.iter().zip(histograms).map(|(range, histogram)| clip(*range, &histogram, part)).collect())
+}
+
+fn samples_of(graph: &DeviceGraph, inputs: &[&[f32]]) -> Result<usize, ExportError> {
+    if inputs.len() != graph.inputs.len() {
+        let found = inputs.len();
+        return Err(ExportError::Calibration(format!(
+            "the model has {} inputs, samples are given for {found}",
+            graph.inputs.len()
+        )));
+    }
+    let mut samples = None;
+    for (values, &input) in inputs.iter().zip(&graph.inputs) {
+        let (shape, name) = &graph.values[input.0];
+        let (count, rest) = (values.len() / shape.size(), values.len() % shape.size());
+        if count == 0 || rest != 0 || samples.is_some_and(|samples| samples != count) {
+            return Err(ExportError::Calibration(format!(
+                "input {name:?} takes samples of shape {shape}, {} values are no whole number of them, or another than for the first input",
+                values.len()
+            )));
+        }
+        samples = Some(count);
+    }
+    samples.ok_or_else(|| ExportError::Calibration("the model has no inputs".to_owned()))
+}
+
+fn values_of<'a>(session: &'a Session<'_>, value: usize) -> impl Iterator<Item = f32> + 'a {
+    let bytes = session.tensor_bytes(value as u32).map_or(&[][..], |(_, bytes)| bytes);
+    bytes.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value))
+}
+
+fn histogram(values: impl Iterator<Item = f32>, range: Range) -> Vec<u64> {
+    let mut bins = vec![0; BINS];
+    let width = (f64::from(range.maximum) - f64::from(range.minimum)) / BINS as f64;
+    for value in values {
+        let bin = if width > 0.0 { (f64::from(value) - f64::from(range.minimum)) / width } else { 0.0 };
+        bins[(bin as usize).min(BINS - 1)] += 1;
+    }
+    bins
+}
+
+/// Cuts both ends of a range until `part` of the values is left, never beyond 0.
+fn clip(range: Range, histogram: &[u64], part: f64) -> Range {
+    let total: u64 = histogram.iter().sum();
+    let spare = ((1.0 - part) / 2.0 * total as f64) as u64;
+    let bins_within_spare = |bins: &mut dyn Iterator<Item = &u64>| {
+        let mut seen = 0;
+        bins.take_while(|&&count| {
+            seen += count;
+            seen <= spare
+        })
+        .count()
+    };
+    let width = (range.maximum - range.minimum) / BINS as f32;
+    let minimum = range.minimum + width * bins_within_spare(&mut histogram.iter()) as f32;
+    let maximum = range.maximum - width * bins_within_spare(&mut histogram.iter().rev()) as f32;
+    Range { minimum: if minimum < 0.0 { minimum } else { 0.0 }, maximum: if maximum > 0.0 { maximum } else { 0.0 } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_cuts_outliers_but_never_zero() {
+        let range = Range { minimum: -1.0, maximum: 1000.0 };
+        let values = (0..1000).map(|i| i as f32 / 1000.0).chain([1000.0, -1.0]);
+        let clipped = clip(range, &histogram(values, range), 0.99);
+        assert!(clipped.maximum < 2.0 && clipped.maximum >= 0.24, "{clipped:?}");
+        assert!(clipped.minimum <= 0.0, "{clipped:?}");
+        let positive = Range { minimum: 0.0, maximum: 1.0 };
+        let whole = clip(positive, &histogram([0.5; 100].into_iter(), positive), 1.0);
+        assert_eq!(whole, Range { minimum: 0.0, maximum: 0.500_244_14 }, "empty bins go, the last full one stays");
+    }
+}

@@ -1,0 +1,130 @@
+//! A scale and a zero point for every tensor.
+
+use super::Range;
+use crate::export::{DeviceGraph, DeviceNode, Quantization, Tie, Value, ops::Rescale};
+
+/// The scale of a tensor that is always zero.
+const SCALE_OF_ZERO: f32 = 1.0 / 128.0;
+
+/// The quantization that covers a range: `scale = (maximum - minimum) / 255`, real zero being an int8 value exactly.
+fn covering(range: Range) -> Quantization {
+    let (minimum, maximum) = (f64::from(range.minimum), f64::from(range.maximum));
+    let scale = ((maximum - minimum) / 255.0) as f32;
+    if !scale.is_normal() {
+        return Quantization { scale: SCALE_OF_ZERO, zero_point: 0 };
+    }
+    with_scale(range, scale)
+}
+
+/// The zero point for a range under a scale that is at least the covering one.
+fn with_scale(range: Range, scale: f32) -> Quantization {
+    let zero_point = (-128.0 - f64::from(range.minimum) / f64::from(scale)).round().clamp(-128.0, 127.0);
+    Quantization { scale, zero_point: zero_point as i8 }
+}
+
+/// Puts a [`Rescale`] behind each tensor of a given quantization (a softmax's) where a concatenation reads it, which
+/// gives its inputs one scale.
+pub fn part_fixed_inputs(graph: &mut DeviceGraph) {
+    let mut fixed = vec![false; graph.values.len()];
+    let mut index = 0;
+    while index < graph.nodes.len() {
+        let node = &graph.nodes[index];
+        let (tie, output) = (node.op.tie(), node.output);
+        let any_fixed = node.inputs.iter().any(|input| fixed[input.0]);
+        if tie == Tie::Shared && node.inputs.len() > 1 && any_fixed {
+            for number in 0..graph.nodes[index].inputs.len() {
+                let input = graph.nodes[index].inputs[number];
+                if fixed[input.0] {
+                    let (shape, name) = graph.values[input.0].clone();
+                    let rescaled = graph.value(shape, format!("{name}/rescale"));
+                    fixed.push(false);
+                    let name = format!("{name}/rescale");
+                    graph
+                        .nodes
+                        .insert(index, DeviceNode { name, op: Box::new(Rescale), inputs: vec![input], output: rescaled });
+                    index += 1;
+                    graph.nodes[index].inputs[number] = rescaled;
+                }
+            }
+        } else {
+            fixed[output.0] = matches!(tie, Tie::Fixed(_)) || (tie == Tie::Shared && any_fixed);
+        }
+        index += 1;
+    }
+}
+
+/// Gives each value its quantization. Values that ops tie together form groups; a group takes the given quantization of a
+/// member, or covers all members' ranges. Scales that would push a multiplier out of its range are raised.
+pub fn assign(graph: &DeviceGraph, ranges: &[Range]) -> Vec<Quantization> {
+    let mut group: Vec<usize> = (0..graph.values.len()).collect();
+    for node in graph.nodes.iter().filter(|node| node.op.tie() == Tie::Shared) {
+        for &Value(input) in &node.inputs {
+            let (from, to) = (group[node.output.0], group[input]);
+            group.iter_mut().filter(|group| **group == from).for_each(|group| *group = to);
+        }
+    }
+    let mut range_of = vec![Range::ZERO; group.len()];
+    for (value, range) in ranges.iter().enumerate() {
+        range_of[group[value]] = range_of[group[value]].union(*range);
+    }
+    let mut fixed = vec![false; group.len()];
+    let mut chosen: Vec<Quantization> = range_of.iter().map(|&range| covering(range)).collect();
+    for node in &graph.nodes {
+        if let Tie::Fixed(quantization) = node.op.tie() {
+            chosen[group[node.output.0]] = quantization;
+            fixed[group[node.output.0]] = true;
+        }
+    }
+    // Raising one scale may raise what later nodes ask for; every round settles at least one more node.
+    for _ in 0..graph.nodes.len() {
+        let mut changed = false;
+        for node in &graph.nodes {
+            let inputs: Vec<Quantization> = node.inputs.iter().map(|&Value(input)| chosen[group[input]]).collect();
+            let output = group[node.output.0];
+            let least = node.op.least_output_scale(&inputs);
+            if chosen[output].scale < least && !fixed[output] {
+                chosen[output] = with_scale(range_of[output], least);
+                changed = true;
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    group.iter().map(|&group| chosen[group]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        export::ops::{Concat, Reshape, Softmax},
+        graph::Shape,
+    };
+
+    #[test]
+    fn a_range_is_covered_and_zero_is_exact() {
+        assert_eq!(covering(Range { minimum: 0.0, maximum: 255.0 }), Quantization { scale: 1.0, zero_point: -128 });
+        assert_eq!(covering(Range { minimum: -127.0, maximum: 128.0 }), Quantization { scale: 1.0, zero_point: -1 });
+        assert_eq!(covering(Range { minimum: -255.0, maximum: 0.0 }), Quantization { scale: 1.0, zero_point: 127 });
+        assert_eq!(covering(Range::ZERO).zero_point, 0);
+    }
+
+    #[test]
+    fn a_concatenation_has_one_scale_and_a_softmax_before_it_is_rescaled() {
+        let mut graph = DeviceGraph::default();
+        let a = graph.input(Shape::from([2]), "a");
+        let b = graph.input(Shape::from([2]), "b");
+        let c = graph.push("softmax", Softmax, &[b], Shape::from([2]));
+        let c = graph.push("reshape", Reshape, &[c], Shape::from([2]));
+        let d = graph.push("concat", Concat { axis: 0 }, &[a, c], Shape::from([4]));
+        graph.outputs.push(d);
+        part_fixed_inputs(&mut graph);
+        assert_eq!(graph.nodes.len(), 4);
+        let ranges = vec![Range { minimum: 0.0, maximum: 2.55 }; graph.values.len()];
+        let chosen = assign(&graph, &ranges);
+        assert_eq!(chosen[c.0], Quantization { scale: 1.0 / 256.0, zero_point: -128 });
+        assert_eq!((chosen[a.0], chosen[d.0]), (covering(ranges[0]), covering(ranges[0])));
+        assert_eq!(chosen[graph.nodes[2].output.0], chosen[d.0]);
+    }
+}
