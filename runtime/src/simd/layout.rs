@@ -54,7 +54,9 @@ pub const fn columns_words(k: usize, pixels: usize) -> usize {
 /// weights per pair of taps, two for an odd tap, multipliers and zero point.
 pub const fn depthwise_words(taps: usize, channels: usize) -> usize {
     let block = if channels < BLOCK { channels } else { BLOCK };
-    taps + BLOCK / 4 + block.div_ceil(4) * stream_words(taps)
+    // Helium wants 32 words per sixteen channels.
+    let (streams, constants) = (block.div_ceil(4) * stream_words(taps), block.div_ceil(16) * 32);
+    taps + BLOCK / 4 + if streams > constants { streams } else { constants }
 }
 
 /// Words of the DSP kernel's stream for four channels.
