@@ -10,6 +10,7 @@
 //! implementations of [`DeviceOp`]; nothing here matches over kinds of ops.
 
 pub mod encode;
+pub mod lower;
 pub mod ops;
 pub mod plan;
 pub mod run;
