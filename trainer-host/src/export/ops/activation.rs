@@ -13,7 +13,7 @@ impl DeviceOp for Activation {
         match self.0.function {
             Function::Sigmoid => Tie::Fixed(Quantization { scale: 1.0 / 256.0, zero_point: -128 }),
             Function::Tanh => Tie::Fixed(Quantization { scale: 1.0 / 128.0, zero_point: 0 }),
-            Function::Relu | Function::LeakyRelu | Function::Selu => Tie::Free,
+            _ => Tie::Free,
         }
     }
 
