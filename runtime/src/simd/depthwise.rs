@@ -36,11 +36,14 @@ pub(super) struct Run<'a> {
     /// Per tap, where the first pixel finds its channels in `input`, or [`PADDING`]. The variants may overwrite it.
     pub taps: &'a mut [u32],
     /// Whether a tap is padding; then the run is one pixel.
+    #[cfg_attr(not(any(simd_dsp, simd_mve)), expect(dead_code, reason = "portable code looks at each tap"))]
     pub padded: bool,
     /// Distance between the inputs of two neighbouring output pixels.
     pub step: usize,
     /// What padding reads.
     pub padding: i8,
+    /// Output pixels of the run.
+    pub pixels: usize,
     /// The block's first channel.
     pub from: usize,
     /// All channels of the layer.
@@ -65,14 +68,14 @@ pub(super) fn walk<Kernels: Depthwise>(
     for constants in requantize.channels.chunks(BLOCK) {
         let block = Requantize { channels: constants, ..*requantize };
         Kernels::prepare(weights, channels, from, &block, padding, scratch);
-        for (y, row) in output.chunks_exact_mut(window.output[1] * channels).enumerate() {
+        for (y, row) in output.chunks_exact_mut((window.output[1] * channels).max(1)).enumerate() {
             let mut x = 0;
             let mut rest = row;
             while !rest.is_empty() {
                 let padded = place_taps(taps, window, channels, y * window.stride[0], x * window.stride[1]);
                 let pixels = if x == inner.start && !padded { inner.len() } else { 1 };
                 let Some((outputs, after)) = rest.split_at_mut_checked(pixels * channels) else { return };
-                let mut run = Run { input, taps, padded, step, padding, from, channels };
+                let mut run = Run { input, taps, padded, step, padding, pixels, from, channels };
                 Kernels::run(&mut run, weights, &block, scratch, outputs);
                 rest = after;
                 x += pixels;
@@ -84,6 +87,7 @@ pub(super) fn walk<Kernels: Depthwise>(
 }
 
 /// The output columns that need no padding to the left or right.
+#[inline(never)]
 fn inner_columns(window: &Window) -> core::ops::Range<usize> {
     let last_tap = (window.kernel[1] - 1) * window.dilation[1];
     let fits = |x: &usize| {
@@ -96,10 +100,11 @@ fn inner_columns(window: &Window) -> core::ops::Range<usize> {
 
 /// Writes where the taps of the output pixel lie whose window begins at (`top`, `left`) of the padded input; says whether any
 /// lies in the padding.
+#[inline(never)]
 fn place_taps(taps: &mut [u32], window: &Window, channels: usize, top: usize, left: usize) -> bool {
     let mut padded = false;
     let mut y = top.wrapping_sub(window.padding[0]);
-    for row in taps.chunks_exact_mut(window.kernel[1]) {
+    for row in taps.chunks_exact_mut(window.kernel[1].max(1)) {
         let mut x = left.wrapping_sub(window.padding[1]);
         let row_inside = y < window.input[0];
         let mut position = y.wrapping_mul(window.input[1]).wrapping_add(x).wrapping_mul(channels);

@@ -141,7 +141,7 @@ pub(super) fn multiply(
 
 /// Runs the matrix kernel over `pairs` of channels. The pointers point to as many weights and outputs as there are pairs, with
 /// columns of depth k: the callers above and in `mod.rs` have checked it.
-#[inline(always)]
+#[inline(never)]
 fn run(
     weights: *const i8,
     pairs: &[[[i32; 2]; 2]],
@@ -431,7 +431,8 @@ impl Depthwise for Kernels {
     fn run(run: &mut Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]) {
         let block = requantize.channels.len();
         if block < 4 {
-            return portable::Kernels::run(run, weights, requantize, scratch, output);
+            portable::depthwise_chunks::<1>(run, 0, weights, requantize, output);
+            return;
         }
         let Some((zero_points, streams)) = scratch.split_first_chunk::<{ BLOCK / 4 }>() else { return };
         let input = run.input.as_ptr().wrapping_add(run.from);
@@ -457,7 +458,7 @@ impl Depthwise for Kernels {
                 stream: stream.as_ptr(),
                 taps: run.taps.as_ptr(),
                 stream_end: stream.as_ptr_range().end,
-                pixels: output.len() / run.channels,
+                pixels: run.pixels,
                 pairs_end: run.taps.as_ptr().wrapping_add(pairs * 2),
                 odd: run.taps.len() % 2,
                 entry: if pairs == 0 { 4 } else { pairs.wrapping_neg() % 4 },
@@ -475,7 +476,7 @@ impl Depthwise for Kernels {
 }
 
 /// Lays out the stream of channels `channel..channel + 4`, which are `first..first + 4` of the block.
-#[inline(always)]
+#[inline(never)]
 fn prepare_four(
     weights: &[i8],
     channels: usize,
@@ -491,7 +492,7 @@ fn prepare_four(
     *biases = constants.map(|[bias, _]| bias.wrapping_shl(shift) as u32);
     let [[_, a], [_, b], [_, c], [_, d]] = *constants;
     *multipliers = [a, b, c, d, requantize.zero_point].map(|word| word as u32);
-    let mut rows = weights.chunks_exact(channels);
+    let mut rows = weights.chunks_exact(channels.max(1));
     let (pairs, single) = taps.as_chunks_mut::<4>();
     for place in pairs {
         let row = full_word(rows.next()?.get(channel..)?.first_chunk()?);

@@ -61,7 +61,14 @@ struct Product {
     maximum: i32,               // 52
 }
 
-pub(super) fn multiply(weights: &[i8], k: usize, columns: &[u32], requantize: &Requantize, first: &mut [i8], second: &mut [i8]) {
+pub(super) fn multiply(
+    weights: &[i8],
+    k: usize,
+    columns: &[u32],
+    requantize: &Requantize,
+    first: &mut [i8],
+    second: &mut [i8],
+) {
     let pair = 2 * padded(k);
     let (tiles, last) = requantize.channels.as_chunks::<4>();
     let two_pixels = !second.is_empty();
@@ -366,7 +373,7 @@ impl Depthwise for Kernels {
                 shift: requantize.shift,
                 zero_point: requantize.zero_point,
                 step: run.step,
-                pixels: output.len() / run.channels,
+                pixels: run.pixels,
                 minimum: requantize.minimum,
                 maximum: requantize.maximum,
                 odd: run.taps.len() % 2,
@@ -402,11 +409,11 @@ macro_rules! depthwise_kernel {
                 "sub sp, #4",
                 "ldr r1, [r0, #56]",
                 "vctp.8 r1",
-                "ldr r1, [r0, #0]",  // input
-                "ldr r12, [r0, #4]", // output
+                "ldr r1, [r0, #0]",   // input
+                "ldr r12, [r0, #4]",  // output
                 "ldr r10, [r0, #40]", // pixels
                 "ldr r11, [r0, #24]", // constants
-                "ldr r7, [r0, #12]", // channels
+                "ldr r7, [r0, #12]",  // channels
                 // A pixel.
                 "2:",
                 "ldr r3, [r0, #8]",

@@ -31,17 +31,31 @@ pub(super) fn multiply(
 ) {
     let columns: &[i8] = bytemuck::cast_slice(columns);
     let Some((first_inputs, rest)) = columns.split_at_checked(padded(k)) else { return };
-    let pairs = weights.chunks_exact(2 * padded(k)).zip(requantize.channels.chunks(2));
-    if second.is_empty() {
-        for ((pair, constants), outputs) in pairs.zip(first.chunks_mut(2)) {
+    let (constants, last_constants) = requantize.channels.as_chunks::<2>();
+    let (first_outputs, first_last) = first.as_chunks_mut::<2>();
+    let (second_outputs, second_last) = second.as_chunks_mut::<2>();
+    let mut pairs = weights.chunks_exact((2 * padded(k)).max(8)); // never 0, which the compiler cannot know
+    if second_outputs.is_empty() && second_last.is_empty() {
+        for ((constants, outputs), pair) in constants.iter().zip(first_outputs).zip(&mut pairs) {
             store(&sum_one(pair, first_inputs), constants, requantize, outputs);
+        }
+        if let ([constants], [output], Some(pair)) = (last_constants, first_last, pairs.next()) {
+            let [sum, _] = sum_one(pair, first_inputs);
+            store(&[sum], &[*constants], requantize, core::array::from_mut(output));
         }
     } else {
         let Some(second_inputs) = rest.get(..padded(k)) else { return };
-        for (((pair, constants), outputs), more_outputs) in pairs.zip(first.chunks_mut(2)).zip(second.chunks_mut(2)) {
+        let outputs = first_outputs.iter_mut().zip(second_outputs);
+        for ((constants, (outputs, more_outputs)), pair) in constants.iter().zip(outputs).zip(&mut pairs) {
             let [ones, twos] = sum_two(pair, first_inputs, second_inputs);
             store(&ones, constants, requantize, outputs);
             store(&twos, constants, requantize, more_outputs);
+        }
+        let last = (last_constants, first_last, second_last, pairs.next());
+        if let ([constants], [output], [another_output], Some(pair)) = last {
+            let [[one, _], [two, _]] = sum_two(pair, first_inputs, second_inputs);
+            store(&[one], &[*constants], requantize, core::array::from_mut(output));
+            store(&[two], &[*constants], requantize, core::array::from_mut(another_output));
         }
     }
 }
@@ -78,48 +92,83 @@ fn sum_two(pair: &[i8], first: &[i8], second: &[i8]) -> [[i32; 2]; 2] {
 
 /// Requantizes the sums of neighbouring channels.
 #[inline(always)]
-fn store(sums: &[i32], constants: &[[i32; 2]], requantize: &Requantize, outputs: &mut [i8]) {
+fn store<const N: usize>(sums: &[i32; N], constants: &[[i32; 2]; N], requantize: &Requantize, outputs: &mut [i8; N]) {
     for ((&sum, &[bias, multiplier]), output) in sums.iter().zip(constants).zip(outputs) {
         let Requantize { shift, zero_point, minimum, maximum, .. } = *requantize;
         *output = requantize_one(bias.wrapping_add(sum), shift, multiplier, zero_point, minimum, maximum);
     }
 }
 
-/// Channels that are summed at once.
-const LANES: usize = 16;
-
 pub(super) struct Kernels;
+
+/// Depthwise channels that are summed at once: as many as fit registers.
+const LANES: usize = if cfg!(target_pointer_width = "64") {
+    16
+} else if cfg!(target_arch = "arm") {
+    4
+} else {
+    8
+};
 
 impl Depthwise for Kernels {
     fn prepare(_: &[i8], _: usize, _: usize, _: &Requantize, _: i8, _: &mut [u32]) {}
 
     fn run(run: &mut Run, weights: &[i8], requantize: &Requantize, _: &mut [u32], output: &mut [i8]) {
-        for (pixel, outputs) in output.chunks_exact_mut(run.channels).enumerate() {
-            let mut start = run.from;
-            let Some(outputs) = outputs.get_mut(start..) else { return };
-            for (constants, outputs) in requantize.channels.chunks(LANES).zip(outputs.chunks_mut(LANES)) {
-                let mut sums = [0; LANES];
-                for (&tap, weights) in run.taps.iter().zip(weights.chunks_exact(run.channels)) {
-                    let Some(weights) = weights.get(start..).and_then(|rest| rest.get(..constants.len())) else { return };
-                    if tap == PADDING {
-                        for (sum, &weight) in sums.iter_mut().zip(weights) {
-                            *sum += weight as i32 * run.padding as i32;
-                        }
-                    } else {
-                        let from = tap as usize + pixel * run.step + start;
-                        let Some(inputs) = run.input.get(from..).and_then(|rest| rest.get(..constants.len())) else { return };
-                        for ((sum, &weight), &input) in sums.iter_mut().zip(weights).zip(inputs) {
-                            *sum += weight as i32 * input as i32;
-                        }
-                    }
-                }
-                store(&sums, constants, requantize, outputs);
-                start += LANES;
-            }
-        }
+        let rest = depthwise_chunks::<LANES>(run, 0, weights, requantize, output);
+        let rest = depthwise_chunks::<4>(run, rest, weights, requantize, output);
+        depthwise_chunks::<1>(run, rest, weights, requantize, output);
     }
 
     fn finish(_: &Requantize, _: &mut [i8]) {}
+}
+
+/// A run's channels from number `first` of the block on, `N` at a time, as far as that goes; returns how far that was.
+#[inline(always)]
+pub(super) fn depthwise_chunks<const N: usize>(
+    run: &Run,
+    first: usize,
+    weights: &[i8],
+    requantize: &Requantize,
+    output: &mut [i8],
+) -> usize {
+    let chunks = requantize.channels.get(first..).unwrap_or_default().as_chunks::<N>().0;
+    let first_channel = run.from + first;
+    let (mut input, mut output) = (run.input.as_ptr(), output.as_mut_ptr());
+    for _ in 0..run.pixels {
+        let mut channel = first_channel;
+        for constants in chunks {
+            // SAFETY: the taps of all pixels lie in the input with all channels (`depthwise.rs`; the window and the input's
+            // length were checked against each other), weights are `[taps, channels]`, the output has all channels
+            // of each pixel, and `channel + N` is at most the channels of the layer.
+            unsafe {
+                let sums = depthwise_sums(run, input.wrapping_add(channel), weights.as_ptr().wrapping_add(channel));
+                store(&sums, constants, requantize, &mut *output.wrapping_add(channel).cast::<[i8; N]>());
+            }
+            channel += N;
+        }
+        (input, output) = (input.wrapping_add(run.step), output.wrapping_add(run.channels));
+    }
+    first + chunks.len() * N
+}
+
+/// Sums of `N` channels of one pixel. Raw pointers, since checking each tap's position again costs more than its products.
+///
+/// # Safety
+/// For each tap that is not padding `input + tap` points to `N` inputs, and `weights + tap number * channels` to `N` weights.
+#[inline(always)]
+unsafe fn depthwise_sums<const N: usize>(run: &Run, input: *const i8, mut weights: *const i8) -> [i32; N] {
+    let padding = [run.padding; N];
+    let mut sums = [0; N];
+    for &tap in &*run.taps {
+        let inputs = if tap == PADDING { &raw const padding } else { input.wrapping_add(tap as usize).cast() };
+        // SAFETY: as the caller promises; an array of int8 needs no alignment.
+        let (row, inputs) = unsafe { (&*weights.cast::<[i8; N]>(), &*inputs) };
+        for ((sum, &weight), &input) in sums.iter_mut().zip(row).zip(inputs) {
+            *sum += weight as i32 * input as i32;
+        }
+        weights = weights.wrapping_add(run.channels);
+    }
+    sums
 }
 
 pub(super) fn add(first: &[i8], second: &[i8], constants: &AddConstants, output: &mut [i8]) {

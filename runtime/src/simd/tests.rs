@@ -1,1 +1,208 @@
+//! The portable kernels against naive references in 64 bits. The other variants are compared with the portable one on their own
+//! cores, by `self_check`.
 
+extern crate std;
+
+use super::*;
+use proptest::prelude::*;
+use std::{vec, vec::Vec};
+
+/// The contract of numerics, word for word, in 64 bits.
+fn requantized(sum: i64, bias: i32, multiplier: i32, requantize: &Requantize) -> i8 {
+    let accumulator = (bias as i64 + sum) << requantize.shift;
+    assert!(accumulator.abs() < 1 << 31, "the test breaks the exporter's promise");
+    let q = requantize.zero_point as i64 + ((accumulator * multiplier as i64 + (1 << 31)) >> 32);
+    q.clamp(requantize.minimum as i64, requantize.maximum as i64) as i8
+}
+
+/// int8 with many extremes.
+fn byte() -> impl Strategy<Value = i8> {
+    prop_oneof![Just(-128i8), Just(127), Just(0), any::<i8>()]
+}
+
+fn weight() -> impl Strategy<Value = i8> {
+    byte().prop_map(|weight| weight.max(-127))
+}
+
+/// Owned [`Requantize`]: constants, shift, zero point, bounds. Biases reach as far as `bias << 7` may.
+type Constants = (Vec<[i32; 2]>, u32, i8, i8, i8);
+
+fn constants(channels: usize) -> impl Strategy<Value = Constants> {
+    let one = prop_oneof![Just(-(1 << 22)), Just(1 << 22), -(1 << 22)..1 << 22];
+    let multiplier = prop_oneof![Just(i32::MAX), Just(0), 1 << 10..1 << 27];
+    let channel = (one, multiplier).prop_map(|(bias, multiplier)| [bias, multiplier]);
+    let bounds = prop_oneof![Just((-128, 127)), (byte(), byte())];
+    (proptest::collection::vec(channel, channels), prop_oneof![Just(0), 0..8u32], byte(), bounds)
+        .prop_map(|(channels, shift, zero_point, (one, other))| (channels, shift, zero_point, one.min(other), one.max(other)))
+}
+
+fn requantize((channels, shift, zero_point, minimum, maximum): &Constants) -> Requantize<'_> {
+    let [zero_point, minimum, maximum] = [*zero_point, *minimum, *maximum].map(i32::from);
+    Requantize { channels, shift: *shift, zero_point, minimum, maximum }
+}
+
+/// Bytes at a 4-byte aligned address.
+fn aligned(length: usize) -> Vec<u32> {
+    vec![0; length.div_ceil(4)]
+}
+
+/// Depth, rows, two pixels, constants, and where to cut the pixels for packing in two pieces.
+fn product() -> impl Strategy<Value = (usize, Vec<i8>, Vec<i8>, Constants, usize)> {
+    (1..20usize, 1..150usize).prop_flat_map(|(channels, k)| {
+        let rows = proptest::collection::vec(weight(), channels * k);
+        let pixels = proptest::collection::vec(byte(), 2 * k);
+        (Just(k), rows, pixels, constants(channels), (0..=k / 4).prop_map(|cut| cut * 4))
+    })
+}
+
+proptest! {
+    #[test]
+    fn products_are_those_of_a_plain_matrix((k, rows, pixels, constants, cut) in product(), two in any::<bool>()) {
+        let requantize = requantize(&constants);
+        let channels = requantize.channels.len();
+        let mut words = aligned(paired_bytes(channels, k));
+        let paired: &mut [i8] = &mut bytemuck::cast_slice_mut(&mut words)[..paired_bytes(channels, k)];
+        pair_rows(&rows, channels, k, paired);
+        let (first, second) = pixels.split_at(k);
+        let second = if two { second } else { &[] };
+
+        let mut columns = vec![0x5a5a_5a5a; columns_words(k, 2)];
+        pack_columns(&mut columns, k, cut, &first[cut..], if two { &second[cut..] } else { second });
+        pack_columns(&mut columns, k, 0, &first[..cut], if two { &second[..cut] } else { second });
+        let (mut ones, mut twos) = (vec![0; channels], vec![0; if two { channels } else { 0 }]);
+        multiply(paired, k, &columns, &requantize, &mut ones, &mut twos);
+
+        for (inputs, outputs) in [(first, &ones), (second, &twos)] {
+            for ((row, &[bias, multiplier]), &output) in rows.chunks(k).zip(requantize.channels).zip(outputs) {
+                let sum = row.iter().zip(inputs).map(|(&w, &x)| w as i64 * x as i64).sum();
+                prop_assert_eq!(output, requantized(sum, bias, multiplier, &requantize));
+            }
+        }
+    }
+}
+
+/// Window, input, weights, constants.
+fn image() -> impl Strategy<Value = (Window, Vec<i8>, Vec<i8>, Constants)> {
+    let pair = |least: usize, most: usize| [least..most + 1, least..most + 1];
+    let sizes = (pair(1, 6), pair(1, 6), pair(1, 4), pair(1, 2), pair(1, 2), pair(0, 4), 1..40usize);
+    sizes.prop_flat_map(|(input, output, kernel, stride, dilation, padding, channels)| {
+        let pixels = proptest::collection::vec(byte(), channels * input[0] * input[1]);
+        let weights = proptest::collection::vec(weight(), channels * kernel[0] * kernel[1]);
+        (Just(Window { input, output, kernel, stride, dilation, padding }), pixels, weights, constants(channels))
+    })
+}
+
+proptest! {
+    #[test]
+    fn depthwise_is_the_sum_over_the_window((window, input, weights, constants) in image(), zero_point in byte()) {
+        let requantize = requantize(&constants);
+        let channels = requantize.channels.len();
+        let Window { input: [height, width], output: [rows, columns], kernel, .. } = window;
+        let mut scratch = vec![0x5a5a_5a5a; depthwise_words(kernel[0] * kernel[1], channels)];
+        let mut output = vec![0; rows * columns * channels];
+        depthwise(&input, &window, zero_point, &weights, &requantize, &mut scratch, &mut output);
+
+        for (index, &found) in output.iter().enumerate() {
+            let (i, j, c) = (index / channels / columns, index / channels % columns, index % channels);
+            let mut sum = 0;
+            for u in 0..kernel[0] {
+                for v in 0..kernel[1] {
+                    let y = (i * window.stride[0] + u * window.dilation[0]) as isize - window.padding[0] as isize;
+                    let x = (j * window.stride[1] + v * window.dilation[1]) as isize - window.padding[1] as isize;
+                    let inside = (0..height as isize).contains(&y) && (0..width as isize).contains(&x);
+                    let value = if inside { input[(y as usize * width + x as usize) * channels + c] } else { zero_point };
+                    sum += value as i64 * weights[(u * kernel[1] + v) * channels + c] as i64;
+                }
+            }
+            let [bias, multiplier] = requantize.channels[c];
+            prop_assert_eq!(found, requantized(sum, bias, multiplier, &requantize), "pixel {}, {}, channel {}", i, j, c);
+        }
+    }
+
+    #[test]
+    fn sums_round_as_agreed(
+        pairs in proptest::collection::vec((byte(), byte()), 0..70),
+        factors in [0..=32767i32, 0..=32767], offset in -(1 << 30)..1 << 30, shift in 0..=22u32, bounds in (byte(), byte()),
+    ) {
+        let (first, second): (Vec<i8>, Vec<i8>) = pairs.into_iter().unzip();
+        let (minimum, maximum) = (bounds.0.min(bounds.1) as i32, bounds.0.max(bounds.1) as i32);
+        let constants = AddConstants { offset, first: factors[0], second: factors[1], shift, minimum, maximum };
+        let mut output = vec![0; first.len()];
+        add(&first, &second, &constants, &mut output);
+        for ((&x, &y), &found) in first.iter().zip(&second).zip(&output) {
+            let sum = offset as i64 + factors[0] as i64 * x as i64 + factors[1] as i64 * y as i64;
+            prop_assert_eq!(found as i64, (sum >> shift).clamp(minimum as i64, maximum as i64));
+        }
+        let mut in_place = first.clone();
+        add_assign(&mut in_place, &second, &constants);
+        prop_assert_eq!(in_place, output);
+    }
+}
+
+/// The layout is written to files: it may not change.
+#[test]
+fn rows_lie_in_pairs() {
+    let rows = [1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 21, 22, 23, 24, 25];
+    let mut paired = [99; paired_bytes(3, 5)];
+    pair_rows(&rows, 3, 5, &mut paired);
+    let expected =
+        [[1, 2, 3, 4, 11, 12, 13, 14, 5, 0, 0, 0, 15, 0, 0, 0], [21, 22, 23, 24, 0, 0, 0, 0, 25, 0, 0, 0, 0, 0, 0, 0]];
+    assert_eq!(paired, *expected.as_flattened());
+}
+
+/// Scratch sizes go into the memory plan, which is made before the device is known.
+#[test]
+fn scratch_is_enough_for_the_hungriest() {
+    assert_eq!(columns_words(64, 2), 64); // 2 pixels of 64 inputs, 16 bits each, on DSP cores
+    assert_eq!(columns_words(3, 1), 4); // one vector on Helium
+    assert_eq!(columns_words(640, 1), 320);
+    assert_eq!(depthwise_words(9, 64), 9 + 8 + 8 * (4 + 16 + 2 + 5));
+    assert_eq!(depthwise_words(1, 1), 1 + 8 + 32);
+}
+
+#[test]
+fn slices_that_do_not_fit_together_are_left_alone() {
+    let channels = [[0, i32::MAX]; 4];
+    let good = Requantize { channels: &channels, shift: 0, zero_point: 0, minimum: -128, maximum: 127 };
+    let (weights, mut columns) = ([0x0101_0101u32; 8], [0x0101_0101u32; 16]);
+    let weights: &[i8] = bytemuck::cast_slice(&weights);
+    let product = |weights: &[i8], k, columns: &[u32], length| {
+        let mut output = vec![77; length];
+        multiply(weights, k, columns, &good, &mut output, &mut []);
+        output
+    };
+    assert_eq!(product(weights, 8, &columns, 4), [4; 4]);
+    assert_eq!(product(&weights[4..], 8, &columns, 4), [77; 4], "too few weights");
+    assert_eq!(product(weights, 8, &columns[..3], 4), [77; 4], "too few columns");
+    assert_eq!(product(weights, 8, &columns, 5), [77; 5], "an output too many");
+    assert_eq!(product(&weights[..0], 0, &columns, 4), [77; 4], "no depth");
+
+    let before = columns;
+    pack_columns(&mut columns, 8, 2, &[9; 4], &[]);
+    pack_columns(&mut columns, 8, 8, &[9; 4], &[]);
+    pack_columns(&mut columns, 8, 0, &[9; 4], &[9; 3]);
+    pack_columns(&mut columns[..3], 8, 0, &[9; 4], &[]);
+    assert_eq!(columns, before);
+
+    let window = Window { input: [2, 2], output: [1, 1], kernel: [2, 2], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
+    let run = |window: Window, length: usize, words: usize| {
+        let mut output = [77; 4];
+        depthwise(&vec![1; length], &window, 0, &[1; 16], &good, &mut vec![0; words], &mut output);
+        output
+    };
+    let words = depthwise_words(4, 4);
+    assert_eq!(run(window, 16, words), [2; 4]);
+    assert_eq!(run(window, 15, words), [77; 4], "an input too few");
+    assert_eq!(run(window, 16, words - 1), [77; 4], "scratch too small");
+    assert_eq!(run(Window { stride: [0, 1], ..window }, 16, words), [77; 4], "no stride");
+    assert_eq!(run(Window { kernel: [usize::MAX, 2], ..window }, 16, words), [77; 4], "overflow");
+    assert_eq!(run(Window { input: [1 << 14, 1 << 14], ..window }, 16, words), [77; 4], "an image larger than its bytes");
+}
+
+/// The variant in use, which on the host is the portable one, agrees with it; what this proves on the host is that the
+/// generator keeps to shapes that the kernels accept.
+#[test]
+fn self_check_passes() {
+    assert_eq!(self_check(1, 2000), 0);
+    assert_eq!(VARIANT.name(), "portable");
+}
