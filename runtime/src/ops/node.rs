@@ -138,6 +138,7 @@ impl<'a> NodeRun<'a> {
     }
 
     /// Input `number`.
+    #[inline(never)]
     pub fn input(&self, number: usize) -> Tensor {
         self.node.inputs().nth(number).map_or(self.output, |input| self.model.tensor(input))
     }
@@ -154,10 +155,12 @@ impl<'a> NodeRun<'a> {
     }
 
     /// Cuts the arena at the output and the scratch region.
+    #[inline(never)] // Called by every op: a copy in each would double the code.
     pub fn buffers(&mut self) -> Buffers<'_> {
         let output = self.output.range();
         let scratch = self.node.scratch_offset..self.node.scratch_offset + self.node.scratch_bytes;
-        let output_first = output.start <= scratch.start;
+        // An empty scratch region may start where the output does: it comes first, so that the gaps behind it are right.
+        let output_first = output.start < scratch.start;
         let (first, second) = if output_first { (output, scratch) } else { (scratch, output) };
         let (before, tail) = self.arena.split_at_mut_checked(first.start).unwrap_or_default();
         let (first_bytes, tail) = tail.split_at_mut_checked(first.len()).unwrap_or_default();
@@ -169,6 +172,7 @@ impl<'a> NodeRun<'a> {
     }
 
     /// For ops that work in place: the buffers, with the first input's bytes already in the output.
+    #[inline(never)]
     pub fn buffers_in_place(&mut self) -> Buffers<'_> {
         let input = self.input(0);
         let in_place = input.offset == self.output.offset;
@@ -184,6 +188,7 @@ impl<'a> NodeRun<'a> {
 
 impl<'a> Inputs<'a> {
     /// The bytes of a tensor that is neither in the output nor in the scratch region.
+    #[inline(never)]
     pub fn read(&self, tensor: &Tensor) -> &'a [u8] {
         let range = tensor.range();
         let part = |&(start, bytes): &(usize, &'a [u8])| bytes.get(range.start.checked_sub(start)?..)?.get(..range.len());
