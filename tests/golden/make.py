@@ -1,0 +1,495 @@
+"""Makes the golden vectors: single int8 ops, run by LiteRT's reference kernels.
+
+    python -m venv venv && venv/bin/pip install -r tests/golden/requirements.txt
+    venv/bin/python tests/golden/make.py            # writes tests/golden/*.json
+    venv/bin/python tests/golden/make.py --compare  # makes them anew and fails if a committed file differs
+
+Each model is one operator, written with LiteRT's flatbuffer schema (no converter in between, so scales, zero points,
+weights and biases are exactly those of the file), and run with the `BUILTIN_REF` resolver: the optimized kernels differ
+among themselves. Shapes are without the batch; byte strings are hexadecimal; weights are `[channels][rows][columns][depth]`.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import sys
+
+import ai_edge_litert
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+HERE = pathlib.Path(__file__).parent
+INT8, INT32, FLOAT32 = schema.TensorType.INT8, schema.TensorType.INT32, schema.TensorType.FLOAT32
+NUMPY = {INT8: np.int8, INT32: np.int32, FLOAT32: np.float32}
+CLAMPS = {
+    "none": schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
+
+
+def f32(value):
+    """The nearest f32, as a Python number that JSON writes without loss."""
+    return float(np.float32(value))
+
+
+class Model:
+    """A model of one operator in the making."""
+
+    def __init__(self):
+        self.model = schema.ModelT()
+        self.model.version = 3
+        self.model.description = "golden"
+        self.model.buffers = [schema.BufferT()]
+        self.graph = schema.SubGraphT()
+        self.graph.tensors, self.graph.inputs, self.graph.outputs, self.graph.operators = [], [], [], []
+        self.model.subgraphs = [self.graph]
+        self.model.operatorCodes = []
+
+    def tensor(self, shape, kind=INT8, scale=None, zero_point=0, data=None, axis=0):
+        tensor = schema.TensorT()
+        tensor.shape = list(shape)
+        tensor.type = kind
+        tensor.name = f"t{len(self.graph.tensors)}"
+        tensor.buffer = 0
+        if data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(data, NUMPY[kind]).tobytes(), np.uint8)
+            self.model.buffers.append(buffer)
+            tensor.buffer = len(self.model.buffers) - 1
+        if scale is not None:
+            quantization = schema.QuantizationParametersT()
+            quantization.scale = np.atleast_1d(np.asarray(scale, np.float32))
+            quantization.zeroPoint = np.full(quantization.scale.shape, zero_point, np.int64)
+            quantization.quantizedDimension = axis
+            tensor.quantization = quantization
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def port(self, port, batch=True):
+        shape = ([1] if batch else []) + port["shape"]
+        if port["type"] == "f32":
+            return self.tensor(shape, FLOAT32)
+        return self.tensor(shape, INT8, port["scale"], port["zero_point"])
+
+    def operator(self, name, version, inputs, output, options=None):
+        code = schema.OperatorCodeT()
+        code.builtinCode = getattr(schema.BuiltinOperator, name)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        code.version = version
+        self.model.operatorCodes = [code]
+        operator = schema.OperatorT()
+        operator.opcodeIndex = 0
+        operator.inputs, operator.outputs = inputs, [output]
+        if options is not None:
+            operator.builtinOptions = options
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])
+        self.graph.operators = [operator]
+        self.graph.inputs = [i for i in inputs if self.graph.tensors[i].buffer == 0]
+        self.graph.outputs = [output]
+
+    def run(self, samples):
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        interpreter = Interpreter(
+            model_content=bytes(builder.Output()), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
+        )
+        interpreter.allocate_tensors()
+        places = interpreter.get_input_details()
+        results = []
+        for sample in samples:
+            for place, values in zip(places, sample):
+                interpreter.set_tensor(place["index"], values.reshape(place["shape"]))
+            interpreter.invoke()
+            results.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+        return results
+
+
+def i8(shape, scale, zero_point):
+    return {"type": "i8", "shape": list(shape), "scale": f32(scale), "zero_point": zero_point}
+
+
+def real(shape):
+    return {"type": "f32", "shape": list(shape)}
+
+
+def samples_for(random, ports, count=4):
+    """Random values, random extremes, values around zero, all extremes."""
+    samples = []
+    for number in range(count):
+        sample = []
+        for port in ports:
+            shape = port["shape"]
+            if port["type"] == "f32":
+                spread = [1.0, 30.0, 1e-3, 1e5][number % 4]  # LiteRT does not saturate beyond 32 bits
+                values = (random.standard_normal(shape) * spread).astype(np.float32)
+                values.flat[: min(4, values.size)] = [0.5, -0.5, 1.5, -0.0][: min(4, values.size)]
+            elif number % 4 == 0:
+                values = random.integers(-128, 128, shape)
+            elif number % 4 == 1:
+                values = random.choice([-128, 127], shape)
+            elif number % 4 == 2:
+                values = np.clip(np.rint(random.normal(port["zero_point"], 12, shape)), -128, 127)
+            else:
+                values = np.full(shape, 127 if number % 8 == 3 else -128)
+            sample.append(values if port["type"] == "f32" else values.astype(np.int8))
+        samples.append(sample)
+    return samples
+
+
+def case(name, model, inputs, output, samples, **fields):
+    results = model.run(samples)
+    rows = [{"inputs": [v.tobytes().hex() for v in s], "output": r.tobytes().hex()} for s, r in zip(samples, results)]
+    return {"name": name, "inputs": inputs, "output": output, **fields, "samples": rows}
+
+
+def linear_numbers(random, channels, fan_in, input_scale, gain):
+    """Weights of every value with a full-scale one per channel, scales that differ per channel, biases, output scale."""
+    weights = random.integers(-127, 128, (channels, fan_in))
+    weights[np.arange(channels), random.integers(0, fan_in, channels)] = random.choice([-127, 127], channels)
+    scales = np.exp(random.uniform(math.log(0.002), math.log(0.02), channels)).astype(np.float32)
+    spread = math.sqrt(fan_in) * 74 * 73
+    biases = np.rint(random.normal(0, spread / 2, channels)).astype(np.int64)
+    output_scale = f32(input_scale * float(np.max(scales)) * spread / 50 * gain)
+    return weights.astype(np.int8), scales, biases, output_scale
+
+
+def padded_window(size, kernel, stride, dilation, same):
+    """Output size, and the padding above and to the left."""
+    counts, padding = [], []
+    for n, k, s, d in zip(size, kernel, stride, dilation):
+        reach = (k - 1) * d + 1
+        count = -(-n // s) if same else (n - reach) // s + 1
+        counts.append(count)
+        padding.append(max(0, (count - 1) * s + reach - n) // 2 if same else 0)
+    return counts, padding
+
+
+def window_fields(kernel, stride, dilation, padding):
+    return {"window": {"kernel": list(kernel), "stride": list(stride), "dilation": list(dilation), "padding": padding}}
+
+
+def fully_connected(random):
+    for name, shape, channels, clamp, zero_points, gain in [
+        ("one_to_one", [1], 1, "none", (0, 0), 1),
+        ("small", [7], 5, "none", (-4, 9), 1),
+        ("relu", [64], 16, "relu", (-128, -128), 1),
+        ("relu6", [33], 9, "relu6", (17, -100), 1),
+        ("wide", [300], 10, "none", (127, 3), 1),
+        ("rows", [3, 13], 6, "none", (5, -5), 1),
+        ("many_rows", [70, 24], 24, "none", (-33, 5), 1),
+        ("amplifying", [24], 12, "none", (1, -1), 0.02),
+        ("attenuating", [24], 12, "none", (1, -1), 40),
+        ("autoencoder", [128], 8, "relu", (-10, -128), 1),
+    ]:
+        fan_in, input_scale = shape[-1], 0.037
+        weights, scales, biases, output_scale = linear_numbers(random, channels, fan_in, input_scale, gain)
+        source = i8(shape, input_scale, zero_points[0])
+        target = i8(shape[:-1] + [channels], output_scale, zero_points[1])
+        model, batch = Model(), len(shape) == 1
+        x = model.port(source, batch)
+        w = model.tensor([channels, fan_in], INT8, scales, 0, weights)
+        b = model.tensor([channels], INT32, scales * np.float32(source["scale"]), 0, biases)
+        y = model.port(target, batch)
+        options = schema.FullyConnectedOptionsT()
+        options.fusedActivationFunction, options.keepNumDims = CLAMPS[clamp], True
+        model.operator("FULLY_CONNECTED", 12, [x, w, b], y, options)
+        yield case(
+            name, model, [source], target, samples_for(random, [source], 8), clamp=clamp, weights=weights.tobytes().hex(),
+            weight_scales=[f32(s) for s in scales], bias=biases.tolist(),
+        )
+
+
+def convolution(random, depthwise):
+    cases = [
+        # name, input, channels, kernel, stride, dilation, same, clamp, zero points, gain
+        ("pointwise", [5, 4, 13], 7, (1, 1), (1, 1), (1, 1), False, "none", (3, -7), 1),
+        ("pointwise_stride_2", [5, 4, 6], 5, (1, 1), (2, 2), (1, 1), True, "relu", (-128, -128), 1),
+        ("3x3_same", [6, 5, 4], 6, (3, 3), (1, 1), (1, 1), True, "relu6", (-128, -128), 1),
+        ("3x3_valid", [6, 5, 3], 5, (3, 3), (1, 1), (1, 1), False, "none", (12, 30), 1),
+        ("3x3_same_stride_2", [7, 8, 3], 8, (3, 3), (2, 2), (1, 1), True, "relu", (-1, -128), 1),
+        ("3x3_valid_stride_2", [8, 7, 2], 4, (3, 3), (2, 2), (1, 1), False, "none", (127, -128), 1),
+        ("3x3_dilation_2", [8, 7, 2], 4, (3, 3), (1, 1), (2, 2), True, "none", (-20, 20), 1),
+        ("10x4_stride_2", [25, 10, 1], 8, (10, 4), (2, 2), (1, 1), True, "relu", (83, -128), 1),
+        ("5x1", [9, 3, 2], 3, (5, 1), (1, 1), (1, 1), True, "none", (0, 0), 1),
+        ("2x3_stride_1x2", [6, 7, 3], 3, (2, 3), (1, 2), (1, 1), True, "none", (-9, 1), 1),
+        ("amplifying", [4, 4, 3], 4, (3, 3), (1, 1), (1, 1), True, "none", (2, 2), 0.05),
+        ("attenuating", [4, 4, 3], 4, (3, 3), (1, 1), (1, 1), True, "none", (2, 2), 40),
+        ("many_channels", [3, 3, 40], 40, (3, 3), (1, 1), (1, 1), True, "none", (-60, 6), 1),
+    ]
+    for name, shape, channels, kernel, stride, dilation, same, clamp, zero_points, gain in cases:
+        if depthwise:
+            channels = shape[2] = channels if channels < 40 else 70
+        elif name == "many_channels":
+            kernel, channels = (2, 2), 12
+        depth = 1 if depthwise else shape[2]
+        fan_in, input_scale = kernel[0] * kernel[1] * depth, 0.037
+        weights, scales, biases, output_scale = linear_numbers(random, channels, fan_in, input_scale, gain)
+        counts, padding = padded_window(shape, kernel, stride, dilation, same)
+        source, target = i8(shape, input_scale, zero_points[0]), i8(counts + [channels], output_scale, zero_points[1])
+        model = Model()
+        x = model.port(source)
+        cube = weights.reshape(channels, *kernel, depth)
+        if depthwise:
+            cube = cube.transpose(3, 1, 2, 0)
+        w = model.tensor(cube.shape, INT8, scales, 0, cube, 3 if depthwise else 0)
+        b = model.tensor([channels], INT32, scales * np.float32(source["scale"]), 0, biases)
+        y = model.port(target)
+        options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+        options.padding = schema.Padding.SAME if same else schema.Padding.VALID
+        options.strideH, options.strideW = stride
+        options.dilationHFactor, options.dilationWFactor = dilation
+        options.fusedActivationFunction = CLAMPS[clamp]
+        if depthwise:
+            options.depthMultiplier = 1
+        model.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", 3, [x, w, b], y, options)
+        yield case(
+            name, model, [source], target, samples_for(random, [source]), clamp=clamp, **window_fields(kernel, stride, dilation, padding),
+            weights=weights.tobytes().hex(), weight_scales=[f32(s) for s in scales], bias=biases.tolist(),
+        )
+
+
+def scale_shift(random):
+    """LiteRT has no such op; a 1x1 depthwise convolution computes the same."""
+    for name, shape, clamp, zero_points in [("image", [4, 5, 9], "none", (-3, 8)), ("relu", [6, 6, 4], "relu", (40, -128))]:
+        channels, input_scale = shape[2], 0.05
+        weights, scales, biases, output_scale = linear_numbers(random, channels, 1, input_scale, 1)
+        weights = random.integers(-127, 128, (channels, 1)).astype(np.int8)
+        source, target = i8(shape, input_scale, zero_points[0]), i8(shape, output_scale, zero_points[1])
+        model = Model()
+        x = model.port(source)
+        w = model.tensor([1, 1, 1, channels], INT8, scales, 0, weights.reshape(1, 1, 1, channels), 3)
+        b = model.tensor([channels], INT32, scales * np.float32(source["scale"]), 0, biases)
+        y = model.port(target)
+        options = schema.DepthwiseConv2DOptionsT()
+        options.padding, options.strideH, options.strideW, options.depthMultiplier = schema.Padding.VALID, 1, 1, 1
+        options.dilationHFactor, options.dilationWFactor = 1, 1
+        options.fusedActivationFunction = CLAMPS[clamp]
+        model.operator("DEPTHWISE_CONV_2D", 3, [x, w, b], y, options)
+        yield case(
+            name, model, [source], target, samples_for(random, [source], 8), clamp=clamp, weights=weights.tobytes().hex(),
+            weight_scales=[f32(s) for s in scales], bias=biases.tolist(),
+        )
+
+
+def pool(random, operator):
+    for name, shape, kernel, stride, same, zero_point in [
+        ("2x2", [6, 8, 5], (2, 2), (2, 2), False, -12),
+        ("3x3_same", [5, 6, 4], (3, 3), (1, 1), True, 0),
+        ("3x3_same_stride_2", [7, 6, 3], (3, 3), (2, 2), True, 100),
+        ("2x3_stride_1x2", [6, 7, 2], (2, 3), (1, 2), True, -128),
+        ("global", [5, 7, 9], (5, 7), (1, 1), False, 7),
+    ]:
+        counts, padding = padded_window(shape, kernel, stride, (1, 1), same)
+        source, target = i8(shape, 0.1, zero_point), i8(counts + [shape[2]], 0.1, zero_point)
+        model = Model()
+        x, y = model.port(source), model.port(target)
+        options = schema.Pool2DOptionsT()
+        options.padding = schema.Padding.SAME if same else schema.Padding.VALID
+        options.strideH, options.strideW = stride
+        options.filterHeight, options.filterWidth = kernel
+        model.operator(operator, 2, [x], y, options)
+        yield case(name, model, [source], target, samples_for(random, [source]), **window_fields(kernel, stride, (1, 1), padding))
+
+
+def global_average(random):
+    """MEAN over both axes of an image: a global average pool."""
+    for name, shape in [("small", [3, 4, 5]), ("large", [9, 9, 12])]:
+        source, target = i8(shape, 0.1, -9), i8([1, 1, shape[2]], 0.1, -9)
+        model = Model()
+        x = model.port(source)
+        axes = model.tensor([2], INT32, data=[1, 2])
+        y = model.port(target)
+        options = schema.ReducerOptionsT()
+        options.keepDims = True
+        model.operator("MEAN", 2, [x, axes], y, options)
+        fields = window_fields(shape[:2], (1, 1), (1, 1), [0, 0])
+        yield case(name, model, [source], target, samples_for(random, [source], 8), **fields)
+
+
+def softmax(random):
+    for name, shape, scale in [
+        ("ten_classes", [10], 0.1), ("coarse", [10], 1.7), ("fine", [6, 12], 0.004), ("two_classes", [20, 2], 0.05),
+        ("one_class", [1], 0.1), ("hundred_classes", [100], 0.08), ("thousand_classes", [1000], 0.06),
+    ]:
+        source, target = i8(shape, scale, -5), i8(shape, 1 / 256, -128)
+        model, batch = Model(), len(shape) == 1
+        x, y = model.port(source, batch), model.port(target, batch)
+        options = schema.SoftmaxOptionsT()
+        options.beta = 1.0
+        model.operator("SOFTMAX", 2, [x], y, options)
+        yield case(name, model, [source], target, samples_for(random, [source], 3 if shape[-1] > 100 else 8))
+
+
+def add(random):
+    # Every pair of a few values meets, extremes among them.
+    values = np.array([-128, -127, -90, -31, -2, -1, 0, 1, 5, 40, 77, 126, 127], np.int8)
+    grid = [values.repeat(values.size), np.tile(values, values.size)]
+    for name, scales, zero_points, clamp in [
+        ("equal_scales", (0.1, 0.1, 0.2), (0, 0, 0), "none"), ("different_scales", (0.021, 0.13, 0.17), (-7, 90, 3), "none"),
+        ("relu", (0.05, 0.08, 0.06), (-128, -20, -128), "relu"), ("relu6", (0.03, 0.05, 0.0235), (5, 5, -128), "relu6"),
+        ("one_far_smaller", (0.001, 0.4, 0.41), (127, -128, 0), "none"), ("amplifying", (0.3, 0.2, 0.01), (0, 4, 0), "none"),
+        ("shrinking", (0.01, 0.02, 2.0), (1, 2, 3), "none"),
+    ]:
+        ports = [i8([13, 13], s, z) for s, z in zip(scales, zero_points)]
+        model = Model()
+        tensors = [model.port(port) for port in ports]
+        options = schema.AddOptionsT()
+        options.fusedActivationFunction = CLAMPS[clamp]
+        model.operator("ADD", 2, tensors[:2], tensors[2], options)
+        samples = [[g.reshape(13, 13) for g in grid]] + samples_for(random, ports[:2], 2)
+        yield case(name, model, ports[:2], ports[2], samples, clamp=clamp)
+
+
+def concat(random):
+    for name, shapes, axis in [
+        ("channels", [[3, 4, 2], [3, 4, 5], [3, 4, 1]], 2), ("rows", [[1, 4, 3], [2, 4, 3]], 0),
+        ("columns", [[3, 2, 4], [3, 1, 4]], 1), ("vectors", [[5], [9]], 0),
+    ]:
+        whole = list(shapes[0])
+        whole[axis] = sum(shape[axis] for shape in shapes)
+        sources, target = [i8(shape, 0.1, -3) for shape in shapes], i8(whole, 0.1, -3)
+        model = Model()
+        tensors = [model.port(port) for port in sources]
+        y = model.port(target)
+        options = schema.ConcatenationOptionsT()
+        options.axis = axis + 1
+        model.operator("CONCATENATION", 2, tensors, y, options)
+        yield case(name, model, sources, target, samples_for(random, sources, 2), axis=axis)
+
+
+def reshape(random):
+    for name, shape, to in [("flatten", [3, 4, 5], [60]), ("image", [24], [2, 3, 4])]:
+        source, target = i8(shape, 0.1, 4), i8(to, 0.1, 4)
+        model = Model()
+        x = model.port(source)
+        new = model.tensor([len(to) + 1], INT32, data=[1] + to)
+        y = model.port(target)
+        options = schema.ReshapeOptionsT()
+        options.newShape = [1] + to
+        model.operator("RESHAPE", 1, [x, new], y, options)
+        yield case(name, model, [source], target, samples_for(random, [source], 2))
+
+
+def pad(random):
+    for name, shape, (top, bottom, left, right), zero_point in [
+        ("all_sides", [3, 4, 2], (1, 2, 3, 1), -17), ("top_left", [4, 3, 1], (2, 0, 1, 0), 127), ("none", [2, 2, 3], (0, 0, 0, 0), 0),
+    ]:
+        source = i8(shape, 0.1, zero_point)
+        target = i8([shape[0] + top + bottom, shape[1] + left + right, shape[2]], 0.1, zero_point)
+        model = Model()
+        x = model.port(source)
+        paddings = model.tensor([4, 2], INT32, data=[[0, 0], [top, bottom], [left, right], [0, 0]])
+        y = model.port(target)
+        model.operator("PAD", 2, [x, paddings], y, schema.PadOptionsT())
+        yield case(name, model, [source], target, samples_for(random, [source], 2), padding=[top, left])
+
+
+EVERY_INT8 = np.arange(-128, 128).astype(np.int8)
+
+
+def pointwise(operator, version, pairs, fields=None, options=None):
+    """A pointwise op on all 256 values, per pair of input and output quantization."""
+    for name, (scale, zero_point), (output_scale, output_zero_point) in pairs:
+        source, target = i8([256], scale, zero_point), i8([256], output_scale, output_zero_point)
+        model = Model()
+        x, y = model.port(source), model.port(target)
+        model.operator(operator, version, [x], y, options)
+        yield case(name, model, [source], target, [[EVERY_INT8]], **(fields or {}))
+
+
+def activation(random):
+    free = [
+        ("same", (0.05, 0), (0.05, 0)), ("finer", (0.13, -20), (0.041, -128)), ("coarser", (0.021, 77), (0.05, -3)),
+        ("shifted", (0.02, -128), (0.024, -128)),
+    ]
+    wide = [("fine", (0.01, 0)), ("usual", (0.06, 13)), ("coarse", (0.3, -40)), ("one_sided", (0.05, -128))]
+    leaky = schema.LeakyReluOptionsT()
+    leaky.alpha = f32(0.3)
+    for function, made in [
+        ("relu", pointwise("RELU", 2, free)),
+        ("relu6", pointwise("RELU6", 2, free)),
+        ("leaky_relu", pointwise("LEAKY_RELU", 2, free, {"alpha": f32(0.3)}, leaky)),
+        ("sigmoid", pointwise("LOGISTIC", 2, [(n, q, (1 / 256, -128)) for n, q in wide])),
+        ("tanh", pointwise("TANH", 2, [(n, q, (1 / 128, 0)) for n, q in wide])),
+    ]:
+        for made_case in made:
+            made_case["name"] = f"{function}_{made_case['name']}"
+            yield {**made_case, "function": function}
+
+
+def rescale(random):
+    yield from pointwise(
+        "QUANTIZE", 2,
+        [("finer", (0.1, 3), (0.07, -20)), ("coarser", (0.1, -100), (0.33, 5)), ("shifted", (0.1, 0), (0.1, 19)), ("half", (0.1, 1), (0.2, 0))],
+    )
+
+
+def quantize(random):
+    for name, scale, zero_point in [("unit", 1.0, 0), ("fine", 0.013, -20), ("coarse", 0.7, 127)]:
+        source, target = real([60]), i8([60], scale, zero_point)
+        model = Model()
+        x, y = model.port(source), model.port(target)
+        model.operator("QUANTIZE", 2, [x], y, schema.QuantizeOptionsT())
+        yield case(name, model, [source], target, samples_for(random, [source]))
+
+
+def dequantize(random):
+    for name, scale, zero_point in [("unit", 1.0, 0), ("fine", 0.013, -20), ("coarse", 0.7, 127)]:
+        source, target = i8([256], scale, zero_point), real([256])
+        model = Model()
+        x, y = model.port(source), model.port(target)
+        model.operator("DEQUANTIZE", 2, [x], y, schema.DequantizeOptionsT())
+        yield case(name, model, [source], target, [[EVERY_INT8]])
+
+
+MAKERS = {
+    "fully_connected": fully_connected,
+    "conv2d": lambda random: convolution(random, False),
+    "depthwise_conv2d": lambda random: convolution(random, True),
+    "scale_shift": scale_shift,
+    "average_pool": lambda random: pool(random, "AVERAGE_POOL_2D"),
+    "max_pool": lambda random: pool(random, "MAX_POOL_2D"),
+    "global_average": global_average,
+    "softmax": softmax,
+    "add": add,
+    "concat": concat,
+    "reshape": reshape,
+    "pad": pad,
+    "activation": activation,
+    "rescale": rescale,
+    "quantize": quantize,
+    "dequantize": dequantize,
+}
+
+
+def text_of(op):
+    """The file of one op: a line per case, so that a change shows where it is."""
+    random = np.random.default_rng(list(op.encode()))
+    lines = [json.dumps(made, separators=(",", ":")) for made in MAKERS[op](random)]
+    head = f'{{"op":"{op}","litert":"{ai_edge_litert.__version__}","cases":[\n'
+    return head + ",\n".join(lines) + "\n]}\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Makes the golden vectors from LiteRT's reference kernels.")
+    parser.add_argument("--compare", action="store_true", help="write nothing; fail if a committed file differs")
+    parser.add_argument("ops", nargs="*", help="only these", default=[])
+    arguments = parser.parse_args()
+    differing = []
+    for op in arguments.ops or MAKERS:
+        path, text = HERE / f"{op}.json", text_of(op)
+        if not arguments.compare:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            differing.append(op)
+        print(f"{op}: {text.count(chr(10)) - 2} cases, {len(text)} bytes")
+    if differing:
+        sys.exit(f"the committed vectors differ from what LiteRT {ai_edge_litert.__version__} gives: {', '.join(differing)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+//! Models of one op, made as the exporter makes them, and run as a device runs them.
+
+use samara_runtime::{
+    ALL_OPS, ElementType, Model, OpDef, Session, Tensor,
+    arena::AlignedBuffer,
+    format::writer::{ModelFile, NodeRecord},
+};
+use samara_trainer::{
+    export::{
+        DeviceGraph, DeviceOp, ExportError, Quantization,
+        encode::{Numbers, encode},
+        plan::plan,
+    },
+    graph::Shape,
+};
+
+/// A shape `[..., C]` and, for int8, its quantization.
+pub type Port = (Vec<usize>, Option<Quantization>);
+
+/// A model of `op` alone, written by the exporter: int8 if the ports have a quantization, else f32.
+///
+/// # Errors
+/// If the exporter refuses the op.
+pub fn exported(op: impl DeviceOp + 'static, inputs: &[Port], output: &Port) -> Result<ModelFile, ExportError> {
+    let mut graph = DeviceGraph::default();
+    let values: Vec<_> = inputs.iter().map(|(shape, _)| graph.input(Shape::new(shape.clone()), "input")).collect();
+    let value = graph.push("op", op, &values, Shape::new(output.0.clone()));
+    graph.outputs.push(value);
+    let quantizations: Option<Vec<Quantization>> =
+        inputs.iter().chain([output]).map(|(_, quantization)| *quantization).collect();
+    match &quantizations {
+        Some(quantizations) => encode(&graph, Numbers::I8 { quantizations, float_ports: false }, plan),
+        None => encode(&graph, Numbers::F32, plan),
+    }
+}
+
+/// A model of one node from its parts. Tensors lie one behind the other; scratch memory follows.
+pub fn assembled(
+    op: &OpDef,
+    parameters: Vec<u8>,
+    constants: Vec<u8>,
+    scratch_bytes: usize,
+    inputs: &[Port],
+    output: &Port,
+) -> ModelFile {
+    let mut offset = 0;
+    let tensors: Vec<Tensor> = inputs
+        .iter()
+        .chain([output])
+        .map(|(shape, quantization)| {
+            let mut dimensions = [1; 4];
+            dimensions.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u32);
+            let tensor = Tensor {
+                element_type: if quantization.is_some() { ElementType::I8 } else { ElementType::F32 },
+                rank: shape.len() as u8,
+                zero_point: quantization.map_or(0, |quantization| quantization.zero_point),
+                dimensions,
+                scale: quantization.map_or(1.0, |quantization| quantization.scale),
+                offset,
+            };
+            offset += tensor.bytes().next_multiple_of(16) as u32;
+            tensor
+        })
+        .collect();
+    let ports = inputs.len() as u32;
+    let node = NodeRecord {
+        code: op.code.into(),
+        inputs: (0..ports).collect(),
+        output: ports,
+        scratch_offset: offset,
+        scratch_bytes: scratch_bytes as u32,
+        parameters,
+    };
+    ModelFile {
+        tensors,
+        nodes: vec![node],
+        inputs: (0..ports).collect(),
+        outputs: vec![ports],
+        constants,
+        arena_bytes: offset + (scratch_bytes as u32).next_multiple_of(16),
+        ..ModelFile::default()
+    }
+}
+
+/// Runs a model file on the bytes of its inputs, the arena full of garbage before, and gives the bytes of its first output.
+///
+/// # Panics
+/// If the runtime refuses the file, or an input has another size.
+pub fn run(file: &ModelFile, inputs: &[&[u8]]) -> Vec<u8> {
+    let bytes = AlignedBuffer::copy_of(&file.to_bytes());
+    let model = Model::parse(bytes.as_slice(), ALL_OPS).unwrap_or_else(|error| panic!("{file:?} was refused: {error}"));
+    let mut arena = AlignedBuffer::zeros(model.arena_bytes());
+    arena.as_mut_slice().fill(0xa5);
+    let mut session = Session::new(&model, arena.as_mut_slice()).expect("an arena of the size that the model asks for");
+    for (number, input) in inputs.iter().enumerate() {
+        session.input_bytes_mut(number).expect("an input of that number").copy_from_slice(input);
+    }
+    session.run();
+    session.output_bytes(0).expect("an output").to_vec()
+}
+
+/// The bytes of f32 values.
+pub fn f32_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The f32 values of bytes.
+pub fn f32_values(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
+}
+
+/// The int8 values of bytes.
+pub fn i8_values(bytes: &[u8]) -> Vec<i8> {
+    bytes.iter().map(|&byte| byte as i8).collect()
+}
