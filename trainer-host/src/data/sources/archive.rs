@@ -1,0 +1,94 @@
+//! A user's own data in one NPZ archive with the arrays `x_train`, `y_train`, `x_test` and `y_test`.
+
+use std::path::Path;
+
+use super::{
+    SourceError, Splits,
+    npz::{NpyArray, NpzFile},
+};
+use crate::data::Tensor;
+
+/// Reads an archive. `x` are samples, one along the first axis: unsigned bytes are divided by 255, other numbers are taken
+/// as they are. `y` are class numbers, one for each sample.
+///
+/// # Errors
+/// If an array is missing or damaged, a value is NaN or infinite, a label is no whole number from 0 on, or the arrays do not
+/// fit together.
+pub fn load(path: &Path) -> Result<Splits, SourceError> {
+    let archive = NpzFile::open(path)?;
+    let read = |x: &str, y: &str| Ok((samples(path, x, archive.array(x)?)?, labels(path, y, archive.array(y)?)?));
+    Splits::new(&path.display().to_string(), read("x_train", "y_train")?, read("x_test", "y_test")?)
+}
+
+fn samples(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceError> {
+    let mut values = array.values;
+    if array.is_bytes {
+        values.iter_mut().for_each(|value| *value /= 255.0);
+    }
+    if array.shape.len() < 2 {
+        let reason = format!(
+            "array {name} has the shape {:?}, expected samples along the first axis and values along others",
+            array.shape
+        );
+        return Err(SourceError::malformed(path, reason));
+    }
+    Tensor::new(array.shape, values).map_err(|error| SourceError::malformed(path, format!("array {name}: {error}")))
+}
+
+fn labels(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceError> {
+    let ([samples] | [samples, 1]) = array.shape[..] else {
+        let reason = format!("array {name} has the shape {:?}, expected one class number for each sample", array.shape);
+        return Err(SourceError::malformed(path, reason));
+    };
+    let is_class = |value: f32| value >= 0.0 && value.fract() == 0.0 && value < 65_536.0;
+    if let Some(sample) = array.values.iter().position(|&value| !is_class(value)) {
+        let reason = format!(
+            "array {name} has the label {} in sample {sample}, expected a whole number from 0 to 65535",
+            array.values[sample]
+        );
+        return Err(SourceError::malformed(path, reason));
+    }
+    Tensor::new([samples], array.values).map_err(|error| SourceError::malformed(path, format!("array {name}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::npz::tests::{npy, zip};
+    use super::*;
+
+    fn archive(x_train: &[u8], y_train: &[f32]) -> Result<Splits, String> {
+        let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let bytes = zip(&[
+            ("x_train.npy", npy("|u1", &format!("({}, 2)", x_train.len() / 2), x_train)),
+            ("y_train.npy", npy("<f4", &format!("({},)", y_train.len()), &floats(y_train))),
+            ("x_test.npy", npy("<f4", "(1, 2)", &floats(&[7.5, -1.0]))),
+            ("y_test.npy", npy("|u1", "(1, 1)", &[4])),
+        ]);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("own.npz");
+        std::fs::write(&path, bytes).unwrap();
+        load(&path).map_err(|error| error.to_string().replace(&path.display().to_string(), "own.npz"))
+    }
+
+    #[test]
+    fn bytes_are_scaled_and_floats_are_not() {
+        let splits = archive(&[0, 255, 51, 0], &[0.0, 1.0]).unwrap();
+        assert_eq!(splits.validation.inputs()[0].values(), [0.0, 1.0]);
+        assert_eq!(splits.train.inputs()[0].values(), [0.2, 0.0]);
+        assert_eq!(splits.test.inputs()[0].values(), [7.5, -1.0]);
+        assert_eq!(splits.classes, 5, "the largest label of any split counts");
+    }
+
+    #[test]
+    fn faults_name_file_array_and_sample() {
+        let message = |x: &[u8], y: &[f32]| archive(x, y).unwrap_err();
+        assert_eq!(
+            message(&[0; 4], &[0.0, 1.5]),
+            "own.npz: array y_train has the label 1.5 in sample 1, expected a whole number from 0 to 65535"
+        );
+        assert!(message(&[0; 4], &[f32::NAN, 0.0]).contains("the label NaN in sample 0"));
+        assert_eq!(message(&[0; 4], &[0.0; 3]), "own.npz, training samples: target 0 has 3 samples, but input 0 has 2");
+        assert_eq!(message(&[], &[]), "own.npz, training samples: the data set is empty: input 0 has no samples");
+        assert!(message(&[0; 2], &[0.0]).contains("1 training sample"));
+    }
+}
