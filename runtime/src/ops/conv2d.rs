@@ -63,7 +63,7 @@ fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let [input] = node.inputs(I8)?;
     let parameters = node.parameters(ParametersI8::decode)?;
     parameters.window.check(&input, &node.output)?;
-    let (fan_in, channels) = (parameters.window.taps() * input.channels(), node.output.channels());
+    let (fan_in, channels) = (parameters.window.taps().saturating_mul(input.channels()), node.output.channels());
     parameters.linear.check_matrix(node, fan_in, channels)?;
     if parameters.window.is_pointwise() {
         ensure(input.elements() / input.channels() == node.output.elements() / channels, NodeFault::Shape)?;
@@ -145,7 +145,7 @@ fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let [input] = node.inputs(F32)?;
     let parameters = node.parameters(ParametersF32::decode)?;
     parameters.window.check(&input, &node.output)?;
-    let (fan_in, channels) = (parameters.window.taps() * input.channels(), node.output.channels());
+    let (fan_in, channels) = (parameters.window.taps().saturating_mul(input.channels()), node.output.channels());
     parameters.linear.check(node, f32_weights(fan_in, channels), channels)
 }
 

@@ -30,7 +30,7 @@ fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     ensure(input.channels() == node.output.channels(), NodeFault::Shape)?;
     let (taps, channels) = (parameters.window.taps(), input.channels());
     ensure(taps <= MAXIMUM_FAN_IN, NodeFault::Shape)?;
-    parameters.linear.check(node, taps * channels, channels)?;
+    parameters.linear.check(node, taps.saturating_mul(channels), channels)?;
     node.scratch(scratch_bytes(&parameters.window, channels))
 }
 
@@ -62,7 +62,7 @@ fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let parameters = node.parameters(ParametersF32::decode)?;
     parameters.window.check(&input, &node.output)?;
     ensure(input.channels() == node.output.channels(), NodeFault::Shape)?;
-    parameters.linear.check(node, parameters.window.taps() * input.channels(), input.channels())
+    parameters.linear.check(node, parameters.window.taps().saturating_mul(input.channels()), input.channels())
 }
 
 fn run_f32(node: &mut NodeRun<'_>) {

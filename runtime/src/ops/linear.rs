@@ -109,7 +109,7 @@ impl LinearF32 {
 
     /// Refuses constants outside their section and bounds out of order.
     pub fn check(&self, node: &NodeCheck<'_>, weights: usize, channels: usize) -> Result<(), NodeFault> {
-        node.constants(self.weights, weights * 4)?;
+        node.constants(self.weights, weights.saturating_mul(4))?;
         node.constants(self.bias, channels * 4)?;
         self.clamp.check()
     }
@@ -153,9 +153,9 @@ impl ClampF32 {
 /// last channel.
 pub const F32_LANES: usize = 4;
 
-/// f32 weights of a layer.
+/// f32 weights of a layer; `usize::MAX` stands for too many.
 pub const fn f32_weights(fan_in: usize, channels: usize) -> usize {
-    fan_in * channels.next_multiple_of(F32_LANES)
+    fan_in.saturating_mul(channels.next_multiple_of(F32_LANES))
 }
 
 /// `sums[j] += x[k] * weights[k][j]`, k ascending: the one order of summation, on every core.

@@ -14,9 +14,9 @@ pub const fn padded(k: usize) -> usize {
     k.next_multiple_of(4)
 }
 
-/// Bytes of a weight matrix `[channels, k]` in the paired layout.
+/// Bytes of a weight matrix `[channels, k]` in the paired layout; `usize::MAX` stands for too many.
 pub const fn paired_bytes(channels: usize, k: usize) -> usize {
-    channels.next_multiple_of(2) * padded(k)
+    channels.next_multiple_of(2).saturating_mul(padded(k))
 }
 
 /// Where the weight of `channel` at `index` (below the padded k) lies in the paired layout.
