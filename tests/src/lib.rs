@@ -1,7 +1,9 @@
-//! What the whole-stack tests share: models of one op, and the golden vectors.
+//! What the whole-stack tests share: models of one op, hostile files, naive references, and the golden vectors.
 
 pub mod golden;
+pub mod hostile;
 pub mod single;
+pub mod small;
 
 use rand::{SeedableRng, rngs::StdRng};
 

@@ -1,0 +1,78 @@
+//! Feeds damaged model files to the runtime as firmware would: parse, and if the file is accepted, run it.
+
+use samara_runtime::{ALL_OPS, LoadError, Model, Session, arena::AlignedBuffer, format::writer::ModelFile};
+
+/// Largest arena that a damaged file gets. Files that ask for more are checked, but not run.
+pub const LARGEST_ARENA: usize = 1 << 20;
+/// Most steps of a run; [`cost`] is their number, roughly. Files that need more are checked, but not run.
+pub const LARGEST_COST: u64 = 1 << 24;
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It was refused.
+    Refused(LoadError),
+    /// It was accepted, but asks for more memory or time than a test has.
+    TooLarge,
+    /// It was accepted, and ran.
+    Ran,
+}
+
+/// Memory for files and arenas, used again and again.
+#[derive(Debug, Default)]
+pub struct Victim {
+    file: AlignedBuffer,
+    arena: AlignedBuffer,
+}
+
+impl Victim {
+    /// Parses `bytes` as they are, runs what is accepted on inputs full of `fill`, and looks at everything that a host or
+    /// firmware would look at.
+    pub fn attack(&mut self, bytes: &[u8], fill: u8) -> Fate {
+        if self.file.as_slice().len() != bytes.len() {
+            self.file = AlignedBuffer::zeros(bytes.len());
+        }
+        self.file.as_mut_slice().copy_from_slice(bytes);
+        let model = match Model::parse(self.file.as_slice(), ALL_OPS) {
+            Ok(model) => model,
+            Err(error) => return Fate::Refused(error),
+        };
+        // The host's reader may refuse names that the device skips, but it must not panic.
+        drop(ModelFile::from_bytes(bytes));
+        if model.arena_bytes() > LARGEST_ARENA || cost(&model) > LARGEST_COST {
+            let too_small = Session::new(&model, &mut []).is_err();
+            assert!(too_small || model.arena_bytes() == 0, "an empty arena was accepted for {} bytes", model.arena_bytes());
+            return Fate::TooLarge;
+        }
+        if self.arena.as_slice().len() < model.arena_bytes() {
+            self.arena = AlignedBuffer::zeros(model.arena_bytes());
+        }
+        let mut session = Session::new(&model, self.arena.as_mut_slice()).expect("an arena that is large enough");
+        let mut number = 0u8;
+        while let Ok(input) = session.input_bytes_mut(number.into()) {
+            input.iter_mut().enumerate().for_each(|(i, byte)| *byte = fill.wrapping_mul(i as u8 | 1).wrapping_add(number));
+            number = number.saturating_add(1);
+            if number == u8::MAX {
+                break;
+            }
+        }
+        session.run();
+        for number in 0..4 {
+            if let Some(values) = session.output_f32(number) {
+                std::hint::black_box(values.fold(0.0, |sum, value| sum + value));
+            }
+            std::hint::black_box(session.output_i8(number));
+        }
+        Fate::Ran
+    }
+}
+
+/// Steps of a run, an upper bound: each output of a node may look at all of its inputs.
+pub fn cost(model: &Model<'_>) -> u64 {
+    let elements = |tensor: u32| model.tensor(tensor).elements() as u64;
+    let of_node = |node: samara_runtime::format::node::Node<'_>| {
+        let inputs: u64 = node.inputs().map(elements).sum();
+        elements(node.output).saturating_mul(inputs.max(1)).saturating_add(node.scratch_bytes as u64)
+    };
+    model.nodes().map(of_node).fold(0, u64::saturating_add)
+}
