@@ -15,7 +15,7 @@ impl Random {
 
     /// A number below `bound`, which is small.
     fn below(&mut self, bound: usize) -> usize {
-        ((self.next() >> 16) * bound as u32 >> 16) as usize
+        (((self.next() >> 16) * bound as u32) >> 16) as usize
     }
 
     /// Any int8, an extreme every other time.

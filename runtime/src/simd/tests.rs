@@ -1,6 +1,8 @@
 //! The portable kernels against naive references in 64 bits. The other variants are compared with the portable one on their own
 //! cores, by `self_check`.
 
+#![allow(clippy::indexing_slicing)]
+
 extern crate std;
 
 use super::*;

@@ -1,0 +1,234 @@
+//! Depthwise convolution on cores with the DSP extension: four channels at a time, taps in pairs.
+
+use super::{
+    super::{
+        Requantize,
+        depthwise::{BLOCK, Depthwise, PADDING, Run},
+        layout::stream_words,
+        portable,
+    },
+    even, full_word, limit, odd,
+};
+use core::arch::naked_asm;
+
+pub(in super::super) struct Kernels;
+
+/// The depthwise kernel's arguments. The field offsets are used in the asm below.
+#[repr(C)]
+struct Fours {
+    input: *const i8,       // 0
+    output: *mut i8,        // 4
+    step: usize,            // 8
+    gap: usize,             // 12: output channels that are not of this call
+    stream: *const u32,     // 16
+    taps: *const u32,       // 20
+    stream_end: *const u32, // 24
+    pixels: usize,          // 28
+    pairs_end: *const u32,  // 32: where in the taps the pairs end
+    odd: usize,             // 36: whether there is one more tap
+    entry: usize,           // 40: steps of the unrolled loop to skip the first time
+}
+
+impl Depthwise for Kernels {
+    /// One stream of words per four channels, in the order that the kernel reads it: biases, weights of pairs of taps (one word
+    /// per channel), weights of an odd tap (channels 0 and 2, 1 and 3), multipliers, zero point. Before the streams lie
+    /// zero points for the padding. The accumulators' shift is put into biases and weights here, where it costs nothing.
+    fn prepare(weights: &[i8], channels: usize, from: usize, requantize: &Requantize, padding: i8, scratch: &mut [u32]) {
+        let Some((zero_points, streams)) = scratch.split_first_chunk_mut::<{ BLOCK / 4 }>() else { return };
+        zero_points.fill(padding as u8 as u32 * 0x0101_0101);
+        let taps = weights.len() / channels.max(1);
+        let block = requantize.channels.len();
+        let mut start = 0;
+        for stream in streams.chunks_exact_mut(stream_words(taps)).take(block / 4 + usize::from(block % 4 > 0)) {
+            // The last four overlap those before where the channels are no multiple of four, so no access ends outside.
+            let first = if start + 4 <= block { start } else { block.wrapping_sub(4) };
+            if prepare_four(weights, channels, from.wrapping_add(first), first, requantize, stream).is_none() {
+                return; // fewer than four channels: portable code does them
+            }
+            start += 4;
+        }
+    }
+
+    fn run(run: &mut Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]) {
+        let block = requantize.channels.len();
+        if block < 4 {
+            portable::depthwise_chunks::<1>(run, 0, weights, requantize, output);
+            return;
+        }
+        let Some((zero_points, streams)) = scratch.split_first_chunk::<{ BLOCK / 4 }>() else { return };
+        let input = run.input.as_ptr().wrapping_add(run.from);
+        if run.padded {
+            let offset = (zero_points.as_ptr() as usize).wrapping_sub(input as usize) as u32;
+            run.taps.iter_mut().filter(|tap| **tap == PADDING).for_each(|tap| *tap = offset);
+        }
+        let words = stream_words(run.taps.len());
+        let pairs = run.taps.len() / 2;
+        let whole = block / 4;
+        let tail = if block % 4 > 0 { block - 4 } else { block };
+        // All whole fours, then the last four again where the channels are no multiple of four.
+        for (fours, stream, first) in [(whole, 0, 0), (1, whole, tail)] {
+            let Some(stream) = streams.get(stream * words..(stream + fours) * words) else { continue };
+            if first == block {
+                continue;
+            }
+            let mut arguments = Fours {
+                input: input.wrapping_add(first),
+                output: output.as_mut_ptr().wrapping_add(run.from + first),
+                step: run.step,
+                gap: run.channels - fours * 4,
+                stream: stream.as_ptr(),
+                taps: run.taps.as_ptr(),
+                stream_end: stream.as_ptr_range().end,
+                pixels: run.pixels,
+                pairs_end: run.taps.as_ptr().wrapping_add(pairs * 2),
+                odd: run.taps.len() % 2,
+                entry: if pairs == 0 { 4 } else { pairs.wrapping_neg() % 4 },
+            };
+            // SAFETY: the streams are laid out as the kernel expects. The taps of all pixels lie in the input with all channels
+            // (`depthwise.rs`; the window and the input's length were checked against each other), or in `zero_points`, and
+            // `first + 4 * fours` is at most the block, so all four bytes of each read and write are inside.
+            unsafe { depthwise_fours(&mut arguments) };
+        }
+    }
+
+    fn finish(requantize: &Requantize, output: &mut [i8]) {
+        limit(output, requantize.minimum, requantize.maximum);
+    }
+}
+
+/// Lays out the stream of channels `channel..channel + 4`, which are `first..first + 4` of the block.
+#[inline(never)]
+fn prepare_four(
+    weights: &[i8],
+    channels: usize,
+    channel: usize,
+    first: usize,
+    requantize: &Requantize,
+    stream: &mut [u32],
+) -> Option<()> {
+    let constants: &[[i32; 2]; 4] = requantize.channels.get(first..)?.first_chunk()?;
+    let shift = requantize.shift;
+    let (biases, rest) = stream.split_first_chunk_mut::<4>()?;
+    let (taps, multipliers) = rest.split_last_chunk_mut::<5>()?;
+    *biases = constants.map(|[bias, _]| bias.wrapping_shl(shift) as u32);
+    let [[_, a], [_, b], [_, c], [_, d]] = *constants;
+    *multipliers = [a, b, c, d, requantize.zero_point].map(|word| word as u32);
+    let mut rows = weights.chunks_exact(channels.max(1));
+    let (pairs, single) = taps.as_chunks_mut::<4>();
+    for place in pairs {
+        let row = full_word(rows.next()?.get(channel..)?.first_chunk()?);
+        let next_row = full_word(rows.next()?.get(channel..)?.first_chunk()?);
+        let low = row & 0xffff | next_row << 16;
+        let high = row >> 16 | next_row & 0xffff_0000;
+        *place = [even(low), odd(low), even(high), odd(high)];
+        if shift > 0 {
+            *place = place.map(|pair| shift_halves(pair, shift));
+        }
+    }
+    if let [one, other] = single {
+        let row = full_word(rows.next()?.get(channel..)?.first_chunk()?);
+        (*one, *other) = (shift_halves(even(row), shift), shift_halves(odd(row), shift));
+    }
+    Some(())
+}
+
+/// Both 16-bit halves shifted left.
+#[inline(always)]
+fn shift_halves(pair: u32, shift: u32) -> u32 {
+    (pair & 0xffff).wrapping_shl(shift) & 0xffff | (pair & 0xffff_0000).wrapping_shl(shift)
+}
+
+/// Some fours of channels of some pixels, taps in pairs: 14 instructions for 8 products, in a loop unrolled four times that is
+/// entered in the middle where the pairs are no multiple of four.
+#[unsafe(naked)]
+unsafe extern "C" fn depthwise_fours(arguments: *mut Fours) {
+    macro_rules! step {
+        () => {
+            "ldrd r2, r3, [r0], #8
+             ldm.w lr!, {{r8, r9, r10, r11}}
+             ldr.w r2, [r1, r2]
+             ldr.w r3, [r1, r3]
+             pkhbt r12, r2, r3, lsl #16
+             pkhtb r3, r3, r2, asr #16
+             sxtb16 r2, r12
+             smlad r4, r2, r8, r4
+             sxtb16 r2, r12, ror #8
+             smlad r5, r2, r9, r5
+             sxtb16 r2, r3
+             smlad r6, r2, r10, r6
+             sxtb16 r2, r3, ror #8
+             smlad r7, r2, r11, r7"
+        };
+    }
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "sub sp, #44",
+        "ldm.w r0, {{r1-r11}}",
+        "stm.w sp, {{r1-r11}}", // a copy of the arguments, by whose offsets all is found below
+        // Every instruction of a step is 4 bytes long: 56 bytes to skip per step.
+        "movs r2, #56",
+        "adr.w r3, 4f",
+        "mla r2, r11, r2, r3",
+        "adds r2, #1", // Thumb
+        "str r2, [sp, #40]",
+        // A pixel.
+        "2:",
+        "ldr r1, [sp, #0]",
+        "ldr lr, [sp, #16]",
+        // Four channels.
+        "3:",
+        "ldm.w lr!, {{r4, r5, r6, r7}}",
+        "ldr r0, [sp, #20]",
+        "ldr pc, [sp, #40]",
+        ".p2align 2",
+        "4:",
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        "ldr r2, [sp, #32]",
+        "cmp r0, r2",
+        "bne.w 4b",
+        "ldr r2, [sp, #36]",
+        "cbz r2, 5f",
+        "ldr r2, [r0]",
+        "ldrd r8, r9, [lr], #8",
+        "ldr r2, [r1, r2]",
+        "sxtb16 r3, r2",
+        "smlabb r4, r3, r8, r4",
+        "smlatt r6, r3, r8, r6",
+        "sxtb16 r3, r2, ror #8",
+        "smlabb r5, r3, r9, r5",
+        "smlatt r7, r3, r9, r7",
+        "5:",
+        "ldm.w lr!, {{r2, r3, r8, r9, r10}}",
+        "smmlar r4, r4, r2, r10",
+        "smmlar r5, r5, r3, r10",
+        "smmlar r6, r6, r8, r10",
+        "smmlar r7, r7, r9, r10",
+        "ssat r4, #8, r4",
+        "ldr r2, [sp, #4]",
+        "ssat r5, #8, r5",
+        "ssat r6, #8, r6",
+        "ssat r7, #8, r7",
+        "ldr r3, [sp, #24]",
+        "strb r5, [r2, #1]",
+        "strb r6, [r2, #2]",
+        "strb r7, [r2, #3]",
+        "strb r4, [r2], #4",
+        "str r2, [sp, #4]",
+        "adds r1, #4",
+        "cmp lr, r3",
+        "bne.w 3b",
+        "ldm.w sp, {{r0, r1, r2, r3}}", // input, output, step, gap
+        "add r0, r2",
+        "add r1, r3",
+        "strd r0, r1, [sp]",
+        "ldr r0, [sp, #28]",
+        "subs r0, #1",
+        "str r0, [sp, #28]",
+        "bne.w 2b",
+        "add sp, #44",
+        "pop {{r4-r11, pc}}",
+    )
+}
