@@ -9,9 +9,22 @@
 
 mod base;
 mod pass;
+mod rows;
 
-pub use base::{Apply, IntoInputs, LayerBase, ParameterSpec, ParameterValue};
-pub use pass::{Backward, Forward, InputGradients, Inputs, Parameters, RandomKey, WeightGradient};
+mod activation;
+mod dense;
+
+pub use activation::{Activation, ActivationLayer, SELU_ALPHA, SELU_SCALE};
+pub use dense::Dense;
+
+pub(crate) use activation::softmax_rows;
+pub(crate) use rows::{add_bias, add_column_sums};
+
+pub use base::{Apply, IntoInputs, LayerBase, Named, ParameterSpec, ParameterValue};
+pub use pass::{
+    Backward, Forward, GradientPlace, GradientSlot, InputGradients, Inputs, ParameterGradients, ParameterPlace,
+    Parameters, Place, Prepare, RandomKey, WeightGradient,
+};
 
 use std::any::Any;
 use std::fmt;
@@ -36,12 +49,6 @@ pub struct Requirements {
     pub backward_sums: usize,
     /// f32 values that [`Layer::prepare`] leaves for `forward` and `backward` of the same step.
     pub state: usize,
-    /// f32 values of scratch memory, contents undefined, for a pass over the given number of samples.
-    pub scratch: fn(&dyn Layer, inputs: &[Shape], samples: usize) -> usize,
-    /// The trainer calls [`Layer::weight_gradient`] over the whole batch, in blocks of this many rows of the first
-    /// dimension of each parameter, after `backward` of all nodes; `backward` itself then leaves the parameters alone.
-    /// For parameters too large to have one gradient per shard.
-    pub batch_weight_gradient: bool,
 }
 
 /// A layer of one kind, with its configuration: what the trainer, the exporter and the summary need to know of it.
@@ -69,6 +76,12 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
 
     /// What the trainer has to provide.
     fn requirements(&self, inputs: &[Shape]) -> Requirements;
+
+    /// f32 values of scratch memory that forward or backward want for this many samples.
+    fn scratch(&self, inputs: &[Shape], samples: usize) -> usize {
+        let _ = (inputs, samples);
+        0
+    }
 
     /// Computes the output of some samples.
     fn forward(&self, pass: &mut Forward<'_>);
@@ -98,9 +111,22 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
         let _ = pass;
     }
 
-    /// Adds the gradient of some rows of a parameter; see [`Requirements::batch_weight_gradient`].
+    /// `true`: the trainer calls [`Layer::weight_gradient`] over the whole batch, in blocks of rows of each parameter,
+    /// after `backward` of all nodes; `backward` itself then leaves the parameters alone. For parameters too large to
+    /// have a gradient per lane.
+    fn has_batch_weight_gradient(&self) -> bool {
+        false
+    }
+
+    /// The gradient of some rows of a parameter; see [`Layer::has_batch_weight_gradient`]. Reads the inputs and the
+    /// output's gradient.
     fn weight_gradient(&self, pass: &mut WeightGradient<'_>) {
         let _ = pass;
+    }
+
+    /// The function, if the layer is an activation that a loss might be computed together with.
+    fn as_activation(&self) -> Option<Activation> {
+        None
     }
 
     /// The layer that `apply` puts behind this one as part of it: the one given as `activation`.

@@ -1,0 +1,98 @@
+//! Data sets in memory.
+
+use std::ops::Range;
+
+use super::Tensor;
+use crate::error::{Error, Result};
+
+/// Samples with their targets: one tensor for each input and for each output of a model, all with the same number of
+/// samples and finite values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    inputs: Vec<Tensor>,
+    targets: Vec<Tensor>,
+}
+
+impl Dataset {
+    /// A data set for a model with one input and one output.
+    ///
+    /// # Errors
+    /// If it is empty, the numbers of samples differ, or a value is NaN or infinite.
+    pub fn new(input: Tensor, target: Tensor) -> Result<Self> {
+        Self::with_many(vec![input], vec![target])
+    }
+
+    /// A data set for a model with several inputs or outputs, in the model's order.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`].
+    pub fn with_many(inputs: Vec<Tensor>, targets: Vec<Tensor>) -> Result<Self> {
+        let expected = inputs.first().map_or(0, Tensor::samples);
+        let named = |kind: &'static str, tensors: &[Tensor]| -> Vec<String> {
+            (0..tensors.len()).map(|number| format!("{kind} {number}")).collect()
+        };
+        let names = [named("input", &inputs), named("target", &targets)].concat();
+        if inputs.is_empty() {
+            return Err(Error::EmptyData { what: "it has no input, and so".to_owned() });
+        }
+        for (what, tensor) in names.iter().zip(inputs.iter().chain(&targets)) {
+            if tensor.samples() == 0 {
+                return Err(Error::EmptyData { what: what.clone() });
+            }
+            if tensor.samples() != expected {
+                return Err(Error::SampleCount { what: what.clone(), found: tensor.samples(), expected });
+            }
+            tensor.check_finite(what)?;
+        }
+        Ok(Self { inputs, targets })
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        self.inputs.first().map_or(0, Tensor::samples)
+    }
+
+    /// The inputs.
+    pub fn inputs(&self) -> &[Tensor] {
+        &self.inputs
+    }
+
+    /// The targets.
+    pub fn targets(&self) -> &[Tensor] {
+        &self.targets
+    }
+
+    /// Some consecutive samples as a data set of their own.
+    ///
+    /// # Errors
+    /// If none are left.
+    pub fn slice(&self, range: Range<usize>) -> Result<Self> {
+        let cut = |tensors: &[Tensor]| tensors.iter().map(|tensor| tensor.slice(range.clone())).collect();
+        Self::with_many(cut(&self.inputs), cut(&self.targets))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_named() {
+        let tensor = |samples: usize| Tensor::new([samples, 2], vec![0.5; samples * 2]).unwrap();
+        let message = |result: Result<Dataset>| result.unwrap_err().to_string();
+        assert_eq!(Dataset::new(tensor(3), Tensor::from_labels(&[0u8, 1, 2])).unwrap().samples(), 3);
+        assert_eq!(
+            message(Dataset::new(tensor(3), Tensor::from_labels(&[0u8, 1]))),
+            "target 0 has 2 samples, but input 0 has 3"
+        );
+        assert_eq!(
+            message(Dataset::new(tensor(0), Tensor::from_labels::<u8>(&[]))),
+            "the data set is empty: input 0 has no samples"
+        );
+        let infinite = Tensor::new([1, 2], vec![1.0, f32::INFINITY]).unwrap();
+        assert_eq!(
+            message(Dataset::new(infinite, Tensor::from_labels(&[0u8]))),
+            "input 0 has the value inf in sample 0, position 1: all values must be finite"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! Data: tensors with values, and data sets in memory.
+
+mod dataset;
+pub mod sources;
+mod tensor;
+
+pub use dataset::Dataset;
+pub use tensor::Tensor;

@@ -1,0 +1,160 @@
+//! What can go wrong, in sentences.
+
+use crate::graph::Shape;
+
+/// An error of the trainer: each message names the thing, what was found and what was expected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The graph cannot be built; one sentence for each fault found.
+    #[error("model '{model}' cannot be built:{}", faults.iter().map(|fault| format!("\n  - {fault}")).collect::<String>())]
+    Graph {
+        /// The model's name.
+        model: String,
+        /// All faults.
+        faults: Vec<String>,
+    },
+    /// `fit` or `evaluate` before `compile`.
+    #[error("model '{model}' has no optimizer and loss yet: call `compile` before `{call}`")]
+    NotCompiled {
+        /// The model's name.
+        model: String,
+        /// What was called.
+        call: &'static str,
+    },
+    /// The number of losses, inputs or targets is not the model's.
+    #[error("model '{model}' has {expected} {what}, but {found} {found_what} given")]
+    Count {
+        /// The model's name.
+        model: String,
+        /// What is counted of the model: "inputs", "outputs".
+        what: &'static str,
+        /// How many the model has.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+        /// What was given: "input tensors were".
+        found_what: &'static str,
+    },
+    /// A loss that does not fit an output.
+    #[error("loss {loss} for output '{output}' of shape {shape}: {reason}")]
+    Loss {
+        /// The loss.
+        loss: String,
+        /// The output's node.
+        output: String,
+        /// The output's shape.
+        shape: Shape,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A tensor of data whose samples have another shape than the model wants.
+    #[error("{what} has samples of shape {found}, but {expected} is expected")]
+    SampleShape {
+        /// Which tensor: "input 'image'", "target of output 'dense_1'".
+        what: String,
+        /// Its samples' shape.
+        found: Shape,
+        /// The shape wanted.
+        expected: Shape,
+    },
+    /// Values and shape of a tensor do not agree.
+    #[error("a tensor of shape {shape} has {expected} values, but {found} were given")]
+    TensorSize {
+        /// The shape, batch included.
+        shape: Shape,
+        /// The shape's number of values.
+        expected: usize,
+        /// The number of values given.
+        found: usize,
+    },
+    /// The tensors of a data set have different numbers of samples.
+    #[error("{what} has {found} samples, but input 0 has {expected}")]
+    SampleCount {
+        /// Which tensor.
+        what: String,
+        /// Its number of samples.
+        found: usize,
+        /// The first input's.
+        expected: usize,
+    },
+    /// No samples.
+    #[error("the data set is empty: {what} has no samples")]
+    EmptyData {
+        /// Which tensor.
+        what: String,
+    },
+    /// NaN or an infinite value in the data.
+    #[error("{what} has the value {value} in sample {sample}, position {position}: all values must be finite")]
+    NotFinite {
+        /// Which tensor.
+        what: String,
+        /// The sample.
+        sample: usize,
+        /// Position within the sample.
+        position: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A label that is no class number.
+    #[error("{what} has the label {label} in sample {sample}, but the model has {classes} classes: 0 to {}", classes - 1)]
+    LabelOutOfRange {
+        /// Which tensor.
+        what: String,
+        /// The sample.
+        sample: usize,
+        /// The label.
+        label: f32,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A target outside what its loss can take.
+    #[error("{what} has the value {value} in sample {sample}, but {loss} wants {wanted}")]
+    TargetRange {
+        /// Which tensor.
+        what: String,
+        /// The sample.
+        sample: usize,
+        /// The value.
+        value: f32,
+        /// The loss.
+        loss: String,
+        /// What it wants.
+        wanted: &'static str,
+    },
+    /// An argument that makes no sense.
+    #[error("{name} is {found}, but must be {expected}")]
+    Argument {
+        /// The argument.
+        name: &'static str,
+        /// What was given.
+        found: String,
+        /// What is wanted.
+        expected: String,
+    },
+    /// The loss became NaN or infinite.
+    #[error("the loss became {loss} in epoch {epoch}, step {step}: training has diverged; try a smaller learning rate")]
+    Diverged {
+        /// The loss.
+        loss: f64,
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The step within the epoch, from 1.
+        step: usize,
+    },
+    /// A parameter, layer or tensor of that name does not exist.
+    #[error("model '{model}' has no {what} named '{name}'; it has {known}")]
+    NotFound {
+        /// The model's name.
+        model: String,
+        /// What was looked for.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}
+
+/// The trainer's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

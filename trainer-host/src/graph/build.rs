@@ -1,0 +1,347 @@
+//! From symbolic tensors to a checked graph: nodes in order, names, parameters.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::symbolic::ShapeFault;
+use super::{Origin, Shape, SymbolicTensor};
+use crate::error::{Error, Result};
+use crate::layers::{Layer, ParameterValue};
+use crate::numeric::random::Random;
+
+/// One application of a layer, or an input.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Unique among the nodes: the layer's name; a second application of a layer adds `@1`, and so on.
+    pub name: String,
+    /// The layer; `None` for inputs of the model.
+    pub layer: Option<Arc<dyn Layer>>,
+    /// For an activation given as a layer's argument: that layer's name.
+    pub part_of: Option<String>,
+    /// The nodes whose outputs this one takes.
+    pub inputs: Vec<usize>,
+    /// The output's shape, without the batch.
+    pub shape: Shape,
+    /// The node's parameters within [`Graph::parameters`]; the same for all nodes of one layer.
+    pub parameters: Range<usize>,
+    pub(crate) symbol: SymbolicTensor,
+}
+
+/// A parameter of a graph's layers.
+#[derive(Debug, Clone)]
+pub struct ParameterEntry {
+    /// The layer's name and the parameter's: `"dense/kernel"`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// `false` for statistics, such as batch normalization's moving averages.
+    pub trainable: bool,
+    /// The layer that holds the values.
+    pub layer: Arc<dyn Layer>,
+    /// Which of the layer's parameters.
+    pub index: usize,
+}
+
+impl ParameterEntry {
+    /// The values, as they are now.
+    pub fn values(&self) -> Vec<f32> {
+        self.layer.base().parameters()[self.index].values.clone()
+    }
+}
+
+/// The nodes of a model in an order in which they can be computed.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    /// The nodes, each after all its inputs.
+    pub nodes: Vec<Node>,
+    /// The model's inputs among the nodes.
+    pub inputs: Vec<usize>,
+    /// The model's outputs among the nodes.
+    pub outputs: Vec<usize>,
+    /// The parameters of all layers, those of a shared layer once.
+    pub parameters: Vec<ParameterEntry>,
+}
+
+impl Graph {
+    /// Checks what lies between inputs and outputs and puts it in order; makes the parameters of new layers.
+    pub(crate) fn build(model: &str, inputs: &[SymbolicTensor], outputs: &[SymbolicTensor]) -> Result<Self> {
+        let mut faults = Vec::new();
+        if inputs.is_empty() || outputs.is_empty() {
+            faults.push("a model needs at least one input and one output".to_owned());
+        }
+        let reached = reach(inputs, outputs, &mut faults);
+        let mut names = Names::default();
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut place_of = HashMap::new();
+        for symbol in reached.values() {
+            let given = inputs.iter().any(|input| input.number() == symbol.number());
+            let node = match symbol.origin() {
+                Origin::Layer { layer, part_of, inputs } if !given => {
+                    let (name, part_of) = names.of_layer(layer, part_of.as_ref());
+                    explain(&name, symbol, inputs, &mut faults);
+                    Node {
+                        name,
+                        layer: Some(layer.clone()),
+                        part_of,
+                        inputs: inputs.iter().filter_map(|input| place_of.get(&input.number()).copied()).collect(),
+                        shape: symbol.shape().cloned().unwrap_or_default(),
+                        parameters: 0..0,
+                        symbol: symbol.clone(),
+                    }
+                }
+                origin => {
+                    let given_name = if let Origin::Input { name } = origin { name.as_deref() } else { None };
+                    if let Some(ShapeFault::Sentence(sentence)) = symbol.fault() {
+                        faults.push(sentence.clone());
+                    }
+                    Node {
+                        name: names.of_input(given_name),
+                        layer: None,
+                        part_of: None,
+                        inputs: Vec::new(),
+                        shape: symbol.shape().cloned().unwrap_or_default(),
+                        parameters: 0..0,
+                        symbol: symbol.clone(),
+                    }
+                }
+            };
+            place_of.insert(symbol.number(), nodes.len());
+            nodes.push(node);
+        }
+        faults.append(&mut names.faults);
+        let find = |tensors: &[SymbolicTensor]| -> Vec<usize> {
+            tensors.iter().filter_map(|tensor| place_of.get(&tensor.number()).copied()).collect()
+        };
+        let mut graph = Self { inputs: find(inputs), outputs: find(outputs), nodes, parameters: Vec::new() };
+        if faults.is_empty() {
+            graph.make_parameters(&mut faults);
+        }
+        if faults.is_empty() { Ok(graph) } else { Err(Error::Graph { model: model.to_owned(), faults }) }
+    }
+
+    /// Builds the table of parameters, and the values where a layer is new.
+    fn make_parameters(&mut self, faults: &mut Vec<String>) {
+        let mut seen: Vec<(Arc<dyn Layer>, Range<usize>)> = Vec::new();
+        for index in 0..self.nodes.len() {
+            let Some(layer) = self.nodes[index].layer.clone() else { continue };
+            let specs = layer.parameters(&self.input_shapes(index));
+            {
+                let mut values = layer.base().parameters_mut();
+                let position = seen.iter().filter(|(_, range)| !range.is_empty()).count();
+                if values.is_empty() {
+                    *values = specs
+                        .iter()
+                        .enumerate()
+                        .map(|(number, spec)| {
+                            let mut value = ParameterValue {
+                                name: spec.name,
+                                shape: spec.shape.clone(),
+                                trainable: spec.trainable,
+                                values: vec![0.0; spec.shape.size()],
+                            };
+                            let stream = (position * 256 + number) as u64;
+                            spec.initializer.fill(&spec.shape, &mut Random::new(0, stream), &mut value.values);
+                            value
+                        })
+                        .collect();
+                }
+                for (spec, value) in specs.iter().zip(values.iter()) {
+                    if spec.shape != value.shape {
+                        faults.push(format!(
+                            "layer '{}' is shared: its {} has the shape {}, but here it would have to be {}",
+                            self.nodes[index].name, spec.name, value.shape, spec.shape
+                        ));
+                    }
+                }
+            }
+            let known = seen.iter().find(|(other, _)| other.base().is_same(layer.base()));
+            self.nodes[index].parameters = if let Some((_, range)) = known {
+                range.clone()
+            } else {
+                let start = self.parameters.len();
+                let prefix = self.nodes[index].name.clone();
+                self.parameters.extend(specs.into_iter().enumerate().map(|(number, spec)| ParameterEntry {
+                    name: format!("{prefix}/{}", spec.name),
+                    shape: spec.shape,
+                    trainable: spec.trainable,
+                    layer: layer.clone(),
+                    index: number,
+                }));
+                seen.push((layer, start..self.parameters.len()));
+                start..self.parameters.len()
+            };
+        }
+    }
+
+    /// Draws new initial values for all parameters.
+    pub(crate) fn initialize(&self, seed: u64) {
+        let mut done: Vec<Range<usize>> = Vec::new();
+        for index in 0..self.nodes.len() {
+            let range = self.nodes[index].parameters.clone();
+            let Some(layer) = &self.nodes[index].layer else { continue };
+            if range.is_empty() || done.contains(&range) {
+                continue;
+            }
+            let specs = layer.parameters(&self.input_shapes(index));
+            for (number, (spec, value)) in specs.iter().zip(layer.base().parameters_mut().iter_mut()).enumerate() {
+                let stream = (done.len() * 256 + number) as u64;
+                spec.initializer.fill(&spec.shape, &mut Random::new(seed, stream), &mut value.values);
+            }
+            done.push(range);
+        }
+    }
+
+    /// The shapes of a node's inputs.
+    pub fn input_shapes(&self, node: usize) -> Vec<Shape> {
+        self.nodes[node].inputs.iter().map(|&input| self.nodes[input].shape.clone()).collect()
+    }
+}
+
+/// All tensors from the outputs back to the inputs, by number, which is an order of computation.
+fn reach(inputs: &[SymbolicTensor], outputs: &[SymbolicTensor], faults: &mut Vec<String>) -> BTreeMap<u64, SymbolicTensor> {
+    let given: HashSet<u64> = inputs.iter().map(SymbolicTensor::number).collect();
+    if given.len() < inputs.len() {
+        faults.push("one tensor is given twice among the inputs".to_owned());
+    }
+    let produced: HashSet<u64> = outputs.iter().map(SymbolicTensor::number).collect();
+    if produced.len() < outputs.len() {
+        faults.push("one tensor is given twice among the outputs".to_owned());
+    }
+    let mut reached: BTreeMap<u64, SymbolicTensor> = inputs.iter().map(|i| (i.number(), i.clone())).collect();
+    let mut used = HashSet::new();
+    let mut open: Vec<SymbolicTensor> = outputs.to_vec();
+    while let Some(tensor) = open.pop() {
+        if !used.insert(tensor.number()) {
+            continue;
+        }
+        reached.insert(tensor.number(), tensor.clone());
+        if given.contains(&tensor.number()) {
+            continue;
+        }
+        match tensor.origin() {
+            Origin::Layer { inputs, .. } => open.extend(inputs.iter().cloned()),
+            Origin::Input { name } => {
+                let name = name.as_deref().map(|name| format!("'{name}' ")).unwrap_or_default();
+                let shape = tensor.shape().map(Shape::to_string).unwrap_or_default();
+                faults.push(format!(
+                    "the outputs depend on the input {name}of shape {shape}, which is not among the model's inputs"
+                ));
+            }
+            Origin::Nothing => {}
+        }
+    }
+    for (position, input) in inputs.iter().enumerate() {
+        if !used.contains(&input.number()) {
+            faults.push(format!("no output depends on input {position}"));
+        }
+    }
+    reached
+}
+
+/// The sentence for a layer that does not take its inputs.
+fn explain(name: &str, symbol: &SymbolicTensor, inputs: &[SymbolicTensor], faults: &mut Vec<String>) {
+    if let Some(ShapeFault::Wanted(wanted)) = symbol.fault() {
+        let shapes: Vec<String> = inputs.iter().map(|input| input.shape().map(Shape::to_string).unwrap_or_default()).collect();
+        faults.push(match &shapes[..] {
+            [] => format!("layer '{name}' got no input, but wants {wanted}"),
+            [shape] => format!("layer '{name}' got an input of shape {shape}, but wants {wanted}"),
+            shapes => format!("layer '{name}' got inputs of shapes {}, but wants {wanted}", shapes.join(" and ")),
+        });
+    }
+}
+
+/// Gives every node a name of its own.
+#[derive(Default)]
+struct Names {
+    taken: HashSet<String>,
+    layers: Vec<(Arc<dyn Layer>, String, usize)>,
+    inputs: usize,
+    faults: Vec<String>,
+}
+
+impl Names {
+    fn of_input(&mut self, given: Option<&str>) -> String {
+        let name = match given {
+            Some(name) => self.explicit(name),
+            None => self.numbered("input"),
+        };
+        self.inputs += 1;
+        name
+    }
+
+    fn of_layer(&mut self, layer: &Arc<dyn Layer>, part_of: Option<&Arc<dyn Layer>>) -> (String, Option<String>) {
+        let owner = part_of.and_then(|owner| self.known(owner));
+        if let Some(name) = self.known(layer) {
+            let entry = self.layers.iter_mut().find(|(other, ..)| other.base().is_same(layer.base()));
+            let count = entry.map_or(0, |(_, _, uses)| {
+                *uses += 1;
+                *uses
+            });
+            return (self.numbered_with(&format!("{name}@"), count), owner);
+        }
+        let name = match (layer.base().name(), &owner) {
+            (Some(name), _) => self.explicit(name),
+            (None, Some(owner)) => self.numbered(&format!("{owner}/{}", snake_case(&layer.describe()))),
+            (None, None) => self.numbered(&snake_case(layer.kind())),
+        };
+        self.layers.push((layer.clone(), name.clone(), 0));
+        (name, owner)
+    }
+
+    fn known(&self, layer: &Arc<dyn Layer>) -> Option<String> {
+        self.layers.iter().find(|(other, ..)| other.base().is_same(layer.base())).map(|(_, name, _)| name.clone())
+    }
+
+    fn explicit(&mut self, name: &str) -> String {
+        if !self.taken.insert(name.to_owned()) {
+            self.faults.push(format!("the name '{name}' is given twice: names must differ"));
+        }
+        name.to_owned()
+    }
+
+    fn numbered(&mut self, stem: &str) -> String {
+        if self.taken.insert(stem.to_owned()) {
+            return stem.to_owned();
+        }
+        self.numbered_with(&format!("{stem}_"), 1)
+    }
+
+    fn numbered_with(&mut self, stem: &str, first: usize) -> String {
+        let mut number = first;
+        loop {
+            let name = format!("{stem}{number}");
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+            number += 1;
+        }
+    }
+}
+
+/// `SeparableConv2D` to `separable_conv2d`.
+fn snake_case(name: &str) -> String {
+    let mut result = String::new();
+    let mut previous_is_lower = false;
+    for letter in name.chars() {
+        if letter.is_uppercase() && previous_is_lower {
+            result.push('_');
+        }
+        previous_is_lower = letter.is_lowercase();
+        result.extend(letter.to_lowercase());
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_to_names() {
+        assert_eq!(snake_case("Dense"), "dense");
+        assert_eq!(snake_case("BatchNormalization"), "batch_normalization");
+        assert_eq!(snake_case("SeparableConv2D"), "separable_conv2d");
+        assert_eq!(snake_case("MaxPooling2D"), "max_pooling2d");
+    }
+}

@@ -1,0 +1,80 @@
+//! The table that `Model::summary` prints.
+
+use std::fmt;
+
+use super::Graph;
+
+/// A printable table of a graph.
+struct Summary<'a> {
+    graph: &'a Graph,
+    name: &'a str,
+}
+
+impl Graph {
+    /// A table of the nodes with shapes, parameters and connections.
+    pub(crate) fn summary<'a>(&'a self, name: &'a str) -> impl fmt::Display + 'a {
+        Summary { graph: self, name }
+    }
+}
+
+/// A number with commas between thousands.
+fn with_commas(number: usize) -> String {
+    let digits = number.to_string();
+    let mut result = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            result.push(',');
+        }
+        result.push(digit);
+    }
+    result
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = ["layer", "kind", "output", "parameters", "inputs"].map(str::to_owned);
+        let mut rows = vec![header];
+        let mut counted = Vec::new();
+        for node in &self.graph.nodes {
+            let parameters = &self.graph.parameters[node.parameters.clone()];
+            let size = parameters.iter().map(|parameter| parameter.shape.size()).sum();
+            let shared = !node.parameters.is_empty() && counted.contains(&node.parameters);
+            counted.push(node.parameters.clone());
+            let inputs: Vec<&str> = node.inputs.iter().map(|&input| self.graph.nodes[input].name.as_str()).collect();
+            rows.push([
+                node.name.clone(),
+                node.layer.as_ref().map_or("Input", |layer| layer.kind()).to_owned(),
+                node.shape.to_string(),
+                if shared { "shared".to_owned() } else { with_commas(size) },
+                inputs.join(", "),
+            ]);
+        }
+        let mut widths = [0; 5];
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let line = "-".repeat(widths.iter().sum::<usize>() + 8);
+        writeln!(f, "model '{}'", self.name)?;
+        for (position, [name, kind, shape, parameters, inputs]) in rows.iter().enumerate() {
+            let [a, b, c, d, _] = widths;
+            let row = format!("{name:a$}  {kind:b$}  {shape:c$}  {parameters:>d$}  {inputs}");
+            writeln!(f, "{}", row.trim_end())?;
+            if position == 0 {
+                writeln!(f, "{line}")?;
+            }
+        }
+        let size = |trainable| -> usize {
+            self.graph.parameters.iter().filter(|p| p.trainable == trainable).map(|p| p.shape.size()).sum()
+        };
+        writeln!(f, "{line}")?;
+        write!(
+            f,
+            "{} parameters: {} trainable, {} statistics",
+            with_commas(size(true) + size(false)),
+            with_commas(size(true)),
+            with_commas(size(false))
+        )
+    }
+}

@@ -1,0 +1,116 @@
+//! Symbolic tensors: what a layer will compute, before there are values.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Shape;
+use crate::layers::Layer;
+
+/// The result of applying a layer, or an input: to apply further layers to, and to make a model of. A clone is the same
+/// tensor.
+#[derive(Debug, Clone)]
+pub struct SymbolicTensor(Arc<Symbol>);
+
+#[derive(Debug)]
+struct Symbol {
+    /// Grows with every tensor made, so a tensor's number is above those of all it depends on.
+    number: u64,
+    origin: Origin,
+    /// The shape, or why there is none.
+    shape: Result<Shape, ShapeFault>,
+}
+
+/// Where a symbolic tensor comes from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// An input of the model.
+    Input { name: Option<String> },
+    /// A layer.
+    Layer {
+        layer: Arc<dyn Layer>,
+        /// The layer whose `activation` this one is.
+        part_of: Option<Arc<dyn Layer>>,
+        inputs: Vec<SymbolicTensor>,
+    },
+    /// Something that could not be applied.
+    Nothing,
+}
+
+/// Why a tensor has no shape.
+#[derive(Debug, Clone)]
+pub(crate) enum ShapeFault {
+    /// The layer takes no such inputs: what it wants.
+    Wanted(String),
+    /// One of the inputs has a fault of its own.
+    Upstream,
+    /// The whole sentence.
+    Sentence(String),
+}
+
+/// An input: the shape of one sample, without the batch.
+pub fn input(shape: impl Into<Shape>) -> SymbolicTensor {
+    SymbolicTensor::of_input(None, shape.into())
+}
+
+/// An input with a name.
+pub fn named_input(name: &str, shape: impl Into<Shape>) -> SymbolicTensor {
+    SymbolicTensor::of_input(Some(name.to_owned()), shape.into())
+}
+
+impl SymbolicTensor {
+    fn new(origin: Origin, shape: Result<Shape, ShapeFault>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(Symbol { number, origin, shape }))
+    }
+
+    fn of_input(name: Option<String>, shape: Shape) -> Self {
+        let checked = if shape.contains(&0) {
+            Err(ShapeFault::Sentence(format!("an input has the shape {shape}, but every dimension must be at least 1")))
+        } else {
+            Ok(shape)
+        };
+        Self::new(Origin::Input { name }, checked)
+    }
+
+    pub(crate) fn of_layer(layer: Arc<dyn Layer>, inputs: Vec<SymbolicTensor>, part_of: Option<Arc<dyn Layer>>) -> Self {
+        let shapes: Option<Vec<Shape>> = inputs.iter().map(|input| input.shape().cloned()).collect();
+        let shape = match shapes {
+            None => Err(ShapeFault::Upstream),
+            Some(shapes) => match layer.output_shape(&shapes) {
+                Ok(shape) if shape.contains(&0) => {
+                    Err(ShapeFault::Wanted(format!("inputs that leave something of the output, which is {shape}")))
+                }
+                Ok(shape) => Ok(shape),
+                Err(wanted) => Err(ShapeFault::Wanted(wanted)),
+            },
+        };
+        Self::new(Origin::Layer { layer, part_of, inputs }, shape)
+    }
+
+    pub(crate) fn of_fault(sentence: String) -> Self {
+        Self::new(Origin::Nothing, Err(ShapeFault::Sentence(sentence)))
+    }
+
+    /// The shape of one sample; `None` if the tensor cannot be computed, which `Model::new` explains.
+    pub fn shape(&self) -> Option<&Shape> {
+        self.0.shape.as_ref().ok()
+    }
+
+    pub(crate) fn fault(&self) -> Option<&ShapeFault> {
+        self.0.shape.as_ref().err()
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    /// The layer whose activation this is.
+    pub(crate) fn part_of(&self) -> Option<Arc<dyn Layer>> {
+        if let Origin::Layer { part_of, .. } = self.origin() { part_of.clone() } else { None }
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+}

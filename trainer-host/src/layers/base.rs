@@ -1,0 +1,161 @@
+//! What all layers have: a name, an identity, parameters; and how layers are applied.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::Layer;
+use crate::graph::{Shape, SymbolicTensor};
+use crate::initializers::SharedInitializer;
+
+/// A parameter that a layer wants.
+#[derive(Debug, Clone)]
+pub struct ParameterSpec {
+    /// Its name within the layer: `"kernel"`.
+    pub name: &'static str,
+    /// Its shape.
+    pub shape: Shape,
+    /// Its first values.
+    pub initializer: SharedInitializer,
+    /// `false` for statistics, which no optimizer touches.
+    pub trainable: bool,
+}
+
+/// A parameter of a layer, with its values.
+#[derive(Debug, Clone)]
+pub struct ParameterValue {
+    /// Its name within the layer: `"kernel"`.
+    pub name: &'static str,
+    /// Its shape.
+    pub shape: Shape,
+    /// `false` for statistics.
+    pub trainable: bool,
+    /// Its values, row by row.
+    pub values: Vec<f32>,
+}
+
+/// Name, identity and parameters of a layer. A clone is the same layer: it shares the parameters, which are made when
+/// the layer first becomes part of a model.
+#[derive(Debug, Clone, Default)]
+pub struct LayerBase {
+    name: Option<String>,
+    parameters: Arc<RwLock<Vec<ParameterValue>>>,
+}
+
+impl LayerBase {
+    /// A new layer without a name; models number such layers by kind.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The name given by the user.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Sets the name.
+    pub fn set_name(&mut self, name: &str) {
+        self.name = Some(name.to_owned());
+    }
+
+    /// `true` if both are the same layer.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.parameters, &other.parameters)
+    }
+
+    /// The parameters; empty before the layer is part of a model.
+    pub fn parameters(&self) -> RwLockReadGuard<'_, Vec<ParameterValue>> {
+        self.parameters.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The parameters, to change their values.
+    pub fn parameters_mut(&self) -> RwLockWriteGuard<'_, Vec<ParameterValue>> {
+        self.parameters.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One symbolic tensor, or several: what a layer can be applied to.
+pub trait IntoInputs {
+    /// The tensors.
+    fn into_inputs(self) -> Vec<SymbolicTensor>;
+}
+
+impl IntoInputs for &SymbolicTensor {
+    fn into_inputs(self) -> Vec<SymbolicTensor> {
+        vec![self.clone()]
+    }
+}
+
+impl IntoInputs for SymbolicTensor {
+    fn into_inputs(self) -> Vec<SymbolicTensor> {
+        vec![self]
+    }
+}
+
+impl<const N: usize> IntoInputs for [SymbolicTensor; N] {
+    fn into_inputs(self) -> Vec<SymbolicTensor> {
+        self.into()
+    }
+}
+
+impl<const N: usize> IntoInputs for [&SymbolicTensor; N] {
+    fn into_inputs(self) -> Vec<SymbolicTensor> {
+        self.into_iter().cloned().collect()
+    }
+}
+
+impl<const N: usize> IntoInputs for &[SymbolicTensor; N] {
+    fn into_inputs(self) -> Vec<SymbolicTensor> {
+        self.to_vec()
+    }
+}
+
+impl IntoInputs for &[SymbolicTensor] {
+    fn into_inputs(self) -> Vec<SymbolicTensor> {
+        self.to_vec()
+    }
+}
+
+impl IntoInputs for Vec<SymbolicTensor> {
+    fn into_inputs(self) -> Vec<SymbolicTensor> {
+        self
+    }
+}
+
+/// What can be applied to symbolic tensors: layers, and layers made of layers.
+pub trait Apply {
+    /// Applies it to tensors. Faults are kept in the result, and reported by `Model::new` with the layer's name.
+    fn apply_to(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor;
+
+    /// Applies it to one tensor or to several. Faults are kept in the result and reported by `Model::new`.
+    fn apply(&self, inputs: impl IntoInputs) -> SymbolicTensor
+    where
+        Self: Sized,
+    {
+        self.apply_to(inputs.into_inputs())
+    }
+}
+
+impl<L: Layer + Clone> Apply for L {
+    fn apply_to(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
+        let output = SymbolicTensor::of_layer(Arc::new(self.clone()), inputs, None);
+        match self.activation_layer() {
+            Some(activation) => {
+                let part_of: Arc<dyn Layer> = Arc::new(self.clone());
+                SymbolicTensor::of_layer(activation, vec![output], Some(part_of))
+            }
+            None => output,
+        }
+    }
+}
+
+/// Gives a layer its name.
+pub trait Named: Sized {
+    /// The same layer under this name, which parameters and messages then show.
+    fn named(self, name: &str) -> Self;
+}
+
+impl<L: Layer + Sized> Named for L {
+    fn named(mut self, name: &str) -> Self {
+        self.base_mut().set_name(name);
+        self
+    }
+}

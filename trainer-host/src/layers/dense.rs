@@ -1,0 +1,172 @@
+//! Dense: `y[o] = bias[o] + sum_i x[i] * kernel[i, o]`, then an activation.
+//!
+//! Inputs `[..., I]`, outputs `[..., O]`: dimensions before the last are treated alike. Kernel `[I, O]`, bias `[O]`.
+
+use std::sync::Arc;
+
+use super::{
+    Activation, Backward, Forward, Layer, LayerBase, ParameterSpec, Requirements, WeightGradient, add_bias, add_column_sums,
+};
+use crate::graph::Shape;
+use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
+use crate::numeric::{Matrix, multiply};
+
+/// A fully connected layer.
+#[derive(Debug, Clone)]
+pub struct Dense {
+    base: LayerBase,
+    units: usize,
+    bias: bool,
+    activation: Option<Arc<dyn Layer>>,
+    kernel_initializer: SharedInitializer,
+    bias_initializer: SharedInitializer,
+}
+
+impl Dense {
+    /// A layer with this many outputs, with bias, without activation, kernels drawn by `glorot_uniform`.
+    pub fn new(units: usize) -> Self {
+        Self {
+            base: LayerBase::new(),
+            units,
+            bias: true,
+            activation: None,
+            kernel_initializer: Arc::new(glorot_uniform()),
+            bias_initializer: Arc::new(zeros()),
+        }
+    }
+
+    /// Applies this function to the outputs.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation.as_layer();
+        self
+    }
+
+    /// Leaves the bias out.
+    pub fn without_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
+
+    /// Draws the kernel's first values another way.
+    pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.kernel_initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Draws the bias's first values another way.
+    pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.bias_initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Number of outputs.
+    pub fn units(&self) -> usize {
+        self.units
+    }
+
+    /// `true` with a bias, parameter 1.
+    pub fn has_bias(&self) -> bool {
+        self.bias
+    }
+}
+
+impl Layer for Dense {
+    fn kind(&self) -> &'static str {
+        "Dense"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            _ if self.units == 0 => Err("at least 1 unit".to_owned()),
+            [shape] if !shape.is_empty() => {
+                let mut output = shape.to_vec();
+                if let Some(last) = output.last_mut() {
+                    *last = self.units;
+                }
+                Ok(Shape::from(output))
+            }
+            _ => Err("one input of shape [..., features]".to_owned()),
+        }
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
+        let kernel = ParameterSpec {
+            name: "kernel",
+            shape: Shape::from([inputs[0].channels(), self.units]),
+            initializer: self.kernel_initializer.clone(),
+            trainable: true,
+        };
+        let bias = ParameterSpec {
+            name: "bias",
+            shape: Shape::from([self.units]),
+            initializer: self.bias_initializer.clone(),
+            trainable: true,
+        };
+        if self.bias { vec![kernel, bias] } else { vec![kernel] }
+    }
+
+    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+        Requirements { backward_reads_inputs: true, ..Requirements::default() }
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        let (inputs, outputs) = (pass.input_shapes[0].channels(), self.units);
+        let rows = pass.output.len() / outputs;
+        let input = Matrix::new(pass.inputs.get(0), rows, inputs);
+        multiply(pass.output, input, Matrix::new(pass.parameters.get(0), inputs, outputs), false);
+        if self.bias {
+            add_bias(pass.output, pass.parameters.get(1));
+        }
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        let (inputs, outputs) = (pass.input_shapes[0].channels(), self.units);
+        let rows = pass.output_gradient.len() / outputs;
+        if let Some(gradient) = pass.input_gradients.get_mut(0) {
+            let kernel = Matrix::new(pass.parameters.get(0), inputs, outputs).transposed();
+            multiply(gradient.values, Matrix::new(pass.output_gradient, rows, outputs), kernel, gradient.accumulate);
+        }
+    }
+
+    fn has_batch_weight_gradient(&self) -> bool {
+        true
+    }
+
+    fn weight_gradient(&self, pass: &mut WeightGradient<'_>) {
+        let (inputs, outputs) = (pass.input_shapes[0].channels(), self.units);
+        let WeightGradient { gradient, range, parameter, .. } = pass;
+        let mut accumulate = pass.accumulate;
+        if *parameter == 1 && !accumulate {
+            gradient.fill(0.0);
+        }
+        (pass.shards)(&mut |input, output_gradient| {
+            let rows = output_gradient.len() / outputs;
+            if *parameter == 0 {
+                // Some rows of the kernel: these features of the inputs, all outputs.
+                let features = range.start / outputs..range.end / outputs;
+                let input = Matrix::new(input.get(0), rows, inputs).columns(features).transposed();
+                multiply(gradient, input, Matrix::new(output_gradient, rows, outputs), accumulate);
+                accumulate = true;
+            } else {
+                add_column_sums(gradient, output_gradient);
+            }
+        });
+    }
+
+    fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
+        self.activation.clone()
+    }
+
+    fn describe(&self) -> String {
+        let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
+        format!("{} units{activation}", self.units)
+    }
+}

@@ -1,0 +1,245 @@
+//! What a layer sees of a step: the values of some consecutive samples of the batch, the parameters, and where to put
+//! its results. All memory is the plan's; nothing is allocated here.
+
+use std::ops::Range;
+
+use crate::graph::Shape;
+use crate::numeric::Aligned;
+use crate::numeric::random::derive;
+
+/// Where a tensor's values lie within the buffers of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The buffer.
+    pub slot: usize,
+    /// Values per sample.
+    pub size: usize,
+}
+
+/// The values of a node's inputs.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    pub(crate) slots: &'a [Aligned],
+    pub(crate) places: &'a [Place],
+    pub(crate) samples: usize,
+}
+
+impl<'a> Inputs<'a> {
+    /// The values of one input, sample by sample.
+    pub fn get(&self, input: usize) -> &'a [f32] {
+        let place = self.places[input];
+        &self.slots[place.slot][..place.size * self.samples]
+    }
+}
+
+/// Where a parameter's values lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterPlace {
+    /// `false` for statistics.
+    pub trainable: bool,
+    /// The values within the buffer of all trainable parameters, or of all statistics.
+    pub range: Range<usize>,
+    /// The gradient within a lane's buffer; empty for statistics, outside training, and if the gradient is made over the whole batch.
+    pub lane_range: Range<usize>,
+}
+
+/// The values of a layer's parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameters<'a> {
+    pub(crate) trainable: &'a [f32],
+    pub(crate) statistics: &'a [f32],
+    pub(crate) places: &'a [ParameterPlace],
+}
+
+impl<'a> Parameters<'a> {
+    /// The values of one parameter, in the order of `Layer::parameters`.
+    pub fn get(&self, parameter: usize) -> &'a [f32] {
+        let place = &self.places[parameter];
+        let values = if place.trainable { self.trainable } else { self.statistics };
+        &values[place.range.clone()]
+    }
+}
+
+/// From what a layer's random numbers derive: seed, step and node, so that they depend on no thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RandomKey {
+    pub(crate) key: u64,
+    pub(crate) first_sample: usize,
+}
+
+impl RandomKey {
+    /// The key of one sample of this pass.
+    pub fn of_sample(&self, sample: usize) -> u64 {
+        derive(self.key, (self.first_sample + sample) as u64)
+    }
+}
+
+/// The forward pass of a node over some samples.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// Number of samples.
+    pub samples: usize,
+    /// `true` in training: batch statistics, dropout.
+    pub training: bool,
+    /// The inputs' values; not for layers in place.
+    pub inputs: Inputs<'a>,
+    /// The inputs' shapes.
+    pub input_shapes: &'a [Shape],
+    /// The output's shape.
+    pub output_shape: &'a Shape,
+    /// The output's values: undefined on entry, or the input's for layers in place.
+    pub output: &'a mut [f32],
+    /// The parameters.
+    pub parameters: Parameters<'a>,
+    /// What `prepare` left.
+    pub state: &'a [f32],
+    /// Scratch memory, undefined on entry.
+    pub scratch: &'a mut [f32],
+    /// For random numbers.
+    pub random: RandomKey,
+}
+
+/// Where the gradients of a node's inputs go.
+#[derive(Debug)]
+pub struct InputGradients<'a> {
+    pub(crate) slots: &'a mut [Aligned],
+    pub(crate) places: &'a [Option<GradientPlace>],
+    pub(crate) samples: usize,
+}
+
+/// Where the gradient of an input goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GradientPlace {
+    /// The buffer.
+    pub place: Place,
+    /// `true` if another node's part stands there already.
+    pub accumulate: bool,
+}
+
+/// The gradient of one input, to be added to.
+#[derive(Debug)]
+pub struct GradientSlot<'a> {
+    /// The values, sample by sample.
+    pub values: &'a mut [f32],
+    /// `true`: add to the values. `false`: they are undefined, replace them.
+    pub accumulate: bool,
+}
+
+impl<'a> GradientSlot<'a> {
+    /// The values to add to, zeroed first if they are undefined.
+    pub fn to_add(self) -> &'a mut [f32] {
+        if !self.accumulate {
+            self.values.fill(0.0);
+        }
+        self.values
+    }
+
+    /// Adds a gradient that is all there, value by value.
+    pub fn add(self, gradient: &[f32]) {
+        if self.accumulate {
+            for (value, &part) in self.values.iter_mut().zip(gradient) {
+                *value += part;
+            }
+        } else {
+            self.values.copy_from_slice(gradient);
+        }
+    }
+}
+
+impl InputGradients<'_> {
+    /// Where the gradient of one input goes; `None` if nothing before it can learn.
+    pub fn get_mut(&mut self, input: usize) -> Option<GradientSlot<'_>> {
+        let GradientPlace { place, accumulate } = self.places[input]?;
+        Some(GradientSlot { values: &mut self.slots[place.slot][..place.size * self.samples], accumulate })
+    }
+}
+
+/// Where the gradients of a node's parameters go: one buffer per lane, added up after the step in the order of lanes.
+#[derive(Debug)]
+pub struct ParameterGradients<'a> {
+    pub(crate) values: &'a mut [f32],
+    pub(crate) places: &'a [ParameterPlace],
+}
+
+impl ParameterGradients<'_> {
+    /// The gradient of one trainable parameter, to be added to.
+    pub fn get_mut(&mut self, parameter: usize) -> &mut [f32] {
+        &mut self.values[self.places[parameter].lane_range.clone()]
+    }
+}
+
+/// The backward pass of a node over some samples.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// Number of samples.
+    pub samples: usize,
+    /// The inputs' values, if the layer asked for them.
+    pub inputs: Inputs<'a>,
+    /// The inputs' shapes.
+    pub input_shapes: &'a [Shape],
+    /// The output's values, if the layer asked for them.
+    pub output: &'a [f32],
+    /// The output's shape.
+    pub output_shape: &'a Shape,
+    /// The output's gradient; layers in place turn it into the input's.
+    pub output_gradient: &'a mut [f32],
+    /// The inputs' gradients; not for layers in place.
+    pub input_gradients: InputGradients<'a>,
+    /// The parameters.
+    pub parameters: Parameters<'a>,
+    /// The parameters' gradients.
+    pub parameter_gradients: ParameterGradients<'a>,
+    /// What `prepare` and `prepare_backward` left.
+    pub state: &'a [f32],
+    /// Scratch memory, undefined on entry.
+    pub scratch: &'a mut [f32],
+    /// As in the forward pass.
+    pub random: RandomKey,
+}
+
+/// Between the passes over all samples: sums over the batch to state.
+#[derive(Debug)]
+pub struct Prepare<'a> {
+    /// Number of samples of the whole batch.
+    pub samples: usize,
+    /// `true` in training.
+    pub training: bool,
+    /// The inputs' shapes.
+    pub input_shapes: &'a [Shape],
+    /// What `forward_sums` or `backward_sums` added up over the batch.
+    pub sums: &'a [f64],
+    /// What `forward` and `backward` will see.
+    pub state: &'a mut [f32],
+    /// All trainable parameters' values.
+    pub trainable: &'a [f32],
+    /// All statistics.
+    pub statistics: &'a mut [f32],
+    /// Where the layer's own lie in these two.
+    pub places: &'a [ParameterPlace],
+    /// The gradients of the layer's parameters, to be added to in `prepare_backward`.
+    pub gradients: ParameterGradients<'a>,
+}
+
+/// The gradient of some rows of a parameter, from the whole batch.
+pub struct WeightGradient<'a> {
+    /// Which parameter.
+    pub parameter: usize,
+    /// Which values of it, a whole number of rows of its last dimension.
+    pub range: Range<usize>,
+    /// The gradient of these values.
+    pub gradient: &'a mut [f32],
+    /// `true`: add to it. `false`: it is undefined, replace it.
+    pub accumulate: bool,
+    /// The inputs' shapes.
+    pub input_shapes: &'a [Shape],
+    /// The output's shape.
+    pub output_shape: &'a Shape,
+    pub(crate) shards: &'a dyn Fn(&mut dyn FnMut(Inputs<'_>, &[f32])),
+}
+
+impl WeightGradient<'_> {
+    /// Calls `visit` with the inputs and the output's gradient of each shard of the batch, in order.
+    pub fn for_each_shard(&self, mut visit: impl FnMut(Inputs<'_>, &[f32])) {
+        (self.shards)(&mut visit);
+    }
+}

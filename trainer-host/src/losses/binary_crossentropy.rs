@@ -1,0 +1,78 @@
+//! Binary cross-entropy: `-(t * ln(p) + (1 - t) * ln(1 - p))`, mean over a sample's values.
+
+use std::sync::Arc;
+
+use super::{EPSILON, Loss, LossPass, TargetFault};
+use crate::graph::Shape;
+use crate::layers::Activation;
+use crate::metrics::{Accuracy, Metric};
+
+/// Cross-entropy of independent yes-or-no questions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BinaryCrossentropy;
+
+impl Loss for BinaryCrossentropy {
+    fn name(&self) -> &'static str {
+        "binary_crossentropy"
+    }
+
+    fn target_shape(&self, output: &Shape) -> Result<Shape, String> {
+        Ok(output.clone())
+    }
+
+    fn fused_activation(&self) -> Option<Activation> {
+        Some(Activation::Sigmoid)
+    }
+
+    fn target_fault(&self, target: &[f32], _output: &Shape) -> Option<TargetFault> {
+        let outside = |value: &&f32| !(0.0..=1.0).contains(*value);
+        target.iter().find(outside).map(|&value| TargetFault::Range { value, wanted: "probabilities from 0 to 1" })
+    }
+
+    fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+        let size = pass.shape.size() as f32;
+        let scale = pass.scale / size;
+        let mut sum = 0.0;
+        for (position, (&p, &t)) in pass.output.iter().zip(pass.targets).enumerate() {
+            let slope = if let Some(logits) = pass.before_activation {
+                // -t ln s(z) - (1 - t) ln(1 - s(z)) = max(z, 0) - t z + ln(1 + exp(-|z|))
+                let (z, t) = (f64::from(logits[position]), f64::from(t));
+                sum += if z > 0.0 { z } else { 0.0 } - t * z + (-z.abs()).exp().ln_1p();
+                p - t as f32
+            } else {
+                let clipped = p.clamp(EPSILON, 1.0 - EPSILON);
+                let (wide, t64) = (f64::from(clipped), f64::from(t));
+                sum -= t64 * wide.ln() + (1.0 - t64) * (1.0 - wide).ln();
+                if clipped == p { (p - t) / (p * (1.0 - p)) } else { 0.0 }
+            };
+            if let Some(gradient) = &mut pass.gradient {
+                gradient[position] = scale * slope;
+            }
+        }
+        sum / f64::from(size)
+    }
+
+    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
+        Some(Arc::new(Accuracy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use super::*;
+
+    #[test]
+    fn by_hand_and_by_differences() {
+        let shape = Shape::from([1]);
+        // -ln(1 - 0.25) = 0.287682
+        let (loss, gradient) = check::evaluate(&BinaryCrossentropy, &shape, &[0.25], &[0.0], false);
+        assert!((loss - 0.287_682).abs() < 1e-5 && (gradient[0] - 1.333_333).abs() < 1e-5);
+        let (loss, gradient) = check::evaluate(&BinaryCrossentropy, &shape, &[-500.0], &[1.0], true);
+        assert_eq!((loss, gradient[0]), (500.0, -1.0));
+        let shape = Shape::from([3]);
+        check::gradient(&BinaryCrossentropy, &shape, &[0.3, -1.0, 2.0], &[1.0, 0.0, 0.25], true);
+        check::gradient(&BinaryCrossentropy, &shape, &[0.3, 0.5, 0.8], &[1.0, 0.0, 0.25], false);
+        assert!(BinaryCrossentropy.target_fault(&[0.5, 2.0, 0.0], &shape).is_some());
+    }
+}

@@ -1,0 +1,109 @@
+//! Categorical cross-entropy: `-sum(t * ln(p))` over the classes (the last axis), mean over a sample's positions.
+//! Targets are probabilities of the classes, such as one-hot vectors.
+
+use std::sync::Arc;
+
+use super::{EPSILON, Loss, LossPass, TargetFault};
+use crate::graph::Shape;
+use crate::layers::Activation;
+use crate::metrics::{Accuracy, Metric};
+
+/// Cross-entropy with targets that are distributions over the classes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CategoricalCrossentropy;
+
+/// The natural logarithm of the sum of exponentials, without overflow.
+pub(super) fn log_sum_exp(logits: &[f32]) -> f64 {
+    let largest = logits.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+    f64::from(largest) + sum.ln()
+}
+
+/// The classes must be at least two: a single softmax output is always 1.
+pub(super) fn check_classes(output: &Shape) -> Result<(), String> {
+    if output.channels() < 2 {
+        return Err("the last axis holds the classes and must be at least 2; for one output use binary_crossentropy".to_owned());
+    }
+    Ok(())
+}
+
+impl Loss for CategoricalCrossentropy {
+    fn name(&self) -> &'static str {
+        "categorical_crossentropy"
+    }
+
+    fn target_shape(&self, output: &Shape) -> Result<Shape, String> {
+        check_classes(output)?;
+        Ok(output.clone())
+    }
+
+    fn fused_activation(&self) -> Option<Activation> {
+        Some(Activation::Softmax)
+    }
+
+    fn target_fault(&self, target: &[f32], _output: &Shape) -> Option<TargetFault> {
+        let outside = |value: &&f32| !(0.0..=1.0).contains(*value);
+        let wanted = "probabilities from 0 to 1 (for class numbers use sparse_categorical_crossentropy)";
+        target.iter().find(outside).map(|&value| TargetFault::Range { value, wanted })
+    }
+
+    fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+        let classes = pass.shape.channels();
+        let positions = (pass.shape.size() / classes) as f64;
+        let scale = pass.scale / positions as f32;
+        let mut sum = 0.0;
+        for (row, targets) in pass.targets.chunks_exact(classes).enumerate() {
+            let range = row * classes..(row + 1) * classes;
+            let probabilities = &pass.output[range.clone()];
+            let total: f32 = targets.iter().sum();
+            if let Some(logits) = pass.before_activation {
+                let logits = &logits[range.clone()];
+                let all = log_sum_exp(logits);
+                sum += logits.iter().zip(targets).map(|(&z, &t)| f64::from(t) * (all - f64::from(z))).sum::<f64>();
+            } else {
+                for (&probability, &target) in probabilities.iter().zip(targets) {
+                    sum -= f64::from(target) * f64::from(probability.clamp(EPSILON, 1.0 - EPSILON)).ln();
+                }
+            }
+            if let Some(gradient) = &mut pass.gradient {
+                for ((value, &p), &t) in gradient[range].iter_mut().zip(probabilities).zip(targets) {
+                    *value = if pass.before_activation.is_some() {
+                        scale * (total * p - t)
+                    } else if p > EPSILON && p < 1.0 - EPSILON {
+                        -scale * t / p
+                    } else {
+                        0.0
+                    };
+                }
+            }
+        }
+        sum / positions
+    }
+
+    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
+        Some(Arc::new(Accuracy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use super::*;
+
+    #[test]
+    fn by_hand_and_by_differences() {
+        let shape = Shape::from([2]);
+        // p = [0.25, 0.75]: -ln 0.75 = 0.287682
+        let (loss, gradient) = check::evaluate(&CategoricalCrossentropy, &shape, &[0.25, 0.75], &[0.0, 1.0], false);
+        assert!((loss - 0.287_682).abs() < 1e-5);
+        assert!((gradient[1] + 1.333_333).abs() < 1e-5 && gradient[0] == 0.0);
+        // Logits 0 and 1000: no infinity, loss 1000 for the wrong class.
+        let (loss, gradient) = check::evaluate(&CategoricalCrossentropy, &shape, &[0.0, 1000.0], &[1.0, 0.0], true);
+        assert_eq!((loss, &gradient[..]), (1000.0, &[-1.0, 1.0][..]));
+        let shape = Shape::from([2, 3]);
+        let logits = [0.5, -1.0, 0.2, 1.0, 0.0, -0.3];
+        check::gradient(&CategoricalCrossentropy, &shape, &logits, &[0.2, 0.3, 0.5, 0.0, 1.0, 0.0], true);
+        let probabilities = [0.2, 0.5, 0.3, 0.6, 0.1, 0.3];
+        check::gradient(&CategoricalCrossentropy, &shape, &probabilities, &[0.2, 0.3, 0.5, 1.0, 0.0, 0.0], false);
+    }
+}

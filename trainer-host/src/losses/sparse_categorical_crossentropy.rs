@@ -1,0 +1,109 @@
+//! Sparse categorical cross-entropy: `-ln(p[t])`, where the target is the number of a class (the last axis), mean over a
+//! sample's positions.
+
+use std::sync::Arc;
+
+use super::categorical_crossentropy::{check_classes, log_sum_exp};
+use super::{EPSILON, Loss, LossPass, TargetFault};
+use crate::graph::Shape;
+use crate::layers::Activation;
+use crate::metrics::{Accuracy, Metric};
+
+/// Cross-entropy with class numbers as targets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SparseCategoricalCrossentropy;
+
+impl Loss for SparseCategoricalCrossentropy {
+    fn name(&self) -> &'static str {
+        "sparse_categorical_crossentropy"
+    }
+
+    fn target_shape(&self, output: &Shape) -> Result<Shape, String> {
+        check_classes(output)?;
+        let positions = output.split_last().map_or(&[][..], |(_, positions)| positions);
+        Ok(Shape::from(positions))
+    }
+
+    fn fused_activation(&self) -> Option<Activation> {
+        Some(Activation::Softmax)
+    }
+
+    fn target_fault(&self, target: &[f32], output: &Shape) -> Option<TargetFault> {
+        let classes = output.channels();
+        let wrong = |label: &&f32| !(**label >= 0.0 && (**label as usize) < classes && label.fract() == 0.0);
+        target.iter().find(wrong).map(|&label| TargetFault::Label { label, classes })
+    }
+
+    fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+        let classes = pass.shape.channels();
+        let positions = (pass.shape.size() / classes) as f64;
+        let scale = pass.scale / positions as f32;
+        let mut sum = 0.0;
+        for (row, &target) in pass.targets.iter().enumerate() {
+            let range = row * classes..(row + 1) * classes;
+            let probabilities = &pass.output[range.clone()];
+            let label = target as usize;
+            let probability = probabilities[label];
+            let clipped = probability.clamp(EPSILON, 1.0 - EPSILON);
+            sum += match pass.before_activation {
+                Some(logits) => log_sum_exp(&logits[range.clone()]) - f64::from(logits[range.start + label]),
+                None => -f64::from(clipped).ln(),
+            };
+            if let Some(gradient) = &mut pass.gradient {
+                let gradient = &mut gradient[range];
+                if pass.before_activation.is_some() {
+                    for (value, &probability) in gradient.iter_mut().zip(probabilities) {
+                        *value = scale * probability;
+                    }
+                    gradient[label] -= scale;
+                } else {
+                    gradient.fill(0.0);
+                    if clipped == probability {
+                        gradient[label] = -scale / probability;
+                    }
+                }
+            }
+        }
+        sum / positions
+    }
+
+    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
+        Some(Arc::new(Accuracy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CategoricalCrossentropy, check};
+    use super::*;
+
+    #[test]
+    fn agrees_with_one_hot_targets() {
+        let shape = Shape::from([3]);
+        let values = [0.2, 0.5, 0.3, 0.6, 0.1, 0.3];
+        for fused in [false, true] {
+            let sparse = check::evaluate(&SparseCategoricalCrossentropy, &shape, &values, &[2.0, 0.0], fused);
+            let one_hot = [0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
+            let dense = check::evaluate(&CategoricalCrossentropy, &shape, &values, &one_hot, fused);
+            assert!((sparse.0 - dense.0).abs() < 1e-6, "{} {}", sparse.0, dense.0);
+            for (a, b) in sparse.1.iter().zip(&dense.1) {
+                assert!((a - b).abs() < 1e-6, "{a} {b}");
+            }
+            check::gradient(&SparseCategoricalCrossentropy, &shape, &values, &[2.0, 0.0], fused);
+        }
+        // Uniform logits over 3 classes: ln 3.
+        let (loss, _) = check::evaluate(&SparseCategoricalCrossentropy, &shape, &[7.0; 3], &[1.0], true);
+        assert!((loss - 3f64.ln()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn labels_out_of_range() {
+        let shape = Shape::from([3]);
+        let fault = |label| SparseCategoricalCrossentropy.target_fault(&[label], &shape);
+        assert_eq!(fault(2.0), None);
+        for label in [3.0, -1.0, 0.5] {
+            assert_eq!(fault(label), Some(TargetFault::Label { label, classes: 3 }));
+        }
+        assert!(SparseCategoricalCrossentropy.target_shape(&Shape::from([1])).is_err());
+    }
+}

@@ -1,0 +1,483 @@
+//! Runs a plan: lanes in parallel, meetings in between.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::plan::{Meeting, Piece, PieceGradient, Plan, PlanNode, Step};
+use crate::data::Tensor;
+use crate::layers::{
+    Backward, Forward, InputGradients, Inputs, ParameterGradients, Parameters, Prepare, RandomKey, WeightGradient,
+};
+use crate::losses::{Loss, LossPass};
+use crate::metrics::{Metric, MetricPass};
+use crate::numeric::Aligned;
+use crate::numeric::random::derive;
+use crate::optimizers::{Optimizer, Update};
+
+/// Which samples of the data make the batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Samples<'a> {
+    /// Consecutive ones.
+    Range { start: usize, count: usize },
+    /// These.
+    Indices(&'a [u32]),
+}
+
+impl Samples<'_> {
+    fn count(&self) -> usize {
+        match self {
+            Self::Range { count, .. } => *count,
+            Self::Indices(indices) => indices.len(),
+        }
+    }
+
+    fn index(&self, position: usize) -> usize {
+        match self {
+            Self::Range { start, .. } => start + position,
+            Self::Indices(indices) => indices[position] as usize,
+        }
+    }
+
+    /// Copies the samples `first..first + samples` of the batch.
+    fn gather(&self, tensor: &Tensor, first: usize, samples: usize, to: &mut [f32]) {
+        let size = tensor.sample_shape().size();
+        for (position, to) in to.chunks_exact_mut(size).take(samples).enumerate() {
+            let start = self.index(first + position) * size;
+            to.copy_from_slice(&tensor.values()[start..start + size]);
+        }
+    }
+}
+
+/// A batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    pub inputs: &'a [Tensor],
+    pub targets: &'a [Tensor],
+    pub samples: Samples<'a>,
+    /// From which layers' random numbers derive.
+    pub key: u64,
+}
+
+/// What is measured at an output.
+#[derive(Debug, Clone)]
+pub(crate) struct Objective {
+    pub loss: Arc<dyn Loss>,
+    pub weight: f32,
+    pub metrics: Vec<Arc<dyn Metric>>,
+}
+
+/// The parameters' values.
+#[derive(Debug)]
+pub(crate) struct Values {
+    pub trainable: Aligned,
+    pub statistics: Aligned,
+}
+
+/// Buffers of some consecutive samples.
+#[derive(Debug)]
+struct Shard {
+    /// Where it begins within the batch, and how many samples it has in this step.
+    first: usize,
+    samples: usize,
+    values: Vec<Aligned>,
+    gradients: Vec<Aligned>,
+    targets: Vec<Aligned>,
+}
+
+/// What one thread works on at a time: some shards in a row, with the sums over them.
+#[derive(Debug)]
+struct Lane {
+    shards: Vec<Shard>,
+    scratch: Aligned,
+    gradients: Aligned,
+    sums: Vec<f64>,
+    /// For each output the loss, then its metrics.
+    results: Vec<f64>,
+}
+
+/// A plan with its memory.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    plan: Plan,
+    objectives: Vec<Objective>,
+    training: bool,
+    lanes: Vec<Lane>,
+    states: Vec<Vec<f32>>,
+    sums: Vec<f64>,
+    /// Gradients that come out of meetings, laid out as those of lanes.
+    meeting_gradients: Aligned,
+    results: Vec<f64>,
+}
+
+/// What all lanes may read.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    plan: &'a Plan,
+    objectives: &'a [Objective],
+    training: bool,
+    values: &'a Values,
+    states: &'a [Vec<f32>],
+    batch: Batch<'a>,
+}
+
+impl Executor {
+    pub fn new(plan: Plan, objectives: Vec<Objective>, training: bool) -> Self {
+        let results: usize = objectives.iter().map(|objective| 1 + objective.metrics.len()).sum();
+        let shard = |number: usize| {
+            let buffers = |sizes: &[usize]| sizes.iter().map(|size| Aligned::zeros(size * plan.shard_samples)).collect();
+            let targets: Vec<usize> =
+                if objectives.is_empty() { Vec::new() } else { plan.outputs.iter().map(|o| o.target_size).collect() };
+            Shard {
+                first: number * plan.shard_samples,
+                samples: 0,
+                values: buffers(&plan.value_sizes),
+                gradients: buffers(&plan.gradient_sizes),
+                targets: buffers(&targets),
+            }
+        };
+        let lanes = (0..plan.lanes)
+            .map(|lane| Lane {
+                shards: (0..plan.lane_shards).map(|number| shard(lane * plan.lane_shards + number)).collect(),
+                scratch: Aligned::zeros(plan.scratch),
+                gradients: Aligned::zeros(plan.lane_gradients),
+                sums: vec![0.0; plan.largest_sums],
+                results: vec![0.0; results],
+            })
+            .collect();
+        Self {
+            lanes,
+            states: plan.nodes.iter().map(|node| vec![0.0; node.state]).collect(),
+            sums: vec![0.0; plan.largest_sums],
+            meeting_gradients: Aligned::zeros(plan.lane_gradients),
+            results: vec![0.0; results],
+            plan,
+            objectives,
+            training,
+        }
+    }
+
+    /// Runs all steps for a batch of at most the planned size. The results are, for each output, the sum of its losses,
+    /// then of its metrics.
+    pub fn run(&mut self, values: &mut Values, batch: Batch<'_>) {
+        let count = batch.samples.count();
+        for shard in self.lanes.iter_mut().flat_map(|lane| &mut lane.shards) {
+            shard.samples = count.saturating_sub(shard.first).min(self.plan.shard_samples);
+        }
+        self.meeting_gradients.fill(0.0);
+        for node in 0..self.plan.nodes.len() {
+            if self.plan.nodes[node].sums == 0 && self.plan.nodes[node].state > 0 {
+                self.meet(Meeting::Forward { node }, values, count);
+            }
+        }
+        for segment in 0..self.plan.segments.len() {
+            let Self { plan, objectives, training, lanes, states, .. } = self;
+            let shared = Shared { plan, objectives, training: *training, values, states, batch };
+            let steps = &shared.plan.segments[segment].steps;
+            lanes.par_iter_mut().with_max_len(1).for_each(|lane| lane.run(steps, segment == 0, shared));
+            self.meet(self.plan.segments[segment].meeting, values, count);
+        }
+        self.results.fill(0.0);
+        for lane in &self.lanes {
+            for (total, &part) in self.results.iter_mut().zip(&lane.results) {
+                *total += part;
+            }
+        }
+    }
+
+    /// Adds up the lanes' sums, in their order, and lets the layer use them.
+    fn meet(&mut self, meeting: Meeting, values: &mut Values, samples: usize) {
+        let (index, forward) = match meeting {
+            Meeting::Forward { node } => (node, true),
+            Meeting::Backward { node } => (node, false),
+            Meeting::End => return,
+        };
+        let node = &self.plan.nodes[index];
+        let Some(layer) = &node.layer else { return };
+        let sums = &mut self.sums[..if forward { node.sums } else { node.backward_sums }];
+        sums.fill(0.0);
+        for lane in &self.lanes {
+            for (total, &part) in sums.iter_mut().zip(&lane.sums) {
+                *total += part;
+            }
+        }
+        let mut pass = Prepare {
+            samples,
+            training: self.training,
+            input_shapes: &node.input_shapes,
+            sums,
+            state: &mut self.states[index],
+            trainable: &values.trainable,
+            statistics: &mut values.statistics,
+            places: &node.parameters,
+            gradients: ParameterGradients { values: &mut self.meeting_gradients, places: &node.parameters },
+        };
+        if forward {
+            layer.prepare(&mut pass);
+        } else {
+            layer.prepare_backward(&mut pass);
+        }
+    }
+
+    /// Brings all gradients together and, with an optimizer, changes the parameters.
+    pub fn update(
+        &mut self,
+        values: &mut Values,
+        gradients: &mut [f32],
+        state: &mut [f32],
+        optimizer: Option<(&dyn Optimizer, f32, u64)>,
+    ) {
+        let this = &*self;
+        let pieces = &self.plan.pieces;
+        let per_parameter = if gradients.is_empty() { 0 } else { state.len() / gradients.len() };
+        let work = |piece: &Piece, parameters: &mut [f32], gradient: &mut [f32], state: &mut [f32]| {
+            this.bring_together(piece, gradient);
+            if let Some((optimizer, learning_rate, step)) = optimizer {
+                optimizer.update(&mut Update { step, learning_rate, parameters, gradients: gradient, state });
+            }
+        };
+        for_each_piece(pieces, 0, per_parameter, &mut values.trainable, gradients, state, &work);
+    }
+
+    /// The gradient of a piece.
+    fn bring_together(&self, piece: &Piece, gradient: &mut [f32]) {
+        match &piece.gradient {
+            PieceGradient::Lanes { start } => {
+                let range = *start..start + piece.length;
+                gradient.copy_from_slice(&self.meeting_gradients[range.clone()]);
+                for lane in &self.lanes {
+                    for (total, &part) in gradient.iter_mut().zip(&lane.gradients[range.clone()]) {
+                        *total += part;
+                    }
+                }
+            }
+            PieceGradient::Batch { nodes, parameter, start } => {
+                for (position, &index) in nodes.iter().enumerate() {
+                    let node = &self.plan.nodes[index];
+                    let (Some(layer), Some(place)) = (&node.layer, node.gradient) else { continue };
+                    let shards = |visit: &mut dyn FnMut(Inputs<'_>, &[f32])| {
+                        for shard in self.lanes.iter().flat_map(|lane| &lane.shards).filter(|s| s.samples > 0) {
+                            let samples = shard.samples;
+                            let inputs = Inputs { slots: &shard.values, places: &node.input_places, samples };
+                            visit(inputs, &shard.gradients[place.slot][..place.size * samples]);
+                        }
+                    };
+                    layer.weight_gradient(&mut WeightGradient {
+                        parameter: *parameter,
+                        range: *start..start + piece.length,
+                        gradient,
+                        accumulate: position > 0,
+                        input_shapes: &node.input_shapes,
+                        output_shape: &node.shape,
+                        shards: &shards,
+                    });
+                }
+            }
+        }
+    }
+
+    /// What the last run measured.
+    pub fn results(&self) -> &[f64] {
+        &self.results
+    }
+
+    pub fn objectives(&self) -> &[Objective] {
+        &self.objectives
+    }
+
+    /// The weighted loss, from sums such as `results`, as a mean over samples.
+    pub fn loss_of(&self, sums: &[f64], samples: usize) -> f64 {
+        let mut start = 0;
+        let mut loss = 0.0;
+        for objective in &self.objectives {
+            loss += f64::from(objective.weight) * sums[start] / samples as f64;
+            start += 1 + objective.metrics.len();
+        }
+        loss
+    }
+
+    /// Copies the values of an output, sample by sample.
+    pub fn read_output(&self, output: usize, to: &mut Vec<f32>) {
+        let place = self.plan.nodes[self.plan.outputs[output].node].place;
+        for shard in self.lanes.iter().flat_map(|lane| &lane.shards) {
+            to.extend_from_slice(&shard.values[place.slot][..place.size * shard.samples]);
+        }
+    }
+}
+
+/// Calls `work` for all pieces in parallel, each with its part of the three buffers; allocates nothing.
+fn for_each_piece<W>(
+    pieces: &[Piece],
+    base: usize,
+    per_parameter: usize,
+    parameters: &mut [f32],
+    gradients: &mut [f32],
+    state: &mut [f32],
+    work: &W,
+) where
+    W: Fn(&Piece, &mut [f32], &mut [f32], &mut [f32]) + Sync,
+{
+    match pieces {
+        [] => {}
+        [piece] => work(piece, parameters, gradients, state),
+        _ => {
+            let (left, right) = pieces.split_at(pieces.len() / 2);
+            let middle = right[0].offset;
+            let (parameters_left, parameters_right) = parameters.split_at_mut(middle - base);
+            let (gradients_left, gradients_right) = gradients.split_at_mut(middle - base);
+            let (state_left, state_right) = state.split_at_mut((middle - base) * per_parameter);
+            rayon::join(
+                || for_each_piece(left, base, per_parameter, parameters_left, gradients_left, state_left, work),
+                || for_each_piece(right, middle, per_parameter, parameters_right, gradients_right, state_right, work),
+            );
+        }
+    }
+}
+
+impl Lane {
+    fn run(&mut self, steps: &[Step], is_first: bool, shared: Shared<'_>) {
+        self.sums.fill(0.0);
+        if is_first {
+            self.results.fill(0.0);
+            self.gradients.fill(0.0);
+        }
+        let Self { shards, scratch, gradients, sums, results } = self;
+        for shard in shards.iter_mut().filter(|shard| shard.samples > 0) {
+            for &step in steps {
+                match step {
+                    Step::Gather { input } => shard.gather(input, shared),
+                    Step::ForwardSums { node } => shard.forward(node, shared, scratch, Some(sums)),
+                    Step::Forward { node } => shard.forward(node, shared, scratch, None),
+                    Step::Loss { output } => shard.loss(output, shared, results),
+                    Step::BackwardSums { node } => shard.backward(node, shared, scratch, gradients, Some(sums)),
+                    Step::Backward { node } => shard.backward(node, shared, scratch, gradients, None),
+                }
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn gather(&mut self, input: usize, shared: Shared<'_>) {
+        let place = shared.plan.nodes[shared.plan.inputs[input]].place;
+        let to = &mut self.values[place.slot][..place.size * self.samples];
+        shared.batch.samples.gather(&shared.batch.inputs[input], self.first, self.samples, to);
+        if input == 0 {
+            for (targets, tensor) in self.targets.iter_mut().zip(shared.batch.targets) {
+                shared.batch.samples.gather(tensor, self.first, self.samples, targets);
+            }
+        }
+    }
+
+    fn random(&self, index: usize, shared: Shared<'_>) -> RandomKey {
+        RandomKey { key: derive(shared.batch.key, index as u64), first_sample: self.first }
+    }
+
+    fn forward(&mut self, index: usize, shared: Shared<'_>, scratch: &mut [f32], sums: Option<&mut Vec<f64>>) {
+        let node = &shared.plan.nodes[index];
+        let Some(layer) = &node.layer else { return };
+        let samples = self.samples;
+        let random = self.random(index, shared);
+        // The output's buffer is taken out while the layer reads the others.
+        let mut output = std::mem::take(&mut self.values[node.place.slot]);
+        if node.in_place && sums.is_none() {
+            let input = node.input_places[0];
+            if input.slot != node.place.slot {
+                output[..input.size * samples].copy_from_slice(&self.values[input.slot][..input.size * samples]);
+            }
+        }
+        let mut pass = Forward {
+            samples,
+            training: shared.training,
+            inputs: Inputs { slots: &self.values, places: &node.input_places, samples },
+            input_shapes: &node.input_shapes,
+            output_shape: &node.shape,
+            output: &mut output[..node.place.size * samples],
+            parameters: parameters(node, shared),
+            state: &shared.states[index],
+            scratch,
+            random,
+        };
+        match sums {
+            Some(sums) => layer.forward_sums(&pass, &mut sums[..node.sums]),
+            None => layer.forward(&mut pass),
+        }
+        self.values[node.place.slot] = output;
+    }
+
+    fn backward(
+        &mut self,
+        index: usize,
+        shared: Shared<'_>,
+        scratch: &mut [f32],
+        gradients: &mut [f32],
+        sums: Option<&mut Vec<f64>>,
+    ) {
+        let node = &shared.plan.nodes[index];
+        let (Some(layer), Some(place)) = (&node.layer, node.gradient) else { return };
+        let samples = self.samples;
+        let random = self.random(index, shared);
+        let mut output_gradient = std::mem::take(&mut self.gradients[place.slot]);
+        let is_sums = sums.is_some();
+        let mut pass = Backward {
+            samples,
+            inputs: Inputs { slots: &self.values, places: &node.input_places, samples },
+            input_shapes: &node.input_shapes,
+            output: &self.values[node.place.slot][..node.place.size * samples],
+            output_shape: &node.shape,
+            output_gradient: &mut output_gradient[..place.size * samples],
+            input_gradients: InputGradients { slots: &mut self.gradients, places: &node.input_gradients, samples },
+            parameters: parameters(node, shared),
+            parameter_gradients: ParameterGradients { values: gradients, places: &node.parameters },
+            state: &shared.states[index],
+            scratch,
+            random,
+        };
+        match sums {
+            Some(sums) => layer.backward_sums(&pass, &mut sums[..node.backward_sums]),
+            None => layer.backward(&mut pass),
+        }
+        if node.in_place
+            && !is_sums
+            && let Some(input) = node.input_gradients[0]
+            && input.place.slot != place.slot
+        {
+            let mut input_gradients = InputGradients { slots: &mut self.gradients, places: &node.input_gradients, samples };
+            if let Some(slot) = input_gradients.get_mut(0) {
+                slot.add(&output_gradient[..place.size * samples]);
+            }
+        }
+        self.gradients[place.slot] = output_gradient;
+    }
+
+    fn loss(&mut self, index: usize, shared: Shared<'_>, results: &mut [f64]) {
+        let Some(objective) = shared.objectives.get(index) else { return };
+        let output = &shared.plan.outputs[index];
+        let samples = self.samples;
+        let node = &shared.plan.nodes[output.node];
+        let before = &shared.plan.nodes[output.gradient_node];
+        let targets = &self.targets[index][..output.target_size * samples];
+        let values = &self.values[node.place.slot][..node.place.size * samples];
+        let gradient = before.gradient.filter(|_| shared.training);
+        let gradient = gradient.map(|place| &mut self.gradients[place.slot][..place.size * samples]);
+        let sum = objective.loss.evaluate(&mut LossPass {
+            samples,
+            shape: &node.shape,
+            output: values,
+            before_activation: output.fused.then(|| &self.values[before.place.slot][..before.place.size * samples]),
+            targets,
+            gradient,
+            scale: objective.weight / shared.batch.samples.count() as f32,
+        });
+        let start: usize = shared.objectives[..index].iter().map(|objective| 1 + objective.metrics.len()).sum();
+        results[start] += sum;
+        let pass = MetricPass { samples, shape: &node.shape, output: values, targets };
+        for (result, metric) in results[start + 1..].iter_mut().zip(&objective.metrics) {
+            *result += metric.sum(&pass);
+        }
+    }
+}
+
+fn parameters<'a>(node: &'a PlanNode, shared: Shared<'a>) -> Parameters<'a> {
+    Parameters { trainable: &shared.values.trainable, statistics: &shared.values.statistics, places: &node.parameters }
+}

@@ -1,0 +1,23 @@
+//! Training: the static plan, the step, `fit`, `evaluate`, `predict`.
+
+mod evaluate;
+mod execute;
+mod fit;
+mod history;
+mod memory;
+mod model;
+mod plan;
+mod predict;
+mod sequential;
+mod trainer;
+
+pub use fit::Fit;
+pub use history::{EpochLog, History, Measurements};
+pub use model::Model;
+pub use sequential::Sequential;
+pub use trainer::Trainer;
+
+/// Runs `work` on a thread of the pool, so that its parallel loops need no message from outside (which would allocate).
+fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    if rayon::current_thread_index().is_some() { work() } else { rayon::scope(|_| work()) }
+}

@@ -1,0 +1,36 @@
+//! `Sequential`: a chain of layers.
+
+use super::Model;
+use crate::error::Result;
+use crate::graph::{Shape, SymbolicTensor, input};
+use crate::layers::Apply;
+
+/// A thin front for models that are a chain.
+#[derive(Debug, Clone)]
+pub struct Sequential {
+    name: String,
+    input: SymbolicTensor,
+    output: SymbolicTensor,
+}
+
+impl Sequential {
+    /// A chain that begins with an input of this shape, the batch left out.
+    pub fn new(name: &str, input_shape: impl Into<Shape>) -> Self {
+        let input = input(input_shape);
+        Self { name: name.to_owned(), output: input.clone(), input }
+    }
+
+    /// Puts a layer, or a model, at the end.
+    pub fn add(mut self, layer: impl Apply) -> Self {
+        self.output = layer.apply(&self.output);
+        self
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// As `Model::new`.
+    pub fn build(self) -> Result<Model> {
+        Model::new(&self.name, &self.input, &self.output)
+    }
+}
