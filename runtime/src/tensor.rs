@@ -66,6 +66,12 @@ impl Tensor {
         self.shape().last().copied().unwrap_or(1) as usize
     }
 
+    /// Product of the dimensions before the last.
+    pub fn pixels(&self) -> usize {
+        let before = self.shape().split_last().map_or(&[][..], |(_, before)| before);
+        before.iter().fold(1usize, |product, &size| product.wrapping_mul(size as usize))
+    }
+
     /// `(height, width, channels)` of a tensor of rank 3.
     pub fn height_width_channels(&self) -> Option<(usize, usize, usize)> {
         let [height, width, channels, _] = self.dimensions;

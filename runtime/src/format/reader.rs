@@ -193,6 +193,7 @@ impl<'a> Model<'a> {
     }
 
     /// The tensor of that index. Indices come from the model itself; one that it does not have gives an empty tensor.
+    #[inline(never)] // Called by every check and every op.
     pub fn tensor(&self, index: u32) -> Tensor {
         let record = self.tensor_record(index);
         let [element_type, rank, zero_point, _] = array(record, 0);

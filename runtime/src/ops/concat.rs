@@ -1,7 +1,10 @@
 //! Concatenation along one axis. Types and quantization: any, the same everywhere (where scales differ, the host puts a
 //! `lut` before). Shapes: equal but along the axis, where the output's size is the inputs' sum.
 
-use super::{Alias, NodeCheck, NodeRun, OpDef, node::ensure};
+use super::{
+    Alias, NodeCheck, NodeRun, OpDef,
+    node::{copy, ensure},
+};
 use crate::{error::NodeFault, format::cursor::Cursor, tensor::Tensor};
 
 /// Parameters in the file.
@@ -52,12 +55,9 @@ fn run(node: &mut NodeRun<'_>) {
     let mut start = 0;
     for input in inputs {
         let length = run_bytes(&input, axis);
-        if length == 0 || stride == 0 {
-            return;
-        }
-        let rows = buffers.output.get_mut(start..).unwrap_or_default().chunks_mut(stride);
-        for (row, part) in rows.zip(buffers.inputs.read(&input).chunks_exact(length)) {
-            row.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+        let rows = buffers.output.chunks_exact_mut(stride.max(1));
+        for (row, part) in rows.zip(buffers.inputs.read(&input).chunks_exact(length.max(1))) {
+            copy(row.get_mut(start..start + length).unwrap_or_default(), part);
         }
         start += length;
     }

@@ -7,7 +7,7 @@
 use super::{
     Alias, Buffers, NodeCheck, NodeRun, OpDef,
     linear::{F32_LANES, LinearF32, LinearI8, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
-    node::{as_f32, as_f32_mut, as_i8, as_i8_mut, ensure},
+    node::{as_f32, as_f32_mut, as_i8, as_i8_mut, copy, ensure},
     window::Window,
 };
 use crate::{
@@ -66,9 +66,9 @@ fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let (fan_in, channels) = (parameters.window.taps().saturating_mul(input.channels()), node.output.channels());
     parameters.linear.check_matrix(node, fan_in, channels)?;
     if parameters.window.is_pointwise() {
-        ensure(input.elements() / input.channels() == node.output.elements() / channels, NodeFault::Shape)?;
+        ensure(input.pixels() == node.output.pixels(), NodeFault::Shape)?;
     }
-    node.scratch(scratch_bytes(&parameters.window, input.channels(), node.output.elements() / channels))
+    node.scratch(scratch_bytes(&parameters.window, input.channels(), node.output.pixels()))
 }
 
 fn run_i8(node: &mut NodeRun<'_>) {
@@ -135,7 +135,7 @@ impl Image<'_> {
                 let to = ((vertical.first + i) * kernel_width + horizontal.first + j) * self.depth;
                 let from = self.pixels.get(from..).and_then(|tail| tail.get(..length)).unwrap_or_default();
                 let to = patch.get_mut(to..).and_then(|tail| tail.get_mut(..length)).unwrap_or_default();
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                copy(to, from);
             }
         }
     }

@@ -19,8 +19,7 @@ use crate::{
 };
 
 fn check_shapes(input: &Tensor, output: &Tensor) -> Result<(), NodeFault> {
-    let leading = |tensor: &Tensor| tensor.elements() / tensor.channels().max(1);
-    ensure(input.rank == output.rank && leading(input) == leading(output), NodeFault::Shape)
+    ensure(input.rank == output.rank && input.pixels() == output.pixels(), NodeFault::Shape)
 }
 
 fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
@@ -28,7 +27,7 @@ fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     check_shapes(&input, &node.output)?;
     let (fan_in, channels) = (input.channels(), node.output.channels());
     node.parameters(LinearI8::decode)?.check_matrix(node, fan_in, channels)?;
-    node.scratch(rows_scratch_bytes(input.elements() / fan_in.max(1), fan_in))
+    node.scratch(rows_scratch_bytes(input.pixels(), fan_in))
 }
 
 fn run_i8(node: &mut NodeRun<'_>) {

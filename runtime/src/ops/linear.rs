@@ -41,6 +41,7 @@ impl LinearI8 {
 
     /// As [`check`](Self::check) for a matrix `[channels, fan_in]` in paired rows. The bound of `fan_in` keeps every sum of
     /// products within 32 bits, even in a file that was made to harm.
+    #[inline(never)]
     pub fn check_matrix(&self, node: &NodeCheck<'_>, fan_in: usize, channels: usize) -> Result<(), NodeFault> {
         ensure(fan_in <= MAXIMUM_FAN_IN, NodeFault::Shape)?;
         self.check(node, simd::paired_bytes(channels, fan_in), channels)
@@ -77,10 +78,7 @@ pub(crate) fn multiply_rows(
 ) {
     let columns: &mut [u32] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
     let channels = requantize.channels.len();
-    if fan_in == 0 || channels == 0 {
-        return;
-    }
-    for (inputs, outputs) in inputs.chunks(2 * fan_in).zip(output.chunks_mut(2 * channels)) {
+    for (inputs, outputs) in inputs.chunks((2 * fan_in).max(1)).zip(output.chunks_mut((2 * channels).max(1))) {
         let (Some((x1, x2)), Some((y1, y2))) = (inputs.split_at_checked(fan_in), outputs.split_at_mut_checked(channels)) else {
             return;
         };

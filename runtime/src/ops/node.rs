@@ -42,6 +42,7 @@ impl<'a> NodeCheck<'a> {
     }
 
     /// Input `number` of exactly `count`, all inputs and the output being of `element_type`.
+    #[inline(never)]
     pub fn inputs<const COUNT: usize>(&self, element_type: ElementType) -> Result<[Tensor; COUNT], NodeFault> {
         if self.node.input_count != COUNT {
             return Err(NodeFault::InputCount);
@@ -78,6 +79,7 @@ impl<'a> NodeCheck<'a> {
     }
 
     /// `bytes` constants at `offset`, a multiple of 4.
+    #[inline(never)]
     pub fn constants(&self, offset: u32, bytes: usize) -> Result<&'a [u8], NodeFault> {
         if !offset.is_multiple_of(4) {
             return Err(NodeFault::Constants);
@@ -178,9 +180,7 @@ impl<'a> NodeRun<'a> {
         let in_place = input.offset == self.output.offset;
         let buffers = self.buffers();
         if !in_place {
-            let source = buffers.inputs.read(&input);
-            // The lengths are equal by the op's check; zip cannot panic where copy_from_slice could.
-            buffers.output.iter_mut().zip(source).for_each(|(to, from)| *to = *from);
+            copy(buffers.output, buffers.inputs.read(&input));
         }
         buffers
     }
@@ -203,6 +203,14 @@ impl<'a> Inputs<'a> {
     /// As [`read`](Self::read), as f32.
     pub fn read_f32(&self, tensor: &Tensor) -> &'a [f32] {
         as_f32(self.read(tensor))
+    }
+}
+
+/// Copies one slice to another of the same length; slices of other lengths stay as they are.
+#[inline(never)] // Inlined, each copy would bring a loop of its own.
+pub(crate) fn copy<T: Copy>(to: &mut [T], from: &[T]) {
+    if to.len() == from.len() {
+        to.copy_from_slice(from);
     }
 }
 

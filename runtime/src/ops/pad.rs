@@ -1,7 +1,10 @@
 //! Padding of an image `[H, W, C]` with zeros: the zero point in int8. What the output has more than the input and the
 //! padding above and to the left goes below and to the right. Quantization: the output's is the input's.
 
-use super::{Alias, NodeCheck, NodeRun, OpDef, node::ensure};
+use super::{
+    Alias, NodeCheck, NodeRun, OpDef,
+    node::{copy, ensure},
+};
 use crate::{error::NodeFault, format::cursor::Cursor, tensor::Tensor};
 
 /// Parameters in the file.
@@ -45,13 +48,9 @@ fn run(node: &mut NodeRun<'_>) {
     buffers.output.fill(output.zero_point as u8);
     let row_bytes = |tensor: &Tensor| pixel_bytes(tensor) * tensor.dimensions[1] as usize;
     let (from_row, to_row, left) = (row_bytes(&input), row_bytes(&output), parameters.left as usize * pixel_bytes(&input));
-    if from_row == 0 || to_row == 0 {
-        return;
-    }
-    let rows = buffers.output.chunks_exact_mut(to_row).skip(parameters.top as usize);
-    for (to, from) in rows.zip(buffers.inputs.read(&input).chunks_exact(from_row)) {
-        let to = to.get_mut(left..).unwrap_or_default();
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    let rows = buffers.output.chunks_exact_mut(to_row.max(1)).skip(parameters.top as usize);
+    for (to, from) in rows.zip(buffers.inputs.read(&input).chunks_exact(from_row.max(1))) {
+        copy(to.get_mut(left..left + from.len()).unwrap_or_default(), from);
     }
 }
 

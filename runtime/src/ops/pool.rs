@@ -37,12 +37,9 @@ fn slide<T>(
     let ([height, width, channels, _], [_, columns, ..]) = (input.dimensions, output.dimensions);
     let (height, width, channels) = (height as usize, width as usize, channels as usize);
     let row_length = columns as usize * channels;
-    if row_length == 0 || channels == 0 {
-        return;
-    }
-    for (row, row_out) in to.chunks_exact_mut(row_length).enumerate() {
+    for (row, row_out) in to.chunks_exact_mut(row_length.max(1)).enumerate() {
         let vertical = window.rows(row, height);
-        for (column, out) in row_out.chunks_exact_mut(channels).enumerate() {
+        for (column, out) in row_out.chunks_exact_mut(channels.max(1)).enumerate() {
             let horizontal = window.columns(column, width);
             let start = (vertical.start * width + horizontal.start) * channels;
             let rows = Rows {
@@ -69,10 +66,10 @@ struct Rows<'a, T> {
 impl<'a, T> Rows<'a, T> {
     /// The channels of each pixel, in row order.
     fn pixels(&self) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
-        let (elements, stride, length, channels) = (self.elements, self.stride, self.length, self.channels.max(1));
+        let (elements, stride, length, channels) = (self.elements, self.stride, self.length, self.channels);
         (0..self.rows)
             .map(move |row| elements.get(row * stride..).and_then(|tail| tail.get(..length)).unwrap_or_default())
-            .flat_map(move |row| row.chunks_exact(channels))
+            .flat_map(move |row| row.chunks_exact(channels.max(1)))
     }
 
     /// Number of pixels.
