@@ -26,6 +26,8 @@ fn main() {
         Ok(text) => fs::write(out.join("memory.x"), text).expect("OUT_DIR is writable"),
         Err(error) => println!("cargo::error=SAMARA_BOARD={board}: {} cannot be read: {error}", map.display()),
     }
+    // cortex-m-rt asks for the device's interrupt handlers; `src/board/cortex_m.rs` has none.
+    fs::write(out.join("device.x"), "").expect("OUT_DIR is writable");
     println!("cargo::rustc-cfg=board=\"{board}\"");
 
     println!("cargo::rustc-link-arg-bins=-Tlink.x");

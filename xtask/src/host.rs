@@ -73,7 +73,7 @@ impl ModelBytes {
     /// If `records` is no whole number of records.
     pub fn infer(&self, records: &[u8]) -> Result<Vec<u8>> {
         let record_bytes = self.record_bytes()?;
-        if record_bytes == 0 || records.len() % record_bytes != 0 {
+        if record_bytes == 0 || !records.len().is_multiple_of(record_bytes) {
             bail!("{} takes records of {record_bytes} bytes, found {} bytes", self.name, records.len());
         }
         with_model(&self.bytes, |model| {

@@ -32,13 +32,21 @@ pub fn all() -> Result<()> {
     data()
 }
 
-/// Checks that the compiler has the boards' targets, and adds those it has not.
+/// Checks that the compiler has its formatter, its linter and the boards' targets, and adds what it has not.
 ///
 /// # Errors
 /// If rustup is not to be had, or cannot add a target.
 pub fn rust_targets() -> Result<()> {
     let installed = process::output(Command::new("rustup").args(["target", "list", "--installed"]).current_dir(paths::root()))
         .context("rustup is needed to add the microcontrollers' targets: install it from https://rustup.rs")?;
+    let components =
+        process::output(Command::new("rustup").args(["component", "list", "--installed"]).current_dir(paths::root()))?;
+    for component in ["rustfmt", "clippy"] {
+        if !components.lines().any(|line| line.starts_with(component)) {
+            println!("Rust component {component}: adding it");
+            process::run(Command::new("rustup").args(["component", "add", component]).current_dir(paths::root()))?;
+        }
+    }
     let mut missing: Vec<&str> =
         BOARDS.iter().map(|board| board.target).filter(|target| !installed.lines().any(|line| line == *target)).collect();
     missing.dedup();

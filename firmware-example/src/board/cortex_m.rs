@@ -11,6 +11,12 @@ use crate::counter::{InstructionCounter, Widened};
 #[doc(hidden)]
 pub use cortex_m_rt::entry;
 
+/// The vector table behind the processor's own exceptions. No interrupt is ever enabled; the linker script wants one entry.
+#[unsafe(link_section = ".vector_table.interrupts")]
+// SAFETY: the symbol that cortex-m-rt wants from the device's crate, which this is; nothing else defines it.
+#[unsafe(no_mangle)]
+static __INTERRUPTS: [usize; 1] = [0];
+
 /// SysTick's frequency in kHz. Under `-icount shift=0` an instruction takes one virtual nanosecond, so that a tick is
 /// 10^6 / this instructions.
 const TICK_KILOHERTZ: u64 = if cfg!(board = "an505") {
