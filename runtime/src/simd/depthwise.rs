@@ -9,9 +9,6 @@ use super::Requantize;
 /// Channels per block: enough to hide the walk's cost, few enough to keep scratch memory small.
 pub(super) const BLOCK: usize = 32;
 
-/// A tap that reads padding.
-pub(super) const PADDING: u32 = u32::MAX;
-
 /// Geometry of a sliding window over one image: `[vertical, horizontal]` each, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -33,11 +30,8 @@ pub struct Window {
 pub(super) struct Run<'a> {
     /// The whole input.
     pub input: &'a [i8],
-    /// Per tap, where the first pixel finds its channels in `input`, or [`PADDING`]. The variants may overwrite it.
-    pub taps: &'a mut [u32],
-    /// Whether a tap is padding; then the run is one pixel.
-    #[cfg_attr(not(any(simd_dsp, simd_mve)), expect(dead_code, reason = "portable code looks at each tap"))]
-    pub padded: bool,
+    /// Per tap, where the first pixel finds its channels in `input`, or [`Depthwise::padding_tap`]; then the run is one pixel.
+    pub taps: &'a [u32],
     /// Distance between the inputs of two neighbouring output pixels.
     pub step: usize,
     /// What padding reads.
@@ -68,15 +62,16 @@ pub(super) fn walk<Kernels: Depthwise>(
     for constants in requantize.channels.chunks(BLOCK) {
         let block = Requantize { channels: constants, ..*requantize };
         Kernels::prepare(weights, channels, from, &block, padding, scratch);
+        let padding_tap = Kernels::padding_tap(&block, input.as_ptr().wrapping_add(from), scratch);
         for (y, row) in output.chunks_exact_mut((window.output[1] * channels).max(1)).enumerate() {
             let mut x = 0;
             let mut rest = row;
             while !rest.is_empty() {
-                let padded = place_taps(taps, window, channels, y * window.stride[0], x * window.stride[1]);
+                let padded = place_taps(taps, window, channels, [y, x], padding_tap);
                 let pixels = if x == inner.start && !padded { inner.len() } else { 1 };
                 let Some((outputs, after)) = rest.split_at_mut_checked(pixels * channels) else { return };
-                let mut run = Run { input, taps, padded, step, padding, pixels, from, channels };
-                Kernels::run(&mut run, weights, &block, scratch, outputs);
+                let run = Run { input, taps, step, padding, pixels, from, channels };
+                Kernels::run(&run, weights, &block, scratch, outputs);
                 rest = after;
                 x += pixels;
             }
@@ -98,19 +93,19 @@ fn inner_columns(window: &Window) -> core::ops::Range<usize> {
     start..(start..window.output[1]).take_while(fits).last().map_or(start, |last| last + 1)
 }
 
-/// Writes where the taps of the output pixel lie whose window begins at (`top`, `left`) of the padded input; says whether any
-/// lies in the padding.
+/// Writes where the taps of the output pixel at `[y, x]` lie; says whether any lies in the padding.
 #[inline(never)]
-fn place_taps(taps: &mut [u32], window: &Window, channels: usize, top: usize, left: usize) -> bool {
+fn place_taps(taps: &mut [u32], window: &Window, channels: usize, [y, x]: [usize; 2], padding_tap: u32) -> bool {
     let mut padded = false;
-    let mut y = top.wrapping_sub(window.padding[0]);
+    let mut y = (y * window.stride[0]).wrapping_sub(window.padding[0]);
+    let left = (x * window.stride[1]).wrapping_sub(window.padding[1]);
     for row in taps.chunks_exact_mut(window.kernel[1].max(1)) {
-        let mut x = left.wrapping_sub(window.padding[1]);
+        let mut x = left;
         let row_inside = y < window.input[0];
         let mut position = y.wrapping_mul(window.input[1]).wrapping_add(x).wrapping_mul(channels);
         for tap in row {
             let inside = row_inside && x < window.input[1];
-            *tap = if inside { position as u32 } else { PADDING };
+            *tap = if inside { position as u32 } else { padding_tap };
             padded |= !inside;
             x = x.wrapping_add(window.dilation[1]);
             position = position.wrapping_add(window.dilation[1].wrapping_mul(channels));
@@ -124,8 +119,10 @@ fn place_taps(taps: &mut [u32], window: &Window, channels: usize, top: usize, le
 pub(super) trait Depthwise {
     /// Lays out in `scratch` what all pixels of a block share; `requantize` has the block's channels only, at most [`BLOCK`].
     fn prepare(weights: &[i8], channels: usize, from: usize, requantize: &Requantize, padding: i8, scratch: &mut [u32]);
+    /// What stands in the taps for padding, where `input` points to the block's first channel and `scratch` is prepared.
+    fn padding_tap(requantize: &Requantize, input: *const i8, scratch: &[u32]) -> u32;
     /// The block's channels of a run of pixels; `output` has all channels of each.
-    fn run(run: &mut Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]);
+    fn run(run: &Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]);
     /// What is left to do on all outputs.
     fn finish(requantize: &Requantize, output: &mut [i8]);
 }

@@ -5,11 +5,12 @@
 
 use super::{
     AddConstants, Requantize, Variant,
-    depthwise::{Depthwise, PADDING, Run},
+    depthwise::{Depthwise, Run},
     layout::padded,
 };
 use crate::quant::{clamp, requantize as requantize_one};
 
+#[cfg_attr(any(simd_dsp, simd_mve), expect(dead_code, reason = "the variant in use has its own"))]
 pub(super) const VARIANT: Variant = Variant::Portable;
 
 pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, first: &[i8], second: &[i8]) {
@@ -101,6 +102,9 @@ fn store<const N: usize>(sums: &[i32; N], constants: &[[i32; 2]; N], requantize:
 
 pub(super) struct Kernels;
 
+/// A tap that reads padding.
+pub(super) const PADDING: u32 = u32::MAX;
+
 /// Depthwise channels that are summed at once: as many as fit registers.
 const LANES: usize = if cfg!(target_pointer_width = "64") {
     16
@@ -113,7 +117,11 @@ const LANES: usize = if cfg!(target_pointer_width = "64") {
 impl Depthwise for Kernels {
     fn prepare(_: &[i8], _: usize, _: usize, _: &Requantize, _: i8, _: &mut [u32]) {}
 
-    fn run(run: &mut Run, weights: &[i8], requantize: &Requantize, _: &mut [u32], output: &mut [i8]) {
+    fn padding_tap(_: &Requantize, _: *const i8, _: &[u32]) -> u32 {
+        PADDING
+    }
+
+    fn run(run: &Run, weights: &[i8], requantize: &Requantize, _: &mut [u32], output: &mut [i8]) {
         let rest = depthwise_chunks::<LANES>(run, 0, weights, requantize, output);
         let rest = depthwise_chunks::<4>(run, rest, weights, requantize, output);
         depthwise_chunks::<1>(run, rest, weights, requantize, output);
@@ -159,7 +167,7 @@ pub(super) fn depthwise_chunks<const N: usize>(
 unsafe fn depthwise_sums<const N: usize>(run: &Run, input: *const i8, mut weights: *const i8) -> [i32; N] {
     let padding = [run.padding; N];
     let mut sums = [0; N];
-    for &tap in &*run.taps {
+    for &tap in run.taps {
         let inputs = if tap == PADDING { &raw const padding } else { input.wrapping_add(tap as usize).cast() };
         // SAFETY: as the caller promises; an array of int8 needs no alignment.
         let (row, inputs) = unsafe { (&*weights.cast::<[i8; N]>(), &*inputs) };

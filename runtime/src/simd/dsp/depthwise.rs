@@ -3,7 +3,7 @@
 use super::{
     super::{
         Requantize,
-        depthwise::{BLOCK, Depthwise, PADDING, Run},
+        depthwise::{BLOCK, Depthwise, Run},
         layout::stream_words,
         portable,
     },
@@ -39,7 +39,7 @@ impl Depthwise for Kernels {
         let taps = weights.len() / channels.max(1);
         let block = requantize.channels.len();
         let mut start = 0;
-        for stream in streams.chunks_exact_mut(stream_words(taps)).take(block / 4 + usize::from(block % 4 > 0)) {
+        for stream in streams.chunks_exact_mut(stream_words(taps)).take(block.div_ceil(4)) {
             // The last four overlap those before where the channels are no multiple of four, so no access ends outside.
             let first = if start + 4 <= block { start } else { block.wrapping_sub(4) };
             if prepare_four(weights, channels, from.wrapping_add(first), first, requantize, stream).is_none() {
@@ -49,22 +49,25 @@ impl Depthwise for Kernels {
         }
     }
 
-    fn run(run: &mut Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]) {
+    /// The zero points at the start of `scratch`, as if they were in the input: the kernel adds offsets with wrap-around.
+    fn padding_tap(requantize: &Requantize, input: *const i8, scratch: &[u32]) -> u32 {
+        if requantize.channels.len() < 4 {
+            return portable::PADDING; // for `few_channels`
+        }
+        (scratch.as_ptr() as usize).wrapping_sub(input as usize) as u32
+    }
+
+    fn run(run: &Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]) {
         let block = requantize.channels.len();
         if block < 4 {
-            portable::depthwise_chunks::<1>(run, 0, weights, requantize, output);
-            return;
+            return few_channels(run, weights, requantize, output);
         }
-        let Some((zero_points, streams)) = scratch.split_first_chunk::<{ BLOCK / 4 }>() else { return };
+        let Some((_, streams)) = scratch.split_first_chunk::<{ BLOCK / 4 }>() else { return };
         let input = run.input.as_ptr().wrapping_add(run.from);
-        if run.padded {
-            let offset = (zero_points.as_ptr() as usize).wrapping_sub(input as usize) as u32;
-            run.taps.iter_mut().filter(|tap| **tap == PADDING).for_each(|tap| *tap = offset);
-        }
         let words = stream_words(run.taps.len());
         let pairs = run.taps.len() / 2;
         let whole = block / 4;
-        let tail = if block % 4 > 0 { block - 4 } else { block };
+        let tail = if block.is_multiple_of(4) { block } else { block - 4 };
         // All whole fours, then the last four again where the channels are no multiple of four.
         for (fours, stream, first) in [(whole, 0, 0), (1, whole, tail)] {
             let Some(stream) = streams.get(stream * words..(stream + fours) * words) else { continue };
@@ -85,7 +88,7 @@ impl Depthwise for Kernels {
                 entry: if pairs == 0 { 4 } else { pairs.wrapping_neg() % 4 },
             };
             // SAFETY: the streams are laid out as the kernel expects. The taps of all pixels lie in the input with all channels
-            // (`depthwise.rs`; the window and the input's length were checked against each other), or in `zero_points`, and
+            // (`depthwise.rs`; the window and the input's length were checked against each other), or in the zero points, and
             // `first + 4 * fours` is at most the block, so all four bytes of each read and write are inside.
             unsafe { depthwise_fours(&mut arguments) };
         }
@@ -94,6 +97,12 @@ impl Depthwise for Kernels {
     fn finish(requantize: &Requantize, output: &mut [i8]) {
         limit(output, requantize.minimum, requantize.maximum);
     }
+}
+
+/// A block of one to three channels, which is rare. A function of its own keeps the compiler from unrolling it into its caller.
+#[inline(never)]
+fn few_channels(run: &Run, weights: &[i8], requantize: &Requantize, output: &mut [i8]) {
+    portable::depthwise_chunks::<1>(run, 0, weights, requantize, output);
 }
 
 /// Lays out the stream of channels `channel..channel + 4`, which are `first..first + 4` of the block.

@@ -2,7 +2,7 @@
 
 use super::super::{
     Requantize,
-    depthwise::{BLOCK, Depthwise, PADDING, Run},
+    depthwise::{BLOCK, Depthwise, Run},
 };
 use core::arch::naked_asm;
 
@@ -51,13 +51,14 @@ impl Depthwise for Kernels {
         }
     }
 
-    fn run(run: &mut Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]) {
-        let Some((zero_points, constants)) = scratch.split_first_chunk::<{ BLOCK / 4 }>() else { return };
+    /// The zero points at the start of `scratch`, as if they were in the input: the kernel adds offsets with wrap-around.
+    fn padding_tap(_: &Requantize, input: *const i8, scratch: &[u32]) -> u32 {
+        (scratch.as_ptr() as usize).wrapping_sub(input as usize) as u32
+    }
+
+    fn run(run: &Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]) {
+        let Some((_, constants)) = scratch.split_first_chunk::<{ BLOCK / 4 }>() else { return };
         let input = run.input.as_ptr().wrapping_add(run.from);
-        if run.padded {
-            let offset = (zero_points.as_ptr() as usize).wrapping_sub(input as usize) as u32;
-            run.taps.iter_mut().filter(|tap| **tap == PADDING).for_each(|tap| *tap = offset);
-        }
         let block = requantize.channels.len();
         let mut first = 0;
         for constants in constants.as_chunks::<CONSTANTS>().0.iter().take(block.div_ceil(16)) {
@@ -79,7 +80,7 @@ impl Depthwise for Kernels {
                 lanes: (block - first).min(16),
             };
             // SAFETY: the taps of all pixels lie in the input with all channels (`depthwise.rs`; the window and the input's
-            // length were checked against each other), or in `zero_points`; weights are `[taps, channels]`; only
+            // length were checked against each other), or in the zero points; weights are `[taps, channels]`; only
             // `lanes` bytes of each are read and written.
             unsafe {
                 if arguments.lanes == 16 {
