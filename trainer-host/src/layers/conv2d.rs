@@ -1,0 +1,423 @@
+//! Convolution: `y[oy, ox, o] = bias[o] + sum_ky,kx,i x[iy, ix, i] * kernel[ky, kx, i, o]`, then an activation.
+//!
+//! Inputs `[H, W, I]`, outputs `[OH, OW, O]`; kernel `[KH, KW, I, O]`, bias `[O]`. Where tap `ky, kx` stands: windows.rs.
+//!
+//! A window of one pixel is a matrix product as it stands. Others copy what lies under the windows of some rows into a
+//! matrix, a row for each output pixel, which stays in the cache until the product has read it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::windows::{Geometry, Size2D, Window};
+use super::{
+    Activation, Backward, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias,
+    add_column_sums,
+};
+use crate::graph::Shape;
+use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
+use crate::numeric::{Matrix, multiply, vectorized};
+
+/// Values of the matrix of windows: a quarter of a megabyte.
+const BLOCK: usize = 1 << 16;
+
+/// A convolution.
+#[derive(Debug, Clone)]
+pub struct Conv2D {
+    base: LayerBase,
+    filters: usize,
+    window: Window,
+    bias: bool,
+    activation: Option<Arc<dyn Layer>>,
+    kernel_initializer: SharedInitializer,
+    bias_initializer: SharedInitializer,
+}
+
+impl Conv2D {
+    /// A layer with this many filters, this window (a number or `[height, width]`), strides 1, valid padding, with bias,
+    /// without activation, kernels drawn by `glorot_uniform`.
+    pub fn new(filters: usize, kernel: impl Into<Size2D>) -> Self {
+        Self {
+            base: LayerBase::new(),
+            filters,
+            window: Window::new(kernel.into()),
+            bias: true,
+            activation: None,
+            kernel_initializer: Arc::new(glorot_uniform()),
+            bias_initializer: Arc::new(zeros()),
+        }
+    }
+
+    /// Moves the window by this many pixels: a number or `[vertical, horizontal]`.
+    pub fn strides(mut self, strides: impl Into<Size2D>) -> Self {
+        self.window.strides = strides.into().0;
+        self
+    }
+
+    /// What happens at the borders.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.window.padding = padding;
+        self
+    }
+
+    /// Spreads the taps of the window: a number or `[vertical, horizontal]`.
+    pub fn dilation(mut self, dilation: impl Into<Size2D>) -> Self {
+        self.window.dilation = dilation.into().0;
+        self
+    }
+
+    /// Applies this function to the outputs.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation.as_layer();
+        self
+    }
+
+    /// Leaves the bias out.
+    pub fn without_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
+
+    /// Draws the kernel's first values another way.
+    pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.kernel_initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Draws the bias's first values another way.
+    pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.bias_initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Number of filters, the output's channels.
+    pub fn filters(&self) -> usize {
+        self.filters
+    }
+
+    /// Height and width of the window.
+    pub fn kernel_size(&self) -> [usize; 2] {
+        self.window.kernel
+    }
+
+    /// Pixels from one window to the next, vertical and horizontal.
+    pub fn stride_sizes(&self) -> [usize; 2] {
+        self.window.strides
+    }
+
+    /// Pixels from one tap to the next, vertical and horizontal.
+    pub fn dilation_sizes(&self) -> [usize; 2] {
+        self.window.dilation
+    }
+
+    /// Zeros above the first row and left of the first column for this input shape.
+    ///
+    /// # Errors
+    /// If the layer takes no such input: what it wants.
+    pub fn padding_before(&self, input: &Shape) -> Result<[usize; 2], String> {
+        Ok(self.window.on(std::slice::from_ref(input))?.padding_before())
+    }
+
+    /// `true` with a bias, parameter 1.
+    pub fn has_bias(&self) -> bool {
+        self.bias
+    }
+
+    fn geometry(&self, inputs: &[Shape]) -> Geometry {
+        self.window.checked(inputs)
+    }
+}
+
+impl Layer for Conv2D {
+    fn kind(&self) -> &'static str {
+        "Conv2D"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        if self.filters == 0 {
+            return Err("at least 1 filter".to_owned());
+        }
+        Ok(self.window.on(inputs)?.output_shape(self.filters))
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
+        let [height, width] = self.window.kernel;
+        let kernel = ParameterSpec {
+            name: "kernel",
+            shape: Shape::from([height, width, inputs[0].channels(), self.filters]),
+            initializer: self.kernel_initializer.clone(),
+            trainable: true,
+        };
+        let bias = ParameterSpec {
+            name: "bias",
+            shape: Shape::from([self.filters]),
+            initializer: self.bias_initializer.clone(),
+            trainable: true,
+        };
+        if self.bias { vec![kernel, bias] } else { vec![kernel] }
+    }
+
+    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+        Requirements { backward_reads_inputs: true, ..Requirements::default() }
+    }
+
+    fn scratch(&self, inputs: &[Shape], samples: usize) -> usize {
+        let geometry = self.geometry(inputs);
+        if is_pointwise(&geometry) { 0 } else { block_rows(&geometry, samples) * row_size(&geometry) }
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        let geometry = self.geometry(pass.input_shapes);
+        let (fan_in, filters) = (geometry.taps() * geometry.channels, self.filters);
+        let (input, kernel) = (pass.inputs.get(0), Matrix::new(pass.parameters.get(0), fan_in, filters));
+        if is_pointwise(&geometry) {
+            let pixels = input.len() / fan_in;
+            multiply(pass.output, Matrix::new(input, pixels, fan_in), kernel, false);
+        } else {
+            for rows in blocks(&geometry, pass.samples) {
+                let pixels = gather(&geometry, input, rows.clone(), pass.scratch);
+                let output = &mut pass.output[rows.start * geometry.horizontal.outputs * filters..];
+                multiply(output, Matrix::new(pass.scratch, pixels, fan_in), kernel, false);
+            }
+        }
+        if self.bias {
+            add_bias(pass.output, pass.parameters.get(1));
+        }
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        let geometry = self.geometry(pass.input_shapes);
+        let (fan_in, filters) = (geometry.taps() * geometry.channels, self.filters);
+        if self.bias {
+            add_column_sums(pass.parameter_gradients.get_mut(1), pass.output_gradient);
+        }
+        let kernel_gradient = pass.parameter_gradients.get_mut(0);
+        let kernel = Matrix::new(pass.parameters.get(0), fan_in, filters).transposed();
+        let input = pass.inputs.get(0);
+        let slot = pass.input_gradients.get_mut(0);
+        if is_pointwise(&geometry) {
+            let pixels = input.len() / fan_in;
+            let output_gradient = Matrix::new(pass.output_gradient, pixels, filters);
+            multiply(kernel_gradient, Matrix::new(input, pixels, fan_in).transposed(), output_gradient, true);
+            if let Some(slot) = slot {
+                multiply(slot.values, output_gradient, kernel, slot.accumulate);
+            }
+            return;
+        }
+        let mut input_gradient = slot.map(GradientSlot::to_add);
+        for rows in blocks(&geometry, pass.samples) {
+            let pixels = gather(&geometry, input, rows.clone(), pass.scratch);
+            let output_gradient = &pass.output_gradient[rows.start * geometry.horizontal.outputs * filters..];
+            let output_gradient = Matrix::new(output_gradient, pixels, filters);
+            let windows = Matrix::new(pass.scratch, pixels, fan_in).transposed();
+            multiply(kernel_gradient, windows, output_gradient, true);
+            if let Some(input_gradient) = &mut input_gradient {
+                multiply(pass.scratch, output_gradient, kernel, false);
+                scatter(&geometry, pass.scratch, rows, input_gradient);
+            }
+        }
+    }
+
+    fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
+        self.activation.clone()
+    }
+
+    fn describe(&self) -> String {
+        let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
+        format!("{} filters, {}{activation}", self.filters, self.window.describe())
+    }
+}
+
+/// `true` if every window is the one pixel of its output.
+fn is_pointwise(geometry: &Geometry) -> bool {
+    geometry.vertical.is_pointwise() && geometry.horizontal.is_pointwise()
+}
+
+/// Values of the matrix of windows for one row of the output.
+fn row_size(geometry: &Geometry) -> usize {
+    geometry.horizontal.outputs * geometry.taps() * geometry.channels
+}
+
+/// Rows of the output whose windows are gathered at once; a block may hold rows of several samples.
+fn block_rows(geometry: &Geometry, samples: usize) -> usize {
+    (BLOCK / row_size(geometry)).clamp(1, (samples * geometry.vertical.outputs).max(1))
+}
+
+/// The rows of all samples' outputs, block by block.
+fn blocks(geometry: &Geometry, samples: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let (all, size) = (samples * geometry.vertical.outputs, block_rows(geometry, samples));
+    (0..all).step_by(size).map(move |first| first..if first + size < all { first + size } else { all })
+}
+
+/// Calls `visit` for each run of values that lie side by side both in the image and in the matrix of windows: with the
+/// place in the image (`None` in the padding), the place in the matrix, and the length.
+#[inline(always)]
+fn for_each_run(geometry: &Geometry, rows: Range<usize>, mut visit: impl FnMut(Option<usize>, usize, usize)) {
+    let Geometry { vertical, horizontal, channels } = *geometry;
+    let run = horizontal.kernel * channels;
+    let mut at = 0;
+    for row in rows {
+        let (sample, output_row) = (row / vertical.outputs, row % vertical.outputs);
+        for output in 0..horizontal.outputs {
+            for ky in 0..vertical.kernel {
+                let Some(input_row) = vertical.input(output_row, ky) else {
+                    visit(None, at, run);
+                    at += run;
+                    continue;
+                };
+                let line = (sample * vertical.inputs + input_row) * horizontal.inputs;
+                let inside = horizontal.taps(output);
+                let whole = inside.len() == horizontal.kernel && horizontal.dilation == 1;
+                if let (true, Some(first)) = (whole, horizontal.input(output, 0)) {
+                    visit(Some((line + first) * channels), at, run);
+                    at += run;
+                    continue;
+                }
+                for kx in 0..horizontal.kernel {
+                    let place = horizontal.input(output, kx).map(|column| (line + column) * channels);
+                    visit(place, at, channels);
+                    at += channels;
+                }
+            }
+        }
+    }
+}
+
+/// Copies what lies under the windows of some rows of the output into a matrix; returns its number of rows.
+fn gather(geometry: &Geometry, input: &[f32], rows: Range<usize>, windows: &mut [f32]) -> usize {
+    let pixels = rows.len() * geometry.horizontal.outputs;
+    vectorized(
+        #[inline(always)]
+        || {
+            for_each_run(
+                geometry,
+                rows,
+                #[inline(always)]
+                |from, to, length| match from {
+                    Some(from) => windows[to..to + length].copy_from_slice(&input[from..from + length]),
+                    None => windows[to..to + length].fill(0.0),
+                },
+            );
+        },
+    );
+    pixels
+}
+
+/// Adds a matrix of windows' gradients to the image's.
+fn scatter(geometry: &Geometry, windows: &[f32], rows: Range<usize>, input_gradient: &mut [f32]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for_each_run(
+                geometry,
+                rows,
+                #[inline(always)]
+                |to, from, length| {
+                    let Some(to) = to else { return };
+                    for (sum, part) in input_gradient[to..to + length].iter_mut().zip(&windows[from..from + length]) {
+                        *sum += part;
+                    }
+                },
+            );
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::{Harness, check};
+    use super::*;
+
+    fn naive(geometry: &Geometry, filters: usize, input: &[f64], kernel: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+        let Geometry { vertical, horizontal, channels } = *geometry;
+        let mut output = vec![0.0; geometry.output_pixels() * filters];
+        for (place, sum) in output.iter_mut().enumerate() {
+            let (pixel, filter) = (place / filters, place % filters);
+            *sum = bias.map_or(0.0, |bias| bias[filter]);
+            for tap in 0..geometry.taps() {
+                let row = vertical.input(pixel / horizontal.outputs, tap / horizontal.kernel);
+                let column = horizontal.input(pixel % horizontal.outputs, tap % horizontal.kernel);
+                if let (Some(row), Some(column)) = (row, column) {
+                    for channel in 0..channels {
+                        let value = input[(row * horizontal.inputs + column) * channels + channel];
+                        *sum += value * kernel[(tap * channels + channel) * filters + filter];
+                    }
+                }
+            }
+        }
+        output
+    }
+
+    fn compare(layer: &Conv2D, shape: [usize; 3]) {
+        let shape = Shape::from(shape);
+        let geometry = layer.geometry(&[shape.clone()]);
+        check(layer, &[shape], &|inputs, parameters| {
+            let bias = parameters.get(1).map(Vec::as_slice);
+            naive(&geometry, layer.filters, &inputs[0], &parameters[0], bias)
+        });
+    }
+
+    #[test]
+    fn agrees_with_the_naive_reference() {
+        let layers = [
+            Conv2D::new(5, 3).padding(Padding::Same),
+            Conv2D::new(16, 3).padding(Padding::Same),
+            Conv2D::new(4, 3).padding(Padding::Same).strides(2).without_bias(),
+            Conv2D::new(17, 1),
+            Conv2D::new(3, 1).strides(2),
+            Conv2D::new(2, [2, 3]),
+            Conv2D::new(2, [4, 2]).padding(Padding::Same).strides([2, 1]),
+            Conv2D::new(3, [3, 2]).dilation([1, 2]).padding(Padding::Same),
+        ];
+        for layer in layers {
+            for shape in [[4, 5, 1], [7, 4, 3], [3, 9, 2], [3, 10, 16]] {
+                compare(&layer, shape);
+            }
+        }
+    }
+
+    #[test]
+    fn several_blocks_of_rows() {
+        // 13 rows of a little over a fifth of a block each: blocks end within samples.
+        let layer = Conv2D::new(1, [1, 171]).padding(Padding::Same).without_bias();
+        let shapes = [Shape::from([13, 80, 1])];
+        assert_eq!(block_rows(&layer.geometry(&shapes), 3), 4);
+        let mut harness = Harness::new(&layer, &shapes, 3);
+        let geometry = layer.geometry(&shapes);
+        let kernel: Vec<f64> = harness.parameter_mut(0).iter().map(|&value| f64::from(value)).collect();
+        harness.forward();
+        for (input, output) in harness.inputs[0].chunks(13 * 80).zip(harness.output.chunks(13 * 80)) {
+            let input: Vec<f64> = input.iter().map(|&value| f64::from(value)).collect();
+            for (found, wanted) in output.iter().zip(naive(&geometry, 1, &input, &kernel, None)) {
+                assert!((f64::from(*found) - wanted).abs() < 1e-4, "{found} instead of {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn windows_by_hand() {
+        // Two filters over one channel, same padding: one column of zeros on the right, one row of zeros below.
+        let layer = Conv2D::new(2, 2).padding(Padding::Same);
+        let mut harness = Harness::new(&layer, &[Shape::from([2, 2, 1])], 1);
+        harness.inputs[0].copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
+        harness.parameter_mut(0).copy_from_slice(&[1.0, 1.0, 10.0, 0.0, 100.0, 0.0, 1000.0, 0.0]);
+        harness.parameter_mut(1).copy_from_slice(&[0.0, 0.5]);
+        assert_eq!(harness.forward(), [4321.0, 1.5, 402.0, 2.5, 43.0, 3.5, 4.0, 4.5]);
+    }
+
+    #[test]
+    fn faults_say_what_is_wanted() {
+        let shape = [Shape::from([8, 8, 3])];
+        assert_eq!(Conv2D::new(0, 3).output_shape(&shape).expect_err("no filter"), "at least 1 filter");
+        let error = Conv2D::new(4, 9).output_shape(&shape).expect_err("too large");
+        assert_eq!(error, "a height of at least 9, the window's extent, with valid padding");
+        assert_eq!(Conv2D::new(4, 9).padding(Padding::Same).output_shape(&shape), Ok(Shape::from([8, 8, 4])));
+    }
+}

@@ -1,0 +1,256 @@
+//! Depthwise convolution: `y[oy, ox, c] = bias[c] + sum_ky,kx x[iy, ix, c] * kernel[ky, kx, c]`, then an activation.
+//!
+//! Inputs `[H, W, C]`, outputs `[OH, OW, C]`; kernel `[KH, KW, C, 1]`, bias `[C]`. Where tap `ky, kx` stands: windows.rs.
+
+use std::sync::Arc;
+
+use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
+use super::windows::{Geometry, Size2D, Window};
+use super::{Activation, Backward, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_column_sums};
+use crate::graph::Shape;
+use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
+
+/// A convolution of each channel by itself (Keras's `depth_multiplier` is 1).
+#[derive(Debug, Clone)]
+pub struct DepthwiseConv2D {
+    base: LayerBase,
+    window: Window,
+    bias: bool,
+    activation: Option<Arc<dyn Layer>>,
+    kernel_initializer: SharedInitializer,
+    bias_initializer: SharedInitializer,
+}
+
+impl DepthwiseConv2D {
+    /// A layer with this window (a number or `[height, width]`), strides 1, valid padding, with bias, without
+    /// activation, kernels drawn by `glorot_uniform`.
+    pub fn new(kernel: impl Into<Size2D>) -> Self {
+        Self {
+            base: LayerBase::new(),
+            window: Window::new(kernel.into()),
+            bias: true,
+            activation: None,
+            kernel_initializer: Arc::new(glorot_uniform()),
+            bias_initializer: Arc::new(zeros()),
+        }
+    }
+
+    /// Moves the window by this many pixels: a number or `[vertical, horizontal]`.
+    pub fn strides(mut self, strides: impl Into<Size2D>) -> Self {
+        self.window.strides = strides.into().0;
+        self
+    }
+
+    /// What happens at the borders.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.window.padding = padding;
+        self
+    }
+
+    /// Spreads the taps of the window: a number or `[vertical, horizontal]`.
+    pub fn dilation(mut self, dilation: impl Into<Size2D>) -> Self {
+        self.window.dilation = dilation.into().0;
+        self
+    }
+
+    /// Applies this function to the outputs.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation.as_layer();
+        self
+    }
+
+    /// Leaves the bias out.
+    pub fn without_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
+
+    /// Draws the kernel's first values another way.
+    pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.kernel_initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Draws the bias's first values another way.
+    pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.bias_initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Height and width of the window.
+    pub fn kernel_size(&self) -> [usize; 2] {
+        self.window.kernel
+    }
+
+    /// Pixels from one window to the next, vertical and horizontal.
+    pub fn stride_sizes(&self) -> [usize; 2] {
+        self.window.strides
+    }
+
+    /// Pixels from one tap to the next, vertical and horizontal.
+    pub fn dilation_sizes(&self) -> [usize; 2] {
+        self.window.dilation
+    }
+
+    /// Zeros above the first row and left of the first column for this input shape.
+    ///
+    /// # Errors
+    /// If the layer takes no such input: what it wants.
+    pub fn padding_before(&self, input: &Shape) -> Result<[usize; 2], String> {
+        Ok(self.window.on(std::slice::from_ref(input))?.padding_before())
+    }
+
+    /// `true` with a bias, parameter 1.
+    pub fn has_bias(&self) -> bool {
+        self.bias
+    }
+
+    fn geometry(&self, inputs: &[Shape]) -> Geometry {
+        self.window.checked(inputs)
+    }
+}
+
+impl Layer for DepthwiseConv2D {
+    fn kind(&self) -> &'static str {
+        "DepthwiseConv2D"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let geometry = self.window.on(inputs)?;
+        Ok(geometry.output_shape(geometry.channels))
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
+        let channels = inputs[0].channels();
+        let [height, width] = self.window.kernel;
+        let kernel = ParameterSpec {
+            name: "kernel",
+            shape: Shape::from([height, width, channels, 1]),
+            initializer: self.kernel_initializer.clone(),
+            trainable: true,
+        };
+        let bias = ParameterSpec {
+            name: "bias",
+            shape: Shape::from([channels]),
+            initializer: self.bias_initializer.clone(),
+            trainable: true,
+        };
+        if self.bias { vec![kernel, bias] } else { vec![kernel] }
+    }
+
+    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+        Requirements { backward_reads_inputs: true, ..Requirements::default() }
+    }
+
+    fn scratch(&self, inputs: &[Shape], _samples: usize) -> usize {
+        // The kernel back to front.
+        let geometry = self.geometry(inputs);
+        geometry.taps() * geometry.channels
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        let geometry = self.geometry(pass.input_shapes);
+        let kernel = pass.parameters.get(0);
+        let bias = self.bias.then(|| pass.parameters.get(1));
+        let inputs = pass.inputs.get(0).chunks_exact(geometry.input_size());
+        for (input, output) in inputs.zip(pass.output.chunks_exact_mut(pass.output_shape.size())) {
+            correlate(&geometry, input, kernel, bias, output, false);
+        }
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        let geometry = self.geometry(pass.input_shapes);
+        let (input_size, output_size) = (geometry.input_size(), pass.output_shape.size());
+        if self.bias {
+            add_column_sums(pass.parameter_gradients.get_mut(1), pass.output_gradient);
+        }
+        let kernel_gradient = pass.parameter_gradients.get_mut(0);
+        let mut slot = pass.input_gradients.get_mut(0);
+        let inputs = pass.inputs.get(0).chunks_exact(input_size);
+        for (sample, (input, gradient)) in inputs.zip(pass.output_gradient.chunks_exact(output_size)).enumerate() {
+            add_kernel_gradient(&geometry, input, gradient, kernel_gradient);
+            if let Some(slot) = &mut slot {
+                let values = &mut slot.values[sample * input_size..][..input_size];
+                input_gradient(&geometry, gradient, pass.parameters.get(0), pass.scratch, values, slot.accumulate);
+            }
+        }
+    }
+
+    fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
+        self.activation.clone()
+    }
+
+    fn describe(&self) -> String {
+        let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
+        format!("{}{activation}", self.window.describe())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::harness::{Harness, check};
+    use super::*;
+
+    /// One image, by the formula.
+    pub fn naive(geometry: &Geometry, input: &[f64], kernel: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+        let Geometry { vertical, horizontal, channels } = *geometry;
+        let mut output = vec![0.0; geometry.output_pixels() * channels];
+        for (place, sum) in output.iter_mut().enumerate() {
+            let (pixel, channel) = (place / channels, place % channels);
+            *sum = bias.map_or(0.0, |bias| bias[channel]);
+            for tap in 0..geometry.taps() {
+                let row = vertical.input(pixel / horizontal.outputs, tap / horizontal.kernel);
+                let column = horizontal.input(pixel % horizontal.outputs, tap % horizontal.kernel);
+                if let (Some(row), Some(column)) = (row, column) {
+                    let value = input[(row * horizontal.inputs + column) * channels + channel];
+                    *sum += value * kernel[tap * channels + channel];
+                }
+            }
+        }
+        output
+    }
+
+    #[test]
+    fn agrees_with_the_naive_reference() {
+        let layers = [
+            DepthwiseConv2D::new(3).padding(Padding::Same),
+            DepthwiseConv2D::new(3).padding(Padding::Same).strides(2).without_bias(),
+            DepthwiseConv2D::new(3),
+            DepthwiseConv2D::new([2, 4]).padding(Padding::Same).strides([1, 3]),
+            DepthwiseConv2D::new([3, 2]).dilation([2, 1]).padding(Padding::Same),
+            DepthwiseConv2D::new(3).dilation([1, 2]).padding(Padding::Same).strides([2, 1]),
+        ];
+        for layer in layers {
+            // One channel, less than a vector, one vector, one and a part; rows of tiles and rests.
+            for shape in [[4, 5, 1], [5, 9, 1], [6, 5, 3], [3, 8, 16], [3, 13, 19]] {
+                let shape = Shape::from(shape);
+                if layer.output_shape(&[shape.clone()]).is_err() {
+                    continue;
+                }
+                let geometry = layer.geometry(&[shape.clone()]);
+                check(&layer, &[shape], &|inputs, parameters| {
+                    naive(&geometry, &inputs[0], &parameters[0], parameters.get(1).map(Vec::as_slice))
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn one_window_by_hand() {
+        let layer = DepthwiseConv2D::new(2);
+        let mut harness = Harness::new(&layer, &[Shape::from([2, 2, 2])], 1);
+        harness.inputs[0].copy_from_slice(&[1.0, 10.0, 2.0, 20.0, 3.0, 30.0, 4.0, 40.0]);
+        harness.parameter_mut(0).copy_from_slice(&[1.0, 0.5, 2.0, 0.5, 3.0, 0.5, 4.0, 0.5]);
+        harness.parameter_mut(1).copy_from_slice(&[100.0, 200.0]);
+        // 100 + 1 + 4 + 9 + 16, 200 + (10 + 20 + 30 + 40) / 2
+        assert_eq!(harness.forward(), [130.0, 250.0]);
+    }
+}

@@ -1,0 +1,60 @@
+//! Flatten: the same values as one axis. Inputs of any shape, outputs `[size]`; in place.
+
+use super::{Backward, Forward, Layer, LayerBase, Requirements};
+use crate::graph::Shape;
+
+/// Gives each sample a single axis.
+#[derive(Debug, Clone, Default)]
+pub struct Flatten {
+    base: LayerBase,
+}
+
+impl Flatten {
+    /// The layer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Layer for Flatten {
+    fn kind(&self) -> &'static str {
+        "Flatten"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            [shape] => Ok(Shape::from([shape.size()])),
+            _ => Err("exactly one input".to_owned()),
+        }
+    }
+
+    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+        Requirements { in_place: true, ..Requirements::default() }
+    }
+
+    fn forward(&self, _pass: &mut Forward<'_>) {}
+
+    fn backward(&self, _pass: &mut Backward<'_>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::check;
+    use super::*;
+
+    #[test]
+    fn keeps_the_values() {
+        check(&Flatten::new(), &[Shape::from([2, 3, 2])], &|inputs, _| inputs[0].clone());
+        assert_eq!(Flatten::new().output_shape(&[Shape::from([2, 3, 2])]), Ok(Shape::from([12])));
+        assert_eq!(Flatten::new().output_shape(&[Shape::from([])]), Ok(Shape::from([1])));
+        assert!(Flatten::new().output_shape(&[]).is_err());
+    }
+}

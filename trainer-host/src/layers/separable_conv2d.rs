@@ -1,0 +1,331 @@
+//! Separable convolution: a depthwise convolution, then one of single pixels, then an activation:
+//! `z[oy, ox, i] = sum_ky,kx x[iy, ix, i] * depthwise[ky, kx, i]`, `y[oy, ox, o] = bias[o] + sum_i z[oy, ox, i] * pointwise[i, o]`.
+//!
+//! Inputs `[H, W, I]`, outputs `[OH, OW, O]`; depthwise kernel `[KH, KW, I, 1]`, pointwise kernel `[1, 1, I, O]`, bias
+//! `[O]`. Where tap `ky, kx` stands: windows.rs.
+//!
+//! `z` is never whole in memory: the product reads the `z` of a few images while it is in the cache, and backward computes
+//! it again, which costs less than to keep it.
+
+use std::sync::Arc;
+
+use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
+use super::windows::{Geometry, Size2D, Window};
+use super::{Activation, Backward, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias, add_column_sums};
+use crate::graph::Shape;
+use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
+use crate::numeric::{Matrix, multiply};
+
+/// Values of `z` that are computed at once, where a single image has no more: a quarter of a megabyte.
+const BLOCK: usize = 1 << 16;
+
+/// A depthwise convolution and one of single pixels as one layer (Keras's `depth_multiplier` is 1).
+#[derive(Debug, Clone)]
+pub struct SeparableConv2D {
+    base: LayerBase,
+    filters: usize,
+    window: Window,
+    bias: bool,
+    activation: Option<Arc<dyn Layer>>,
+    depthwise_initializer: SharedInitializer,
+    pointwise_initializer: SharedInitializer,
+    bias_initializer: SharedInitializer,
+}
+
+impl SeparableConv2D {
+    /// A layer with this many filters, this window (a number or `[height, width]`), strides 1, valid padding, with bias,
+    /// without activation, kernels drawn by `glorot_uniform`.
+    pub fn new(filters: usize, kernel: impl Into<Size2D>) -> Self {
+        Self {
+            base: LayerBase::new(),
+            filters,
+            window: Window::new(kernel.into()),
+            bias: true,
+            activation: None,
+            depthwise_initializer: Arc::new(glorot_uniform()),
+            pointwise_initializer: Arc::new(glorot_uniform()),
+            bias_initializer: Arc::new(zeros()),
+        }
+    }
+
+    /// Moves the window by this many pixels: a number or `[vertical, horizontal]`.
+    pub fn strides(mut self, strides: impl Into<Size2D>) -> Self {
+        self.window.strides = strides.into().0;
+        self
+    }
+
+    /// What happens at the borders.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.window.padding = padding;
+        self
+    }
+
+    /// Spreads the taps of the window: a number or `[vertical, horizontal]`.
+    pub fn dilation(mut self, dilation: impl Into<Size2D>) -> Self {
+        self.window.dilation = dilation.into().0;
+        self
+    }
+
+    /// Applies this function to the outputs.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation.as_layer();
+        self
+    }
+
+    /// Leaves the bias out.
+    pub fn without_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
+
+    /// Draws the first values of both kernels another way.
+    pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.depthwise_initializer = Arc::new(initializer);
+        self.pointwise_initializer = self.depthwise_initializer.clone();
+        self
+    }
+
+    /// Draws the depthwise kernel's first values another way.
+    pub fn depthwise_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.depthwise_initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Draws the pointwise kernel's first values another way.
+    pub fn pointwise_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.pointwise_initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Draws the bias's first values another way.
+    pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.bias_initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Number of filters, the output's channels.
+    pub fn filters(&self) -> usize {
+        self.filters
+    }
+
+    /// Height and width of the window.
+    pub fn kernel_size(&self) -> [usize; 2] {
+        self.window.kernel
+    }
+
+    /// Pixels from one window to the next, vertical and horizontal.
+    pub fn stride_sizes(&self) -> [usize; 2] {
+        self.window.strides
+    }
+
+    /// Pixels from one tap to the next, vertical and horizontal.
+    pub fn dilation_sizes(&self) -> [usize; 2] {
+        self.window.dilation
+    }
+
+    /// Zeros above the first row and left of the first column for this input shape.
+    ///
+    /// # Errors
+    /// If the layer takes no such input: what it wants.
+    pub fn padding_before(&self, input: &Shape) -> Result<[usize; 2], String> {
+        Ok(self.window.on(std::slice::from_ref(input))?.padding_before())
+    }
+
+    /// `true` with a bias, parameter 2.
+    pub fn has_bias(&self) -> bool {
+        self.bias
+    }
+
+    fn geometry(&self, inputs: &[Shape]) -> Geometry {
+        self.window.checked(inputs)
+    }
+    /// Images whose `z` is computed at once.
+    fn block(&self, geometry: &Geometry, samples: usize) -> usize {
+        (BLOCK / (geometry.output_pixels() * geometry.channels)).clamp(1, samples.max(1))
+    }
+}
+
+impl Layer for SeparableConv2D {
+    fn kind(&self) -> &'static str {
+        "SeparableConv2D"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        if self.filters == 0 {
+            return Err("at least 1 filter".to_owned());
+        }
+        Ok(self.window.on(inputs)?.output_shape(self.filters))
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
+        let channels = inputs[0].channels();
+        let [height, width] = self.window.kernel;
+        let depthwise = ParameterSpec {
+            name: "depthwise_kernel",
+            shape: Shape::from([height, width, channels, 1]),
+            initializer: self.depthwise_initializer.clone(),
+            trainable: true,
+        };
+        let pointwise = ParameterSpec {
+            name: "pointwise_kernel",
+            shape: Shape::from([1, 1, channels, self.filters]),
+            initializer: self.pointwise_initializer.clone(),
+            trainable: true,
+        };
+        let bias = ParameterSpec {
+            name: "bias",
+            shape: Shape::from([self.filters]),
+            initializer: self.bias_initializer.clone(),
+            trainable: true,
+        };
+        if self.bias { vec![depthwise, pointwise, bias] } else { vec![depthwise, pointwise] }
+    }
+
+    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+        Requirements { backward_reads_inputs: true, ..Requirements::default() }
+    }
+
+    fn scratch(&self, inputs: &[Shape], samples: usize) -> usize {
+        // The `z` of a block, and the depthwise kernel back to front.
+        let geometry = self.geometry(inputs);
+        (self.block(&geometry, samples) * geometry.output_pixels() + geometry.taps()) * geometry.channels
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        let geometry = self.geometry(pass.input_shapes);
+        let (channels, filters, pixels) = (geometry.channels, self.filters, geometry.output_pixels());
+        let (input_size, middle_size) = (geometry.input_size(), pixels * channels);
+        let block = self.block(&geometry, pass.samples);
+        let inputs = pass.inputs.get(0).chunks(block * input_size);
+        for (input, output) in inputs.zip(pass.output.chunks_mut(block * pixels * filters)) {
+            let images = input.len() / input_size;
+            let middle = &mut pass.scratch[..images * middle_size];
+            for (input, middle) in input.chunks_exact(input_size).zip(middle.chunks_exact_mut(middle_size)) {
+                correlate(&geometry, input, pass.parameters.get(0), None, middle, false);
+            }
+            let pointwise = Matrix::new(pass.parameters.get(1), channels, filters);
+            multiply(output, Matrix::new(middle, images * pixels, channels), pointwise, false);
+            if self.bias {
+                add_bias(output, pass.parameters.get(2));
+            }
+        }
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        let geometry = self.geometry(pass.input_shapes);
+        let (channels, filters, pixels) = (geometry.channels, self.filters, geometry.output_pixels());
+        let (input_size, middle_size) = (geometry.input_size(), pixels * channels);
+        let block = self.block(&geometry, pass.samples);
+        let (middle, flipped) = pass.scratch.split_at_mut(block * middle_size);
+        let (depthwise, pointwise) = (pass.parameters.get(0), pass.parameters.get(1));
+        let mut slot = pass.input_gradients.get_mut(0);
+        let inputs = pass.inputs.get(0).chunks(block * input_size);
+        let blocks = inputs.zip(pass.output_gradient.chunks(block * pixels * filters));
+        for (number, (input, output_gradient)) in blocks.enumerate() {
+            let images = input.len() / input_size;
+            let middle = &mut middle[..images * middle_size];
+            let image_pairs = input.chunks_exact(input_size).zip(middle.chunks_exact_mut(middle_size));
+            for (input, middle) in image_pairs {
+                correlate(&geometry, input, depthwise, None, middle, false);
+            }
+            if self.bias {
+                add_column_sums(pass.parameter_gradients.get_mut(2), output_gradient);
+            }
+            let rows = images * pixels;
+            let output_gradient = Matrix::new(output_gradient, rows, filters);
+            let pointwise_gradient = pass.parameter_gradients.get_mut(1);
+            multiply(pointwise_gradient, Matrix::new(middle, rows, channels).transposed(), output_gradient, true);
+            // From here on the gradient of `z` stands where `z` was.
+            multiply(middle, output_gradient, Matrix::new(pointwise, channels, filters).transposed(), false);
+            let image_pairs = input.chunks_exact(input_size).zip(middle.chunks_exact(middle_size));
+            for (image, (input, gradient)) in image_pairs.enumerate() {
+                add_kernel_gradient(&geometry, input, gradient, pass.parameter_gradients.get_mut(0));
+                if let Some(slot) = &mut slot {
+                    let values = &mut slot.values[(number * block + image) * input_size..][..input_size];
+                    input_gradient(&geometry, gradient, depthwise, flipped, values, slot.accumulate);
+                }
+            }
+        }
+    }
+
+    fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
+        self.activation.clone()
+    }
+
+    fn describe(&self) -> String {
+        let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
+        format!("{} filters, {}{activation}", self.filters, self.window.describe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::{Harness, check};
+    use super::*;
+
+    fn naive(geometry: &Geometry, filters: usize, input: &[f64], parameters: &[Vec<f64>]) -> Vec<f64> {
+        let middle = super::super::depthwise_conv2d::tests::naive(geometry, input, &parameters[0], None);
+        let mut output = Vec::new();
+        for pixel in middle.chunks(geometry.channels) {
+            for filter in 0..filters {
+                let bias = parameters.get(2).map_or(0.0, |bias| bias[filter]);
+                let products = pixel.iter().enumerate().map(|(i, z)| z * parameters[1][i * filters + filter]);
+                output.push(bias + products.sum::<f64>());
+            }
+        }
+        output
+    }
+
+    #[test]
+    fn agrees_with_the_naive_reference() {
+        let layers = [
+            SeparableConv2D::new(5, 3).padding(Padding::Same),
+            SeparableConv2D::new(4, 3).padding(Padding::Same).strides(2).without_bias(),
+            SeparableConv2D::new(16, [2, 3]),
+            SeparableConv2D::new(3, 2).dilation(2),
+        ];
+        for layer in layers {
+            for shape in [[4, 5, 1], [7, 4, 3], [3, 6, 16]] {
+                let shape = Shape::from(shape);
+                let geometry = layer.geometry(&[shape.clone()]);
+                check(&layer, &[shape], &|inputs, parameters| naive(&geometry, layer.filters, &inputs[0], parameters));
+            }
+        }
+    }
+
+    #[test]
+    fn several_blocks_of_images() {
+        let layer = SeparableConv2D::new(1, 1);
+        let shapes = [Shape::from([150, 200, 1])];
+        assert_eq!(layer.block(&layer.geometry(&shapes), 5), 2);
+        let mut harness = Harness::new(&layer, &shapes, 5);
+        harness.parameter_mut(0).copy_from_slice(&[2.0]);
+        harness.parameter_mut(1).copy_from_slice(&[0.25]);
+        harness.parameter_mut(2).copy_from_slice(&[0.0]);
+        harness.forward();
+        assert!(harness.inputs[0].iter().zip(&harness.output).all(|(x, y)| x * 0.5 == *y));
+        harness.backward(true, false);
+        let gradients = harness.input_gradients[0].iter().zip(&harness.output_gradient);
+        assert!(gradients.into_iter().all(|(x, y)| *x == y * 0.5));
+    }
+
+    #[test]
+    fn one_window_by_hand() {
+        let layer = SeparableConv2D::new(2, [1, 2]);
+        let mut harness = Harness::new(&layer, &[Shape::from([1, 2, 2])], 1);
+        harness.inputs[0].copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
+        harness.parameter_mut(0).copy_from_slice(&[1.0, 10.0, 2.0, 20.0]);
+        harness.parameter_mut(1).copy_from_slice(&[1.0, 0.0, 0.5, 2.0]);
+        harness.parameter_mut(2).copy_from_slice(&[0.0, -1.0]);
+        // z = [1 + 6, 20 + 80] = [7, 100]; y = [7 + 50, 200 - 1]
+        assert_eq!(harness.forward(), [57.0, 199.0]);
+    }
+}

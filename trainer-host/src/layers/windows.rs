@@ -1,0 +1,343 @@
+//! Windows that slide over images: padding, strides, dilation. What convolutions and poolings share.
+//!
+//! Along one axis, tap `k` of the window at output `o` stands at input `o * stride + k * dilation - before`; taps outside
+//! the image see zeros (convolutions) or nothing (poolings). `valid` lets no tap outside: `before = 0` and
+//! `outputs = (inputs - extent) / stride + 1` with `extent = (kernel - 1) * dilation + 1`. `same`, as TensorFlow has it:
+//! `outputs = ceil(inputs / stride)`, `before = max((outputs - 1) * stride + extent - inputs, 0) / 2`, rounded down.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::graph::Shape;
+
+/// What happens at the borders of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Padding {
+    /// Windows lie within the image.
+    #[default]
+    Valid,
+    /// Windows stand at every `stride`-th pixel; the image is surrounded by zeros, half of them before it (rounded down).
+    Same,
+}
+
+impl fmt::Display for Padding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Valid => "valid",
+            Self::Same => "same",
+        })
+    }
+}
+
+/// A size along height and width: a number means both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size2D(pub [usize; 2]);
+
+impl From<usize> for Size2D {
+    fn from(size: usize) -> Self {
+        Self([size; 2])
+    }
+}
+
+impl From<[usize; 2]> for Size2D {
+    fn from(sizes: [usize; 2]) -> Self {
+        Self(sizes)
+    }
+}
+
+impl From<(usize, usize)> for Size2D {
+    fn from((height, width): (usize, usize)) -> Self {
+        Self([height, width])
+    }
+}
+
+/// The configuration of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Steps from one window to the next.
+    pub strides: [usize; 2],
+    /// Distances between the taps of a window.
+    pub dilation: [usize; 2],
+    /// At the borders.
+    pub padding: Padding,
+}
+
+/// A window along one axis of images of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Axis {
+    /// Pixels of the input.
+    pub inputs: usize,
+    /// Pixels of the output.
+    pub outputs: usize,
+    /// Taps of the window.
+    pub kernel: usize,
+    /// Input pixels from one window to the next.
+    pub stride: usize,
+    /// Input pixels from one tap to the next.
+    pub dilation: usize,
+    /// Padding before the first pixel.
+    pub before: usize,
+}
+
+/// A window on images of one shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    /// Along the height.
+    pub vertical: Axis,
+    /// Along the width.
+    pub horizontal: Axis,
+    /// Channels of the input.
+    pub channels: usize,
+}
+
+impl Window {
+    /// A window without dilation that moves one pixel at a time, within the image.
+    pub fn new(kernel: Size2D) -> Self {
+        Self { kernel: kernel.0, strides: [1; 2], dilation: [1; 2], padding: Padding::Valid }
+    }
+
+    /// The geometry for the one input of a layer, or what is wanted instead.
+    pub fn on(&self, inputs: &[Shape]) -> Result<Geometry, String> {
+        for (name, sizes) in [("window", self.kernel), ("stride", self.strides), ("dilation", self.dilation)] {
+            if sizes.contains(&0) {
+                return Err(format!("a {name} of at least 1 in both directions, not {}x{}", sizes[0], sizes[1]));
+            }
+        }
+        let image = match inputs {
+            [shape] => shape.as_image(),
+            _ => None,
+        };
+        let (height, width, channels) = image.ok_or("one input of shape [height, width, channels]")?;
+        Ok(Geometry { vertical: self.axis(0, height)?, horizontal: self.axis(1, width)?, channels })
+    }
+
+    /// The geometry for shapes that `on` has accepted.
+    ///
+    /// # Panics
+    /// If it has not: the trainer asks for the output's shape before all else.
+    pub fn checked(&self, inputs: &[Shape]) -> Geometry {
+        self.on(inputs).expect("the output's shape was computed from these inputs")
+    }
+
+    fn axis(&self, axis: usize, inputs: usize) -> Result<Axis, String> {
+        let (kernel, stride, dilation) = (self.kernel[axis], self.strides[axis], self.dilation[axis]);
+        let extent = (kernel - 1) * dilation + 1;
+        let (outputs, before) = match self.padding {
+            Padding::Same => {
+                let outputs = inputs.div_ceil(stride);
+                (outputs, ((outputs.max(1) - 1) * stride + extent).saturating_sub(inputs) / 2)
+            }
+            Padding::Valid if inputs >= extent => ((inputs - extent) / stride + 1, 0),
+            Padding::Valid => {
+                let side = ["height", "width"][axis];
+                return Err(format!("a {side} of at least {extent}, the window's extent, with valid padding"));
+            }
+        };
+        Ok(Axis { inputs, outputs, kernel, stride, dilation, before })
+    }
+
+    /// For summaries: `"3x3, strides 2x2, same"`.
+    pub fn describe(&self) -> String {
+        let mut text = format!("{}x{}", self.kernel[0], self.kernel[1]);
+        for (name, [vertical, horizontal]) in [("strides", self.strides), ("dilation", self.dilation)] {
+            if [vertical, horizontal] != [1, 1] {
+                text += &format!(", {name} {vertical}x{horizontal}");
+            }
+        }
+        format!("{text}, {}", self.padding)
+    }
+}
+
+impl Axis {
+    /// The outputs whose tap `k` stands within the image.
+    pub fn outputs_of_tap(&self, k: usize) -> Range<usize> {
+        let shift = k * self.dilation;
+        let first = self.before.saturating_sub(shift).div_ceil(self.stride);
+        // o * stride + shift - before < inputs
+        let end = (self.inputs + self.before).saturating_sub(shift).div_ceil(self.stride);
+        let end = if end < self.outputs { end } else { self.outputs };
+        if first < end { first..end } else { 0..0 }
+    }
+
+    /// The input under tap `k` of output `o`; `None` in the padding.
+    #[inline(always)]
+    pub fn input(&self, o: usize, k: usize) -> Option<usize> {
+        (o * self.stride + k * self.dilation).checked_sub(self.before).filter(|&input| input < self.inputs)
+    }
+
+    /// The taps of output `o` that stand within the image.
+    pub fn taps(&self, o: usize) -> Range<usize> {
+        let first = self.before.saturating_sub(o * self.stride).div_ceil(self.dilation);
+        let end = (self.inputs + self.before).saturating_sub(o * self.stride).div_ceil(self.dilation);
+        let end = if end < self.kernel { end } else { self.kernel };
+        if first < end { first..end } else { 0..0 }
+    }
+
+    /// `true` if every window is one pixel, the pixel of its output.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == 1 && self.stride == 1
+    }
+}
+
+impl Geometry {
+    /// Values of one input image.
+    pub fn input_size(&self) -> usize {
+        self.vertical.inputs * self.horizontal.inputs * self.channels
+    }
+
+    /// Pixels of one output image.
+    pub fn output_pixels(&self) -> usize {
+        self.vertical.outputs * self.horizontal.outputs
+    }
+
+    /// Taps of the window.
+    pub fn taps(&self) -> usize {
+        self.vertical.kernel * self.horizontal.kernel
+    }
+
+    /// The output's shape, with this many channels.
+    pub fn output_shape(&self, channels: usize) -> Shape {
+        Shape::from([self.vertical.outputs, self.horizontal.outputs, channels])
+    }
+
+    /// Calls `visit` for each pixel of the output, with the input pixels under its window, row by row.
+    #[inline(always)]
+    pub fn for_each_window(&self, mut visit: impl FnMut(usize, WindowPixels)) {
+        for output_row in 0..self.vertical.outputs {
+            let rows = self.vertical.taps(output_row);
+            for output_column in 0..self.horizontal.outputs {
+                let columns = self.horizontal.taps(output_column);
+                let input = |axis: &Axis, output, taps: &Range<usize>| axis.input(output, taps.start).unwrap_or(0);
+                let first = input(&self.vertical, output_row, &rows) * self.horizontal.inputs
+                    + input(&self.horizontal, output_column, &columns);
+                visit(
+                    output_row * self.horizontal.outputs + output_column,
+                    WindowPixels {
+                        row: first,
+                        rows: if columns.is_empty() { 0 } else { rows.len() },
+                        columns: columns.len(),
+                        column: 0,
+                        next_row: self.vertical.dilation * self.horizontal.inputs,
+                        next_column: self.horizontal.dilation,
+                    },
+                );
+            }
+        }
+    }
+
+    /// `true` if windows that move by their own size leave out no pixel of the input.
+    pub fn is_covered(&self) -> bool {
+        let covered = |axis: &Axis| axis.outputs * axis.stride >= axis.inputs + axis.before;
+        covered(&self.vertical) && covered(&self.horizontal)
+    }
+
+    /// Padding before the first row and the first column.
+    pub fn padding_before(&self) -> [usize; 2] {
+        [self.vertical.before, self.horizontal.before]
+    }
+}
+
+/// The input pixels under one window, row by row.
+#[derive(Debug, Clone)]
+pub(crate) struct WindowPixels {
+    /// The first pixel of the current row of taps.
+    row: usize,
+    /// Rows of taps left.
+    rows: usize,
+    /// Taps in a row.
+    columns: usize,
+    /// Taps given of the current row.
+    column: usize,
+    next_row: usize,
+    next_column: usize,
+}
+
+impl Iterator for WindowPixels {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.rows == 0 {
+            return None;
+        }
+        let pixel = self.row + self.column * self.next_column;
+        self.column += 1;
+        if self.column == self.columns {
+            (self.column, self.row, self.rows) = (0, self.row + self.next_row, self.rows - 1);
+        }
+        Some(pixel)
+    }
+
+    #[inline(always)]
+    fn count(self) -> usize {
+        (self.rows * self.columns).saturating_sub(self.column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(kernel: usize, stride: usize, dilation: usize, padding: Padding) -> Window {
+        Window { kernel: [kernel; 2], strides: [stride; 2], dilation: [dilation; 2], padding }
+    }
+
+    fn axis(inputs: usize, kernel: usize, stride: usize, dilation: usize, padding: Padding) -> (usize, usize) {
+        let shape = Shape::from([inputs, inputs, 1]);
+        let geometry = window(kernel, stride, dilation, padding).on(&[shape]).expect("valid");
+        (geometry.vertical.outputs, geometry.horizontal.before)
+    }
+
+    #[test]
+    fn sizes_and_padding_are_tensorflows() {
+        assert_eq!(axis(28, 3, 1, 1, Padding::Same), (28, 1));
+        assert_eq!(axis(32, 3, 2, 1, Padding::Same), (16, 0)); // one zero after, none before
+        assert_eq!(axis(33, 3, 2, 1, Padding::Same), (17, 1));
+        assert_eq!(axis(49, 10, 2, 1, Padding::Same), (25, 4)); // keyword spotting: 4 before, 5 after
+        assert_eq!(axis(10, 4, 2, 1, Padding::Same), (5, 1));
+        assert_eq!(axis(9, 3, 1, 2, Padding::Same), (9, 2));
+        assert_eq!(axis(5, 1, 3, 1, Padding::Same), (2, 0)); // windows smaller than the stride: nothing to pad
+        assert_eq!(axis(28, 3, 1, 1, Padding::Valid), (26, 0));
+        assert_eq!(axis(7, 2, 2, 1, Padding::Valid), (3, 0));
+        assert_eq!(axis(9, 3, 1, 3, Padding::Valid), (3, 0));
+        let rectangular = Window { kernel: [10, 4], ..window(1, 2, 1, Padding::Same) };
+        let geometry = rectangular.on(&[Shape::from([49, 10, 1])]).expect("valid");
+        assert_eq!((geometry.output_shape(64), geometry.padding_before()), (Shape::from([25, 5, 64]), [4, 1]));
+    }
+
+    #[test]
+    fn ranges_agree_with_single_taps() {
+        for (inputs, kernel, stride, dilation) in [(7, 3, 1, 1), (8, 3, 2, 1), (9, 2, 3, 2), (3, 5, 1, 1), (1, 3, 2, 4)] {
+            let shape = Shape::from([inputs, inputs, 1]);
+            let axis = window(kernel, stride, dilation, Padding::Same).on(&[shape]).expect("valid").vertical;
+            for k in 0..kernel {
+                let within: Vec<_> = (0..axis.outputs).filter(|&o| axis.input(o, k).is_some()).collect();
+                assert_eq!(axis.outputs_of_tap(k).collect::<Vec<_>>(), within, "{axis:?}, tap {k}");
+            }
+            for o in 0..axis.outputs {
+                let within: Vec<_> = (0..kernel).filter(|&k| axis.input(o, k).is_some()).collect();
+                assert_eq!(axis.taps(o).collect::<Vec<_>>(), within, "{axis:?}, output {o}");
+            }
+        }
+    }
+
+    #[test]
+    fn faults_say_what_is_wanted() {
+        let wanted = |window: Window, shape: Shape| window.on(&[shape]).expect_err("a fault");
+        let image = Shape::from([4, 9, 3]);
+        let too_large = window(5, 1, 1, Padding::Valid);
+        assert_eq!(wanted(too_large, image.clone()), "a height of at least 5, the window's extent, with valid padding");
+        let no_stride = window(3, 0, 1, Padding::Same);
+        assert_eq!(wanted(no_stride, image), "a stride of at least 1 in both directions, not 0x0");
+        let flat = wanted(window(3, 1, 1, Padding::Same), Shape::from([12]));
+        assert_eq!(flat, "one input of shape [height, width, channels]");
+    }
+
+    #[test]
+    fn a_description_leaves_out_what_is_usual() {
+        assert_eq!(window(3, 1, 1, Padding::Same).describe(), "3x3, same");
+        assert_eq!(window(2, 2, 3, Padding::Valid).describe(), "2x2, strides 2x2, dilation 3x3, valid");
+    }
+}
