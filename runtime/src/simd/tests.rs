@@ -194,6 +194,11 @@ fn slices_that_do_not_fit_together_are_left_alone() {
     };
     let words = depthwise_words(4, 4);
     assert_eq!(run(window, 16, words), [2; 4]);
+    let long = Window { input: [1, 1 << 16], output: [1, 1 << 16], kernel: [1, 1], ..window };
+    let mut output = vec![77; 1 << 16];
+    let one = Requantize { channels: &[[0, i32::MAX]], ..good };
+    depthwise(&vec![2; 1 << 16], &long, 0, &[3], &one, &mut vec![0; depthwise_words(1, 1)], &mut output);
+    assert!(output.iter().all(|&y| y == 3), "the longest sequence a model may have");
     assert_eq!(run(window, 15, words), [77; 4], "an input too few");
     assert_eq!(run(window, 16, words - 1), [77; 4], "scratch too small");
     assert_eq!(run(Window { stride: [0, 1], ..window }, 16, words), [77; 4], "no stride");
