@@ -9,6 +9,8 @@ mod model;
 mod plan;
 mod predict;
 mod sequential;
+#[cfg(test)]
+mod tests;
 mod trainer;
 
 pub use fit::Fit;

@@ -1,0 +1,277 @@
+//! Batch normalization: `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta` for each channel, the last axis; in
+//! training with mean and variance of the whole batch, else with moving averages of them (Ioffe and Szegedy 2015).
+//!
+//! Inputs and outputs `[..., C]`. Parameters `[C]` each: gamma, beta; the statistics moving mean and moving variance.
+//! The moments are summed in f64, since the difference of two large sums must leave the variance exact.
+
+use std::sync::Arc;
+
+use super::{Backward, Forward, Layer, LayerBase, ParameterSpec, Prepare, Requirements};
+use crate::export::lower::Lowering;
+use crate::export::{Clamp, Value, ops};
+use crate::graph::Shape;
+use crate::initializers::{ones, zeros};
+use crate::numeric::vectorized;
+
+/// Normalizes each channel over the batch. Stands anywhere: on inputs, before or after activations.
+#[derive(Debug, Clone)]
+pub struct BatchNormalization {
+    base: LayerBase,
+    momentum: f32,
+    epsilon: f32,
+}
+
+impl BatchNormalization {
+    /// With Keras's defaults: momentum 0.99, epsilon 0.001.
+    pub fn new() -> Self {
+        Self { base: LayerBase::new(), momentum: 0.99, epsilon: 1e-3 }
+    }
+
+    /// Sets how slowly the moving averages follow, from 0 to 1.
+    pub fn momentum(mut self, momentum: f32) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Sets what is added to the variance.
+    pub fn epsilon(mut self, epsilon: f32) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// What is added to the variance; the exporter folds the layer with it.
+    pub fn variance_epsilon(&self) -> f32 {
+        self.epsilon
+    }
+}
+
+impl Default for BatchNormalization {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Channels whose sums stay in registers.
+const BLOCK: usize = 16;
+
+/// Adds to `sums` each channel's sum of `a`, and behind them each channel's sum of `second(a, b)`.
+#[inline(always)]
+fn add_sums(sums: &mut [f64], a: &[f32], b: &[f32], second: impl Fn(f64, f64) -> f64) {
+    let channels = sums.len() / 2;
+    vectorized(
+        #[inline(always)]
+        || {
+            let (firsts, seconds) = sums.split_at_mut(channels);
+            let whole = channels - channels % BLOCK;
+            for start in (0..whole).step_by(BLOCK) {
+                let (mut first_sums, mut second_sums) = ([0.0; BLOCK], [0.0; BLOCK]);
+                for (a, b) in a.chunks_exact(channels).zip(b.chunks_exact(channels)) {
+                    let (Some(a), Some(b)) = (a[start..].first_chunk::<BLOCK>(), b[start..].first_chunk::<BLOCK>()) else {
+                        continue;
+                    };
+                    for lane in 0..BLOCK {
+                        let (a, b) = (f64::from(a[lane]), f64::from(b[lane]));
+                        first_sums[lane] += a;
+                        second_sums[lane] += second(a, b);
+                    }
+                }
+                for lane in 0..BLOCK {
+                    firsts[start + lane] += first_sums[lane];
+                    seconds[start + lane] += second_sums[lane];
+                }
+            }
+            for channel in whole..channels {
+                for (a, b) in a.chunks_exact(channels).zip(b.chunks_exact(channels)) {
+                    let (a, b) = (f64::from(a[channel]), f64::from(b[channel]));
+                    firsts[channel] += a;
+                    seconds[channel] += second(a, b);
+                }
+            }
+        },
+    );
+}
+
+/// Where the state's parts lie, `C` values each.
+struct State<'a> {
+    scale: &'a [f32],
+    shift: &'a [f32],
+    /// The input's gradient is `scale * output gradient + input_factor * input + input_shift`.
+    input_factor: &'a [f32],
+    input_shift: &'a [f32],
+}
+
+impl<'a> State<'a> {
+    fn of(state: &'a [f32], channels: usize) -> Self {
+        let part = |number: usize| &state[number * channels..(number + 1) * channels];
+        Self { scale: part(0), shift: part(1), input_factor: part(4), input_shift: part(5) }
+    }
+}
+
+impl Layer for BatchNormalization {
+    fn kind(&self) -> &'static str {
+        "BatchNormalization"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        if !(0.0..=1.0).contains(&self.momentum) {
+            return Err(format!("a momentum from 0 to 1, not {}", self.momentum));
+        }
+        if self.epsilon.is_nan() || self.epsilon <= 0.0 {
+            return Err(format!("an epsilon above 0, not {}", self.epsilon));
+        }
+        match inputs {
+            [shape] if !shape.is_empty() => Ok(shape.clone()),
+            _ => Err("one input of shape [..., channels]".to_owned()),
+        }
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
+        let shape = Shape::from([inputs[0].channels()]);
+        [("gamma", true, true), ("beta", false, true), ("moving_mean", false, false), ("moving_variance", true, false)]
+            .map(|(name, is_one, trainable)| ParameterSpec {
+                name,
+                shape: shape.clone(),
+                initializer: if is_one { Arc::new(ones()) } else { Arc::new(zeros()) },
+                trainable,
+            })
+            .to_vec()
+    }
+
+    fn requirements(&self, inputs: &[Shape]) -> Requirements {
+        let channels = inputs[0].channels();
+        Requirements {
+            backward_reads_inputs: true,
+            forward_sums: 2 * channels,
+            backward_sums: 2 * channels,
+            state: 6 * channels,
+            ..Requirements::default()
+        }
+    }
+
+    fn forward_sums(&self, pass: &Forward<'_>, sums: &mut [f64]) {
+        let input = pass.inputs.get(0);
+        add_sums(
+            sums,
+            input,
+            input,
+            #[inline(always)]
+            |x, _| x * x,
+        );
+    }
+
+    fn prepare(&self, pass: &mut Prepare<'_>) {
+        let shape = &pass.input_shapes[0];
+        let channels = shape.channels();
+        let count = (pass.samples * (shape.size() / channels)) as f64;
+        let place = |parameter: usize| pass.places[parameter].range.clone();
+        let (gamma, beta) = (&pass.trainable[place(0)], &pass.trainable[place(1)]);
+        let (mean_place, variance_place) = (place(2), place(3));
+        for channel in 0..channels {
+            let moving_mean = &mut pass.statistics[mean_place.clone()][channel];
+            let mut mean = f64::from(*moving_mean);
+            if pass.training {
+                mean = pass.sums[channel] / count;
+                *moving_mean = self.momentum * *moving_mean + (1.0 - self.momentum) * mean as f32;
+            }
+            let moving_variance = &mut pass.statistics[variance_place.clone()][channel];
+            let mut variance = f64::from(*moving_variance);
+            if pass.training {
+                let difference = pass.sums[channels + channel] / count - mean * mean;
+                variance = if difference > 0.0 { difference } else { 0.0 };
+                *moving_variance = self.momentum * *moving_variance + (1.0 - self.momentum) * variance as f32;
+            }
+            let inverse = 1.0 / (variance + f64::from(self.epsilon)).sqrt();
+            let scale = f64::from(gamma[channel]) * inverse;
+            let shift = f64::from(beta[channel]) - mean * scale;
+            for (part, value) in [scale, shift, mean, inverse].into_iter().enumerate() {
+                pass.state[part * channels + channel] = value as f32;
+            }
+        }
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        let channels = pass.output_shape.channels();
+        let State { scale, shift, .. } = State::of(pass.state, channels);
+        let (input, output) = (pass.inputs.get(0), &mut *pass.output);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (output, input) in output.chunks_exact_mut(channels).zip(input.chunks_exact(channels)) {
+                    for (((output, &input), &scale), &shift) in output.iter_mut().zip(input).zip(scale).zip(shift) {
+                        *output = input * scale + shift;
+                    }
+                }
+            },
+        );
+    }
+
+    fn backward_sums(&self, pass: &Backward<'_>, sums: &mut [f64]) {
+        add_sums(
+            sums,
+            pass.output_gradient,
+            pass.inputs.get(0),
+            #[inline(always)]
+            |gradient, x| gradient * x,
+        );
+    }
+
+    fn prepare_backward(&self, pass: &mut Prepare<'_>) {
+        let shape = &pass.input_shapes[0];
+        let channels = shape.channels();
+        let count = (pass.samples * (shape.size() / channels)) as f64;
+        for channel in 0..channels {
+            let part = |number: usize| f64::from(pass.state[number * channels + channel]);
+            let (scale, mean, inverse) = (part(0), part(2), part(3));
+            // With h the normalized input: dx = scale * (dy - mean(dy) - h * mean(dy * h)).
+            let gradients = pass.sums[channel];
+            let products = (pass.sums[channels + channel] - mean * gradients) * inverse;
+            pass.gradients.get_mut(0)[channel] += products as f32;
+            pass.gradients.get_mut(1)[channel] += gradients as f32;
+            let factor = -scale * inverse * products / count;
+            pass.state[4 * channels + channel] = factor as f32;
+            pass.state[5 * channels + channel] = (-scale * gradients / count - factor * mean) as f32;
+        }
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        let channels = pass.output_shape.channels();
+        let State { scale, input_factor, input_shift, .. } = State::of(pass.state, channels);
+        let (input, output_gradient) = (pass.inputs.get(0), &*pass.output_gradient);
+        let Some(gradient) = pass.input_gradients.get_mut(0) else { return };
+        let accumulate = gradient.accumulate;
+        let values = gradient.values;
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = values.chunks_exact_mut(channels);
+                for ((row, input), output_gradient) in
+                    rows.zip(input.chunks_exact(channels)).zip(output_gradient.chunks_exact(channels))
+                {
+                    for channel in 0..channels {
+                        let value = scale[channel] * output_gradient[channel]
+                            + input_factor[channel] * input[channel]
+                            + input_shift[channel];
+                        row[channel] = if accumulate { row[channel] + value } else { value };
+                    }
+                }
+            },
+        );
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let values = |name| lowering.parameter(name).iter();
+        let deviations = values("moving_variance").map(|variance| (f64::from(*variance) + f64::from(self.epsilon)).sqrt());
+        let scale: Vec<f32> = values("gamma").zip(deviations).map(|(&gamma, d)| (f64::from(gamma) / d) as f32).collect();
+        let means = values("moving_mean").zip(&scale).map(|(mean, scale)| mean * scale);
+        let shift = values("beta").zip(means).map(|(beta, mean)| beta - mean).collect();
+        Ok(lowering.output(ops::ScaleShift { scale, shift, clamp: Clamp::NONE }))
+    }
+}

@@ -1,0 +1,100 @@
+//! Dropout: in training each value becomes 0 with probability `rate`, and the others are divided by `1 - rate`; nothing
+//! happens outside training (Srivastava et al. 2014).
+//!
+//! Which values drop is a function of seed, step, node, sample and position, so that the backward pass finds it again
+//! and it is the same for any number of threads.
+
+use super::{Backward, Forward, Layer, LayerBase, RandomKey, Requirements};
+use crate::export::Value;
+use crate::export::lower::Lowering;
+use crate::graph::Shape;
+use crate::numeric::vectorized;
+
+/// Drops values at random in training.
+#[derive(Debug, Clone)]
+pub struct Dropout {
+    base: LayerBase,
+    rate: f32,
+}
+
+impl Dropout {
+    /// Drops this share of the values, from 0 to below 1.
+    pub fn new(rate: f32) -> Self {
+        Self { base: LayerBase::new(), rate }
+    }
+
+    /// Zeroes or scales the values of some samples.
+    fn drop_values(&self, values: &mut [f32], samples: usize, random: RandomKey) {
+        let size = values.len() / if samples == 0 { 1 } else { samples };
+        let threshold = (f64::from(self.rate) * 2f64.powi(32)) as u32;
+        let scale = 1.0 / (1.0 - self.rate);
+        for (sample, values) in values.chunks_exact_mut(size).enumerate() {
+            let key = random.of_sample(sample);
+            let (low, high) = (key as u32, (key >> 32) as u32);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (position, value) in values.iter_mut().enumerate() {
+                        let keeps = hash(position as u32 ^ low).wrapping_add(high);
+                        *value *= if hash(keeps) >= threshold { scale } else { 0.0 };
+                    }
+                },
+            );
+        }
+    }
+}
+
+/// Mixes 32 bits; unlike the 64-bit one of `numeric::random` it fits vector registers.
+#[inline(always)]
+fn hash(value: u32) -> u32 {
+    let value = (value ^ (value >> 16)).wrapping_mul(0x7feb_352d);
+    let value = (value ^ (value >> 15)).wrapping_mul(0x846c_a68b);
+    value ^ (value >> 16)
+}
+
+impl Layer for Dropout {
+    fn kind(&self) -> &'static str {
+        "Dropout"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        if !(0.0..1.0).contains(&self.rate) {
+            return Err(format!("a rate from 0 to below 1, not {}", self.rate));
+        }
+        match inputs {
+            [shape] => Ok(shape.clone()),
+            _ => Err("exactly one input".to_owned()),
+        }
+    }
+
+    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+        Requirements { in_place: true, ..Requirements::default() }
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        if pass.training {
+            self.drop_values(pass.output, pass.samples, pass.random);
+        }
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        self.drop_values(pass.output_gradient, pass.samples, pass.random);
+    }
+
+    fn describe(&self) -> String {
+        format!("rate {}", self.rate)
+    }
+
+    /// Nothing on the device: it only trains.
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        Ok(lowering.inputs[0])
+    }
+}
