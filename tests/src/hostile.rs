@@ -4,7 +4,7 @@ use samara_runtime::{ALL_OPS, LoadError, Model, Session, arena::AlignedBuffer, f
 
 /// Largest arena that a damaged file gets. Files that ask for more are checked, but not run.
 pub const LARGEST_ARENA: usize = 1 << 20;
-/// Most steps of a run; [`cost`] is their number, roughly. Files that need more are checked, but not run.
+/// Most steps of a run in tests; [`cost`] is their number, roughly. Files that need more are checked, but not run.
 pub const LARGEST_COST: u64 = 1 << 24;
 
 /// What became of a file.
@@ -19,13 +19,25 @@ pub enum Fate {
 }
 
 /// Memory for files and arenas, used again and again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Victim {
     file: AlignedBuffer,
     arena: AlignedBuffer,
+    largest_cost: u64,
+}
+
+impl Default for Victim {
+    fn default() -> Self {
+        Self::new(LARGEST_COST)
+    }
 }
 
 impl Victim {
+    /// One that does not run what takes more than `largest_cost` steps.
+    pub fn new(largest_cost: u64) -> Self {
+        Self { file: AlignedBuffer::default(), arena: AlignedBuffer::default(), largest_cost }
+    }
+
     /// Parses `bytes` as they are, runs what is accepted on inputs full of `fill`, and looks at everything that a host or
     /// firmware would look at.
     pub fn attack(&mut self, bytes: &[u8], fill: u8) -> Fate {
@@ -39,7 +51,7 @@ impl Victim {
         };
         // The host's reader may refuse names that the device skips, but it must not panic.
         drop(ModelFile::from_bytes(bytes));
-        if model.arena_bytes() > LARGEST_ARENA || cost(&model) > LARGEST_COST {
+        if model.arena_bytes() > LARGEST_ARENA || cost(&model) > self.largest_cost {
             let too_small = Session::new(&model, &mut []).is_err();
             assert!(too_small || model.arena_bytes() == 0, "an empty arena was accepted for {} bytes", model.arena_bytes());
             return Fate::TooLarge;
