@@ -3,6 +3,7 @@
 pub mod callbacks;
 pub mod data;
 mod error;
+pub mod export;
 pub mod graph;
 pub mod initializers;
 pub mod layers;
@@ -10,6 +11,7 @@ pub mod losses;
 pub mod metrics;
 mod numeric;
 pub mod optimizers;
+pub mod quantize;
 pub mod schedules;
 mod train;
 

@@ -90,7 +90,15 @@ impl Clamp {
 
     /// This clamp, then `other`.
     pub fn then(self, other: Self) -> Self {
-        let bound = |value: f32| if value < other.minimum { other.minimum } else if value > other.maximum { other.maximum } else { value };
+        let bound = |value: f32| {
+            if value < other.minimum {
+                other.minimum
+            } else if value > other.maximum {
+                other.maximum
+            } else {
+                value
+            }
+        };
         Self { minimum: bound(self.minimum), maximum: bound(self.maximum) }
     }
 
@@ -313,5 +321,38 @@ impl DeviceGraph {
             inputs: node.inputs.iter().map(|&input| self.shape(input)).collect(),
             output: self.shape(node.output),
         }
+    }
+}
+
+impl crate::Model {
+    /// The model as a simplified graph of the runtime's ops, with the parameters' present values.
+    ///
+    /// # Errors
+    /// If a layer has no counterpart on the device.
+    pub fn device_graph(&self) -> Result<DeviceGraph, ExportError> {
+        let mut graph = lower::lower(self.name(), self.graph())?;
+        simplify::simplify(&mut graph);
+        Ok(graph)
+    }
+
+    /// The model as a file in f32.
+    ///
+    /// # Errors
+    /// If a layer has no counterpart on the device.
+    pub fn export_f32(&self) -> Result<Vec<u8>, ExportError> {
+        encode::to_checked_bytes(&encode::encode(&self.device_graph()?, encode::Numbers::F32, plan::plan)?)
+    }
+
+    /// The model as a file in int8, quantized after training: ranges are taken from the samples, one tensor per input.
+    ///
+    /// # Errors
+    /// If a layer has no counterpart on the device, or the samples do not fit the model's inputs.
+    pub fn export_int8(
+        &self,
+        samples: &[crate::data::Tensor],
+        options: crate::quantize::Options,
+    ) -> Result<Vec<u8>, ExportError> {
+        let inputs: Vec<&[f32]> = samples.iter().map(|tensor| tensor.values()).collect();
+        encode::to_checked_bytes(&crate::quantize::quantize(&mut self.device_graph()?, &inputs, options)?)
     }
 }

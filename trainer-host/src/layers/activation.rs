@@ -17,6 +17,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Backward, Forward, Layer, LayerBase, Requirements};
+use crate::export::lower::Lowering;
+use crate::export::{Value, ops};
+use samara_runtime::ops::activation::Function;
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -266,5 +269,19 @@ impl Layer for ActivationLayer {
 
     fn describe(&self) -> String {
         self.activation.name().to_owned()
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let (function, alpha) = match self.activation {
+            Activation::Linear => return Ok(lowering.inputs[0]),
+            Activation::Softmax => return Ok(lowering.output(ops::Softmax)),
+            Activation::Relu => (Function::Relu, f32::INFINITY),
+            Activation::Relu6 => (Function::Relu, 6.0),
+            Activation::LeakyRelu { slope } => (Function::LeakyRelu, slope),
+            Activation::Selu => (Function::Selu, 0.0),
+            Activation::Sigmoid => (Function::Sigmoid, 0.0),
+            Activation::Tanh => (Function::Tanh, 0.0),
+        };
+        Ok(lowering.output(ops::Activation(samara_runtime::ops::activation::Parameters { function, alpha })))
     }
 }

@@ -4,6 +4,8 @@
 
 use super::windows::{Geometry, Size2D, Window};
 use super::{Backward, Forward, Layer, LayerBase, Padding, Requirements};
+use crate::export::lower::Lowering;
+use crate::export::{Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -138,6 +140,11 @@ impl Layer for AveragePooling2D {
 
     fn describe(&self) -> String {
         self.window.describe()
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let window = self.window.checked(std::slice::from_ref(lowering.input_shape(0))).for_device()?;
+        Ok(lowering.output(ops::Pool { kind: ops::PoolKind::Average, window }))
     }
 }
 

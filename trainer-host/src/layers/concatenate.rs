@@ -3,6 +3,8 @@
 //! Inputs equal in all other axes; the output's axis has the sum of theirs.
 
 use super::{Backward, Forward, GradientSlot, Layer, LayerBase, Requirements};
+use crate::export::lower::Lowering;
+use crate::export::{Value, ops};
 use crate::graph::Shape;
 
 /// Puts several inputs side by side.
@@ -104,6 +106,11 @@ impl Layer for Concatenate {
 
     fn describe(&self) -> String {
         self.axis.map(|axis| format!("axis {axis}")).unwrap_or_default()
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let axis = self.axis_of(std::slice::from_ref(lowering.input_shape(0)));
+        Ok(lowering.output(ops::Concat { axis }))
     }
 }
 

@@ -13,6 +13,8 @@ use super::{
     Activation, Backward, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias,
     add_column_sums,
 };
+use crate::export::lower::{Lowering, linear};
+use crate::export::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply, vectorized};
@@ -223,6 +225,13 @@ impl Layer for Conv2D {
                 scatter(&geometry, pass.scratch, rows, input_gradient);
             }
         }
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let window = self.window.checked(std::slice::from_ref(lowering.input_shape(0))).for_device()?;
+        let kind = ops::Kind::Conv2d(window);
+        let conv = linear(kind, lowering.parameter("kernel"), lowering.parameter("bias"), self.filters);
+        Ok(lowering.output(conv))
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use super::{
     Activation, Backward, Forward, Layer, LayerBase, ParameterSpec, Requirements, WeightGradient, add_bias, add_column_sums,
 };
+use crate::export::lower::{Lowering, linear};
+use crate::export::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};
@@ -159,6 +161,11 @@ impl Layer for Dense {
                 add_column_sums(gradient, output_gradient);
             }
         });
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let dense = linear(ops::Kind::Dense, lowering.parameter("kernel"), lowering.parameter("bias"), self.units);
+        Ok(lowering.output(dense))
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {

@@ -72,7 +72,7 @@ pub(crate) fn add_kernel_gradient(geometry: &Geometry, input: &[f32], output_gra
 
 /// The vector at `at`, with `lanes` values if it is not `FULL`; zeros outside of the slice.
 #[inline(always)]
-fn load<S: Simd, const FULL: bool>(simd: S, values: &[f32], at: usize, lanes: usize) -> S::f32s {
+pub(super) fn load<S: Simd, const FULL: bool>(simd: S, values: &[f32], at: usize, lanes: usize) -> S::f32s {
     if FULL {
         match values.get(at..at.wrapping_add(S::F32_LANES)).and_then(|run| S::as_simd_f32s(run).0.first()) {
             Some(&vector) => vector,
@@ -85,7 +85,7 @@ fn load<S: Simd, const FULL: bool>(simd: S, values: &[f32], at: usize, lanes: us
 
 /// Stores the vector at `at`, `lanes` values of it if it is not `FULL`.
 #[inline(always)]
-fn store<S: Simd, const FULL: bool>(simd: S, values: &mut [f32], at: usize, lanes: usize, vector: S::f32s) {
+pub(super) fn store<S: Simd, const FULL: bool>(simd: S, values: &mut [f32], at: usize, lanes: usize, vector: S::f32s) {
     if FULL {
         if let Some(run) = values.get_mut(at..at + S::F32_LANES)
             && let Some(to) = S::as_mut_simd_f32s(run).0.first_mut()
@@ -99,7 +99,7 @@ fn store<S: Simd, const FULL: bool>(simd: S, values: &mut [f32], at: usize, lane
 
 /// One row of an image; nothing for a row in the padding.
 #[inline(always)]
-fn row(values: &[f32], row: Option<usize>, size: usize) -> &[f32] {
+pub(super) fn row(values: &[f32], row: Option<usize>, size: usize) -> &[f32] {
     row.and_then(|row| values.get(row * size..(row + 1) * size)).unwrap_or(&[])
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
 use super::windows::{Geometry, Size2D, Window};
 use super::{Activation, Backward, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_column_sums};
+use crate::export::lower::{Lowering, linear};
+use crate::export::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
 
@@ -182,6 +184,13 @@ impl Layer for DepthwiseConv2D {
                 input_gradient(&geometry, gradient, pass.parameters.get(0), pass.scratch, values, slot.accumulate);
             }
         }
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let geometry = self.window.checked(std::slice::from_ref(lowering.input_shape(0)));
+        let kind = ops::Kind::DepthwiseConv2d(geometry.for_device()?);
+        let conv = linear(kind, lowering.parameter("kernel"), lowering.parameter("bias"), geometry.channels);
+        Ok(lowering.output(conv))
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {

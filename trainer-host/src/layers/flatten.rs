@@ -1,6 +1,8 @@
 //! Flatten: the same values as one axis. Inputs of any shape, outputs `[size]`; in place.
 
 use super::{Backward, Forward, Layer, LayerBase, Requirements};
+use crate::export::lower::Lowering;
+use crate::export::{Value, ops};
 use crate::graph::Shape;
 
 /// Gives each sample a single axis.
@@ -43,6 +45,10 @@ impl Layer for Flatten {
     fn forward(&self, _pass: &mut Forward<'_>) {}
 
     fn backward(&self, _pass: &mut Backward<'_>) {}
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        Ok(lowering.output(ops::Reshape))
+    }
 }
 
 #[cfg(test)]

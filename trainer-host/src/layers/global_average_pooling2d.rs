@@ -3,6 +3,8 @@
 //! Inputs `[H, W, C]`, outputs `[C]`.
 
 use super::{Backward, Forward, Layer, LayerBase, Requirements, add_column_sums};
+use crate::export::lower::Lowering;
+use crate::export::{Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -81,6 +83,17 @@ impl Layer for GlobalAveragePooling2D {
                 }
             },
         );
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let Some((height, width, channels)) = lowering.input_shape(0).as_image() else {
+            return Err("its input is no image".to_owned());
+        };
+        let window = ops::whole_image(height, width)?;
+        let (inputs, shape) = (lowering.inputs.clone(), Shape::from([1, 1, channels]));
+        let pooled = lowering.part("pool", ops::Pool { kind: ops::PoolKind::Average, window }, &inputs, shape);
+        lowering.inputs = vec![pooled];
+        Ok(lowering.output(ops::Reshape))
     }
 }
 

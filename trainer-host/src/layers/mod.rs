@@ -8,17 +8,47 @@
 //! [`Layer`], and the conformance tests walk the list.
 
 mod base;
+mod depthwise;
+#[cfg(test)]
+mod harness;
 mod pass;
 mod rows;
+mod windows;
 
 mod activation;
+mod add;
+mod average_pooling2d;
+mod batch_normalization;
+mod concatenate;
+mod conv2d;
 mod dense;
+mod depthwise_conv2d;
+mod dropout;
+mod flatten;
+mod global_average_pooling2d;
+mod max_pooling2d;
+mod reshape;
+mod separable_conv2d;
 
 pub use activation::{Activation, ActivationLayer, SELU_ALPHA, SELU_SCALE};
+pub use add::Add;
+pub use average_pooling2d::AveragePooling2D;
+pub use batch_normalization::BatchNormalization;
+pub use concatenate::Concatenate;
+pub use conv2d::Conv2D;
 pub use dense::Dense;
+pub use depthwise_conv2d::DepthwiseConv2D;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use max_pooling2d::MaxPooling2D;
+pub use reshape::Reshape;
+pub use separable_conv2d::SeparableConv2D;
 
 pub(crate) use activation::softmax_rows;
 pub(crate) use rows::{add_bias, add_column_sums};
+
+pub use windows::{Padding, Size2D};
 
 pub use base::{Apply, IntoInputs, LayerBase, Named, ParameterSpec, ParameterValue};
 pub use pass::{
@@ -30,6 +60,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::export::Value;
+use crate::export::lower::Lowering;
 use crate::graph::Shape;
 
 /// What the trainer has to provide for a node; the answer of [`Layer::requirements`].
@@ -133,6 +165,10 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
         None
     }
+
+    /// Adds what the layer is on the device to the graph of the runtime's ops, and gives its output; or says why it has no
+    /// counterpart there.
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String>;
 
     /// The configuration for the summary: `"32 filters, 3x3, same, relu"`.
     fn describe(&self) -> String {

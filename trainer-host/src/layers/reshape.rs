@@ -1,6 +1,8 @@
 //! Reshape: the same values in another shape of the same size; in place.
 
 use super::{Backward, Forward, Layer, LayerBase, Requirements};
+use crate::export::lower::Lowering;
+use crate::export::{Value, ops};
 use crate::graph::Shape;
 
 /// Gives each sample another shape.
@@ -53,6 +55,10 @@ impl Layer for Reshape {
 
     fn describe(&self) -> String {
         format!("to {}", self.shape)
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        Ok(lowering.output(ops::Reshape))
     }
 }
 

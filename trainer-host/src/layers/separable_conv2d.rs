@@ -12,6 +12,8 @@ use std::sync::Arc;
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
 use super::windows::{Geometry, Size2D, Window};
 use super::{Activation, Backward, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias, add_column_sums};
+use crate::export::lower::{Lowering, linear};
+use crate::export::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};
@@ -254,6 +256,18 @@ impl Layer for SeparableConv2D {
                 }
             }
         }
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let geometry = self.window.checked(std::slice::from_ref(lowering.input_shape(0)));
+        let kind = ops::Kind::DepthwiseConv2d(geometry.for_device()?);
+        let depthwise = linear(kind, lowering.parameter("depthwise_kernel"), &[], geometry.channels);
+        let (inputs, shape) = (lowering.inputs.clone(), geometry.output_shape(geometry.channels));
+        let between = lowering.part("depthwise", depthwise, &inputs, shape);
+        let kind = ops::Kind::Conv2d(crate::export::ops::POINTWISE);
+        let pointwise = linear(kind, lowering.parameter("pointwise_kernel"), lowering.parameter("bias"), self.filters);
+        lowering.inputs = vec![between];
+        Ok(lowering.output(pointwise))
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {

@@ -182,6 +182,25 @@ impl Axis {
 }
 
 impl Geometry {
+    /// The window as the runtime has it.
+    pub fn for_device(&self) -> Result<samara_runtime::ops::window::Window, String> {
+        let pair = |of: fn(&Axis) -> usize| -> Result<[u16; 2], String> {
+            let size = |axis| {
+                let size = of(axis);
+                u16::try_from(size).ok().filter(|&size| size <= 4096).ok_or_else(|| {
+                    format!("on the device, kernels, strides, dilations and paddings are at most 4096, not {size}")
+                })
+            };
+            Ok([size(&self.vertical)?, size(&self.horizontal)?])
+        };
+        Ok(samara_runtime::ops::window::Window {
+            kernel: pair(|axis| axis.kernel)?,
+            stride: pair(|axis| axis.stride)?,
+            dilation: pair(|axis| axis.dilation)?,
+            padding: pair(|axis| axis.before)?,
+        })
+    }
+
     /// Values of one input image.
     pub fn input_size(&self) -> usize {
         self.vertical.inputs * self.horizontal.inputs * self.channels

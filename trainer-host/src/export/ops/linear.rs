@@ -46,7 +46,7 @@ pub(super) fn multiplier(factor: f64, largest_shift: u32) -> Option<(i32, u32)> 
     (0..=largest_shift).find_map(|shift| Some((multiplier_at(factor, shift)?, shift)))
 }
 
-fn multiplier_at(factor: f64, shift: u32) -> Option<i32> {
+pub(super) fn multiplier_at(factor: f64, shift: u32) -> Option<i32> {
     let multiplier = (factor * f64::powi(2.0, 32 - shift as i32) + 0.5).floor();
     (multiplier <= f64::from(i32::MAX)).then_some(multiplier as i32)
 }

@@ -1,0 +1,45 @@
+//! Product of two tensors, with a clamp.
+
+use super::linear::multiplier;
+use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use samara_runtime::ops::{
+    linear::ClampF32,
+    multiply::{LARGEST_SHIFT, MULTIPLY_F32, MULTIPLY_I8, Parameters},
+};
+
+/// The product of two tensors of one shape, or of a tensor and a vector of its channels.
+#[derive(Debug, Clone, Copy)]
+pub struct Multiply {
+    /// The clamp behind it.
+    pub clamp: Clamp,
+}
+
+impl DeviceOp for Multiply {
+    fn fuse_clamp(&mut self, clamp: Clamp) -> bool {
+        self.clamp = self.clamp.then(clamp);
+        true
+    }
+
+    fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
+        inputs[0].scale * inputs[1].scale / (1u32 << (LARGEST_SHIFT - 2)) as f32
+    }
+
+    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+        Ok(Encoded::new(&MULTIPLY_F32, &ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum }))
+    }
+
+    fn encode_i8(
+        &self,
+        site: &Site<'_>,
+        inputs: &[Quantization],
+        output: Quantization,
+        _: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let factor = f64::from(inputs[0].scale) * f64::from(inputs[1].scale) / f64::from(output.scale);
+        let Some((multiplier, shift)) = multiplier(factor, LARGEST_SHIFT) else {
+            return Err(site.error(format!("its output's scale {} is too small for its inputs'", output.scale)));
+        };
+        let (minimum, maximum) = self.clamp.quantized(output);
+        Ok(Encoded::new(&MULTIPLY_I8, &Parameters { multiplier, shift: shift as u8, minimum, maximum }))
+    }
+}

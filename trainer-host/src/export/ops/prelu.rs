@@ -1,0 +1,36 @@
+//! Parametric ReLU.
+
+use super::linear::{multiplier, multiplier_at};
+use crate::export::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use samara_runtime::ops::prelu::{LARGEST_SHIFT, PRELU_F32, PRELU_I8, ParametersF32, ParametersI8};
+
+/// `x` for `x >= 0`, else `alpha[c] * x`.
+#[derive(Debug, Clone)]
+pub struct Prelu {
+    /// One slope per channel.
+    pub alpha: Vec<f32>,
+}
+
+impl DeviceOp for Prelu {
+    fn encode_f32(&self, _: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+        Ok(Encoded::new(&PRELU_F32, &ParametersF32 { alpha: constants.push_f32(&self.alpha) }))
+    }
+
+    fn encode_i8(
+        &self,
+        site: &Site<'_>,
+        inputs: &[Quantization],
+        output: Quantization,
+        constants: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let ratio = f64::from(inputs[0].scale) / f64::from(output.scale);
+        let largest = self.alpha.iter().fold(1.0, |largest: f64, &alpha| largest.max(f64::from(alpha.abs())));
+        let at = |factor: f64, shift| Some(multiplier_at(factor.abs(), shift)? * if factor < 0.0 { -1 } else { 1 });
+        let encoded = multiplier(ratio * largest, LARGEST_SHIFT).and_then(|(_, shift)| {
+            let negative: Option<Vec<i32>> = self.alpha.iter().map(|&alpha| at(ratio * f64::from(alpha), shift)).collect();
+            let (positive, negative) = (at(ratio, shift)?, constants.push_i32(negative?));
+            Some(Encoded::new(&PRELU_I8, &ParametersI8 { positive, negative, shift: shift as u8 }))
+        });
+        encoded.ok_or_else(|| site.error(format!("its output's scale {} is too small for its input's", output.scale)))
+    }
+}
