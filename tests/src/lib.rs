@@ -2,6 +2,8 @@
 
 pub mod golden;
 pub mod hostile;
+pub mod naive;
+pub mod random;
 pub mod single;
 pub mod small;
 

@@ -85,7 +85,8 @@ pub fn assembled(
 /// Runs a model file on the bytes of its inputs, the arena full of garbage before, and gives the bytes of its first output.
 ///
 /// # Panics
-/// If the runtime refuses the file, or an input has another size.
+/// If the runtime refuses the file, an input has another size, or a model of one node writes outside its output and scratch
+/// region.
 pub fn run(file: &ModelFile, inputs: &[&[u8]]) -> Vec<u8> {
     let bytes = AlignedBuffer::copy_of(&file.to_bytes());
     let model = Model::parse(bytes.as_slice(), ALL_OPS).unwrap_or_else(|error| panic!("{file:?} was refused: {error}"));
@@ -95,8 +96,23 @@ pub fn run(file: &ModelFile, inputs: &[&[u8]]) -> Vec<u8> {
     for (number, input) in inputs.iter().enumerate() {
         session.input_bytes_mut(number).expect("an input of that number").copy_from_slice(input);
     }
+    let snapshot = |session: &Session<'_>| -> Vec<u8> {
+        file.inputs.iter().flat_map(|&input| session.tensor_bytes(input).expect("an input").1.to_vec()).collect()
+    };
+    let before = snapshot(&session);
     session.run();
-    session.output_bytes(0).expect("an output").to_vec()
+    let output = session.output_bytes(0).expect("an output").to_vec();
+    let after = snapshot(&session);
+    if let [node] = file.nodes.as_slice() {
+        let place = |tensor: u32| file.tensors[tensor as usize].range();
+        let apart = node.inputs.iter().all(|&input| place(input) != place(node.output));
+        assert!(!apart || before == after, "op {} changed its inputs", node.code);
+        let scratch = node.scratch_offset as usize..(node.scratch_offset + node.scratch_bytes) as usize;
+        let ours = |place: &usize| scratch.contains(place) || file.tensors.iter().any(|tensor| tensor.range().contains(place));
+        let stray = (0..arena.as_slice().len()).filter(|place| !ours(place)).find(|&place| arena.as_slice()[place] != 0xa5);
+        assert_eq!(stray, None, "op {} wrote to that byte of the arena, which is not its own", node.code);
+    }
+    output
 }
 
 /// The bytes of f32 values.

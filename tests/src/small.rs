@@ -69,7 +69,9 @@ fn every_op(random: &mut StdRng, quantization: Option<Quantization>, models: &mu
         push(name, one(pool(window([2, 2], [2, 2], [1, 1], [0, 0])), &[4, 4, 3], &[2, 2, 3]));
         push(&format!("{name}_padded"), one(pool(window([3, 2], [1, 2], [1, 1], [1, 1])), &[3, 4, 2], &[3, 2, 2]));
     }
-    for (name, function, alpha) in [("relu", Function::Relu, 6.0), ("leaky_relu", Function::LeakyRelu, 0.3), ("selu", Function::Selu, 0.0)] {
+    for (name, function, alpha) in
+        [("relu", Function::Relu, 6.0), ("leaky_relu", Function::LeakyRelu, 0.3), ("selu", Function::Selu, 0.0)]
+    {
         push(name, one(Op::new(Activation(Parameters { function, alpha })), &[9], &[9]));
     }
     push("softmax", Op::new(Softmax).export(&[port(&[2, 5])], &(vec![2, 5], softmax_quantization)));

@@ -26,7 +26,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Attacks with context: a panic of the runtime becomes a failure that says what was done.
 fn attack(victim: &mut Victim, bytes: &[u8], fill: u8, what: impl Fn() -> String) -> Fate {
-    catch_unwind(AssertUnwindSafe(|| victim.attack(bytes, fill))).unwrap_or_else(|_| panic!("the runtime panicked on {}", what()))
+    catch_unwind(AssertUnwindSafe(|| victim.attack(bytes, fill)))
+        .unwrap_or_else(|_| panic!("the runtime panicked on {}", what()))
 }
 
 /// Counts fates, to show that a test did not refuse everything at the door.
@@ -48,7 +49,11 @@ impl Tally {
 
     fn expect_runs(&self, test: &str, least: u32) {
         println!("{test}: {self:?}");
-        assert!(self.ran >= least, "{test}: only {} damaged files were accepted and run, the test has lost its teeth", self.ran);
+        assert!(
+            self.ran >= least,
+            "{test}: only {} damaged files were accepted and run, the test has lost its teeth",
+            self.ran
+        );
     }
 }
 
@@ -85,7 +90,10 @@ fn every_truncation_is_refused_and_harmless_with_header_and_checksum_repaired() 
         for length in 0..bytes.len() {
             let mut cut = bytes[..length].to_vec();
             let fate = attack(&mut victim, &cut, 1, || format!("{name} cut to {length} bytes"));
-            assert!(matches!(fate, Fate::Refused(LoadError::TooShort | LoadError::Length { .. })), "{name} cut to {length}: {fate:?}");
+            assert!(
+                matches!(fate, Fate::Refused(LoadError::TooShort | LoadError::Length { .. })),
+                "{name} cut to {length}: {fate:?}"
+            );
             if length >= HEADER_BYTES {
                 cut[TOTAL_BYTES].copy_from_slice(&(length as u32).to_le_bytes());
                 repair_crc(&mut cut);
@@ -161,8 +169,30 @@ fn differences(a: &[u8], b: &[u8]) -> Vec<(usize, u8)> {
 
 /// Numbers at the edges of what checks compare with.
 const EDGES: [u32; 24] = [
-    0, 1, 2, 3, 4, 15, 16, 31, 79, 80, 255, 1024, 4096, 4097, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x100_0000, 0x1000_0000, 0x1000_0001,
-    0x7fff_ffff, 0xffff_fff0, 0xffff_ffff,
+    0,
+    1,
+    2,
+    3,
+    4,
+    15,
+    16,
+    31,
+    79,
+    80,
+    255,
+    1024,
+    4096,
+    4097,
+    0x7fff,
+    0x8000,
+    0xffff,
+    0x1_0000,
+    0x100_0000,
+    0x1000_0000,
+    0x1000_0001,
+    0x7fff_ffff,
+    0xffff_fff0,
+    0xffff_ffff,
 ];
 
 #[test]
@@ -259,14 +289,8 @@ fn hostile_but_well_formed_models_are_harmless() {
 fn enormous(code: u8, element_type: ElementType, shapes: [[u32; 3]; 2], parameters: Vec<u8>) -> ModelFile {
     let mut offset = 0u32;
     let tensors = shapes.map(|[height, width, channels]| {
-        let tensor = Tensor {
-            element_type,
-            rank: 3,
-            zero_point: 0,
-            dimensions: [height, width, channels, 1],
-            scale: 1.0,
-            offset,
-        };
+        let tensor =
+            Tensor { element_type, rank: 3, zero_point: 0, dimensions: [height, width, channels, 1], scale: 1.0, offset };
         offset += tensor.bytes() as u32;
         tensor
     });
@@ -300,9 +324,10 @@ fn sizes_whose_products_overflow_are_refused() {
     let kernels = [[1, 1], [4096, 4096], [4096, 16], [256, 256], [4095, 4096]];
     for (from, to) in channels.iter().flat_map(|&from| channels.map(|to| (from, to))) {
         let shapes = [[1, 1, from], [1, 1, to]];
-        for (op, element_type, linear) in
-            [(&DENSE_I8, ElementType::I8, encode_parameters(&linear_i8)), (&DENSE_F32, ElementType::F32, encode_parameters(&linear_f32))]
-        {
+        for (op, element_type, linear) in [
+            (&DENSE_I8, ElementType::I8, encode_parameters(&linear_i8)),
+            (&DENSE_F32, ElementType::F32, encode_parameters(&linear_f32)),
+        ] {
             let bytes = enormous(op.code, element_type, shapes, linear).to_bytes();
             refuse(&mut victim, &bytes, from, || format!("{} from {from} to {to} channels", op.name));
         }
