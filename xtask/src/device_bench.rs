@@ -79,8 +79,8 @@ pub fn run(files: &[PathBuf], board_names: &[String], nodes: bool) -> Result<()>
 /// If the model is refused or the build fails.
 pub fn firmware(board: &Board, model: &Path) -> Result<()> {
     let model = ModelBytes::read(model)?;
-    let infer = firmware::build(board, "infer", Embed::Model(&model.path))?;
-    let minimal = firmware::build(board, "minimal", Embed::Model(&model.path))?;
+    let infer = firmware::build(board, "infer", Embed::model(&model.path))?;
+    let minimal = firmware::build(board, "minimal", Embed::model(&model.path))?;
     println!("\n{} for {} ({}):", model.name, board.core, board.name);
     println!(
         "  {} ({} bytes of flash, with logging and the link to the host)",
@@ -107,14 +107,14 @@ fn default_models() -> Result<Vec<ModelBytes>> {
 }
 
 fn measure(board: &'static Board, model: &ModelBytes) -> Result<Measurement> {
-    let elf = firmware::build(board, "infer", Embed::Model(&model.path))?;
+    let elf = firmware::build(board, "infer", Embed::model(&model.path))?;
     // Any bytes will do for int8; as f32 they would be NaNs too, so floats get small numbers.
     let records = random_records(model)?;
     let inferred = emulator::infer(board, &elf, &records, Clock::CountInstructions, EMULATOR_LIMIT)?;
     if inferred.outputs != model.infer(&records)? {
         bail!("{} on {} gives other outputs than on this machine", model.name, board.name);
     }
-    let minimal = firmware::build(board, "minimal", Embed::Model(&model.path))?;
+    let minimal = firmware::build(board, "minimal", Embed::model(&model.path))?;
     let code_bytes = firmware::code_bytes(&minimal, model.bytes.len())?;
     let (model_bytes, macs) = (model.bytes.len(), model.macs);
     Ok(Measurement { model: model.name.clone(), core: board.core, macs, model_bytes, code_bytes, report: inferred.report })

@@ -12,6 +12,7 @@ mod report;
 mod selftest;
 mod setup;
 mod stages;
+mod symbols;
 mod table;
 mod test;
 

@@ -1,6 +1,9 @@
 //! Where things lie.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// The repository's top directory.
 pub fn root() -> &'static Path {
@@ -15,4 +18,12 @@ pub fn artifacts(below: &str) -> PathBuf {
 /// A path as messages show it: relative to the repository, where it lies inside.
 pub fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+/// Writes a file unless it holds these bytes already: cargo builds again what depends on a file that was touched.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|found| found == bytes) { Ok(()) } else { fs::write(path, bytes) }
 }

@@ -18,6 +18,8 @@ use crate::{
     report::Report,
 };
 
+/// The model of the self-test that holds every int8 op.
+pub const EVERY_INT8_OP: &str = "every-int8-op";
 const EMULATOR_LIMIT: Duration = Duration::from_secs(240);
 
 /// The models of the self-test, with this machine's checksums.
@@ -37,7 +39,7 @@ impl Cases {
         let mut models = Vec::new();
         for (name, bytes) in samara_runtime::selftest::op_models() {
             let path = directory.join(format!("{name}.samara"));
-            fs::write(&path, bytes)?;
+            paths::write_if_changed(&path, &bytes)?;
             models.push(ModelBytes::read(&path)?);
         }
         models.extend(host::repository_models()?);
@@ -80,9 +82,19 @@ impl Cases {
             println!("  {}: too small for {}", board.name, left.join(", "));
         }
         let models: Vec<&[u8]> = held.iter().map(|case| case.0.bytes.as_slice()).collect();
-        let bundle = paths::artifacts("selftest").join(format!("{}.bundle", board.name));
-        fs::write(&bundle, pack_bundle(&models))?;
-        firmware::build(board, "selftest", Embed::Bundle(&bundle))
+        let bundle = Self::bundle_path(board);
+        paths::write_if_changed(&bundle, &pack_bundle(&models))?;
+        firmware::build(board, "selftest", self.embed(&bundle))
+    }
+
+    /// What `selftest` and `infer` embed in tests: both are built from the same files, so that neither is built twice.
+    pub fn embed<'a>(&'a self, bundle: &'a Path) -> Embed<'a> {
+        Embed { model: self.model(EVERY_INT8_OP).map(|model| model.path.as_path()), bundle: Some(bundle) }
+    }
+
+    /// Where the board's bundle lies.
+    pub fn bundle_path(board: &Board) -> PathBuf {
+        paths::artifacts("selftest").join(format!("{}.bundle", board.name))
     }
 
     /// Runs a board's self-test and compares. Returns the number of checksums that were equal.
@@ -149,9 +161,4 @@ pub fn run(board_names: &[String], more: &[PathBuf]) -> Result<()> {
         println!("{}: {equal} checksums equal this machine's, {} kernels", board.core, board.simd_variant);
     }
     Ok(())
-}
-
-/// Where a case's model file lies.
-pub fn model_path(name: &str) -> PathBuf {
-    Path::new(&paths::artifacts("selftest")).join(format!("{name}.samara"))
 }

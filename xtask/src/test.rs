@@ -12,9 +12,10 @@ use crate::{
     emulator::{self, Clock},
     firmware::{self, Embed},
     process,
-    selftest::{self, Cases},
+    selftest::{Cases, EVERY_INT8_OP},
     setup,
     stages::{Shown, Stopwatch, Tally},
+    symbols,
     table::{self, thousands},
 };
 
@@ -57,8 +58,6 @@ impl Stage {
     }
 }
 
-/// The model of the self-test that holds every int8 op.
-const EVERY_INT8_OP: &str = "every-int8-op";
 const EMULATOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the stages, prints a table, and ends with a line `N passed, N failed`. `true` if nothing failed, and, in continuous
@@ -181,8 +180,8 @@ fn build_firmware(tally: &mut Tally) -> Result<()> {
         tally.check(&format!("self-test for {}", board.name), |_| cases.build(board).map(|_| ()));
         let Some(model) = cases.model(EVERY_INT8_OP).filter(|model| model.fits(board)) else { continue };
         tally.check(&format!("{} holds no code to panic, format, allocate or emulate floats", board.name), |_| {
-            let minimal = firmware::build(board, "minimal", Embed::Model(&model.path))?;
-            firmware::check_symbols(&minimal)?;
+            let minimal = firmware::build(board, "minimal", Embed::model(&model.path))?;
+            symbols::check(&minimal)?;
             println!(
                 "  {} bytes of code for every int8 op",
                 thousands(firmware::code_bytes(&minimal, model.bytes.len())? as u64)
@@ -194,9 +193,10 @@ fn build_firmware(tally: &mut Tally) -> Result<()> {
         let board = crate::boards::find(name)?;
         tally.check(&format!("clippy of the firmware for {name}"), |_| {
             let mut command = firmware::cargo(board, "clippy", &crate::paths::artifacts("firmware").join(name));
-            let model = selftest::model_path(EVERY_INT8_OP);
-            let bundle = crate::paths::artifacts("selftest").join(format!("{name}.bundle"));
-            command.args(["--release", "--features", "log"]).env("SAMARA_MODEL", model).env("SAMARA_BUNDLE", bundle);
+            let bundle = Cases::bundle_path(board);
+            let embed = cases.embed(&bundle);
+            command.args(["--release", "--features", "log"]);
+            command.envs(embed.model.map(|model| ("SAMARA_MODEL", model))).env("SAMARA_BUNDLE", &bundle);
             process::run(command.args(["--", "-D", "warnings"]))
         });
     }
@@ -218,13 +218,13 @@ fn qemu(tally: &mut Tally) -> Result<()> {
         });
         let Some(model) = cases.model(EVERY_INT8_OP).filter(|model| model.fits(board)) else { continue };
         tally.check(&format!("records streamed through {}", board.name), |_| {
-            let elf = firmware::build(board, "infer", Embed::Model(&model.path))?;
+            let elf = firmware::build(board, "infer", cases.embed(&Cases::bundle_path(board)))?;
             let records = device_bench::random_records(model)?;
             let found = emulator::infer(board, &elf, &records, Clock::CountInstructions, EMULATOR_LIMIT)?;
             if found.outputs != model.infer(&records)? {
                 bail!("the outputs differ from this machine's");
             }
-            let minimal = firmware::build(board, "minimal", Embed::Model(&model.path))?;
+            let minimal = firmware::build(board, "minimal", Embed::model(&model.path))?;
             emulator::run_silent(board, &minimal, EMULATOR_LIMIT)
         });
     }
