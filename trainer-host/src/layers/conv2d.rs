@@ -2,12 +2,14 @@
 //!
 //! Inputs `[H, W, I]`, outputs `[OH, OW, O]`; kernel `[KH, KW, I, O]`, bias `[O]`. Where tap `ky, kx` stands: windows.rs.
 //!
-//! A window of one pixel is a matrix product as it stands. Others copy what lies under the windows of some rows into a
-//! matrix, a row for each output pixel, which stays in the cache until the product has read it.
+//! A window of one pixel is a matrix product as it stands. Other windows are convolved directly (convolution.rs), as is the
+//! input's gradient for strides 1, by the kernel back to front. For the rest of backward, what lies under the windows of some
+//! rows is copied into a matrix, a row for each output pixel, which stays in the cache until the product has read it.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::convolution::{AddKernelGradient, Convolve};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
     Activation, Backward, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias,
@@ -127,6 +129,25 @@ impl Conv2D {
     fn geometry(&self, inputs: &[Shape]) -> Geometry {
         self.window.checked(inputs)
     }
+
+    /// Where a product over gathered windows is slower: with few filters, but not so few channels.
+    fn has_direct_kernel_gradient(&self, geometry: &Geometry) -> bool {
+        self.filters < 32 && geometry.channels >= 3
+    }
+
+    /// Scratch values: zeros for the padding, the kernel back to front, the matrix of windows.
+    fn scratch_parts(&self, geometry: &Geometry, samples: usize) -> [usize; 3] {
+        let Geometry { channels, .. } = *geometry;
+        if is_pointwise(geometry) {
+            return [0; 3];
+        }
+        let ones = geometry.has_strides_of_one();
+        let zeros = if channels > self.filters { channels } else { self.filters };
+        let turned = if ones { geometry.taps() * channels * self.filters } else { 0 };
+        let no_windows = ones && self.has_direct_kernel_gradient(geometry);
+        let windows = if no_windows { 0 } else { block_rows(geometry, samples) * row_size(geometry) };
+        [zeros, turned, windows]
+    }
 }
 
 impl Layer for Conv2D {
@@ -172,25 +193,28 @@ impl Layer for Conv2D {
 
     fn scratch(&self, inputs: &[Shape], samples: usize) -> usize {
         let geometry = self.geometry(inputs);
-        if is_pointwise(&geometry) { 0 } else { block_rows(&geometry, samples) * row_size(&geometry) }
+        let [zeros, turned, windows] = self.scratch_parts(&geometry, samples);
+        zeros + turned + windows
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
         let geometry = self.geometry(pass.input_shapes);
-        let (fan_in, filters) = (geometry.taps() * geometry.channels, self.filters);
-        let (input, kernel) = (pass.inputs.get(0), Matrix::new(pass.parameters.get(0), fan_in, filters));
+        let (filters, input, kernel) = (self.filters, pass.inputs.get(0), pass.parameters.get(0));
         if is_pointwise(&geometry) {
-            let pixels = input.len() / fan_in;
-            multiply(pass.output, Matrix::new(input, pixels, fan_in), kernel, false);
-        } else {
-            for rows in blocks(&geometry, pass.samples) {
-                let pixels = gather(&geometry, input, rows.clone(), pass.scratch);
-                let output = &mut pass.output[rows.start * geometry.horizontal.outputs * filters..];
-                multiply(output, Matrix::new(pass.scratch, pixels, fan_in), kernel, false);
+            let (pixels, channels) = (input.len() / geometry.channels, geometry.channels);
+            multiply(pass.output, Matrix::new(input, pixels, channels), Matrix::new(kernel, channels, filters), false);
+            if self.bias {
+                add_bias(pass.output, pass.parameters.get(1));
             }
+            return;
         }
-        if self.bias {
-            add_bias(pass.output, pass.parameters.get(1));
+        let zeros = &mut pass.scratch[..geometry.channels];
+        zeros.fill(0.0);
+        let bias = self.bias.then(|| pass.parameters.get(1));
+        let outputs = pass.output.chunks_exact_mut(pass.output_shape.size());
+        for (input, output) in input.chunks_exact(geometry.input_size()).zip(outputs) {
+            let geometry = &geometry;
+            Convolve { geometry, filters, input, kernel, bias, zeros, output, accumulate: false }.run();
         }
     }
 
@@ -213,25 +237,57 @@ impl Layer for Conv2D {
             }
             return;
         }
-        let mut input_gradient = slot.map(GradientSlot::to_add);
-        for rows in blocks(&geometry, pass.samples) {
-            let pixels = gather(&geometry, input, rows.clone(), pass.scratch);
-            let output_gradient = &pass.output_gradient[rows.start * geometry.horizontal.outputs * filters..];
-            let output_gradient = Matrix::new(output_gradient, pixels, filters);
-            let windows = Matrix::new(pass.scratch, pixels, fan_in).transposed();
-            multiply(kernel_gradient, windows, output_gradient, true);
-            if let Some(input_gradient) = &mut input_gradient {
-                multiply(pass.scratch, output_gradient, kernel, false);
-                scatter(&geometry, pass.scratch, rows, input_gradient);
+        let [zeros, turned, _] = self.scratch_parts(&geometry, pass.samples);
+        let (zeros, scratch) = pass.scratch.split_at_mut(zeros);
+        let (turned, windows) = scratch.split_at_mut(turned);
+        let direct = self.has_direct_kernel_gradient(&geometry);
+        if direct {
+            let output_gradients = pass.output_gradient.chunks_exact(pass.output_shape.size());
+            for (input, output_gradient) in input.chunks_exact(geometry.input_size()).zip(output_gradients) {
+                AddKernelGradient { geometry: &geometry, filters, input, output_gradient, kernel_gradient }.run();
             }
         }
-    }
-
-    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        let window = self.window.checked(std::slice::from_ref(lowering.input_shape(0))).for_device()?;
-        let kind = ops::Kind::Conv2d(window);
-        let conv = linear(kind, lowering.parameter("kernel"), lowering.parameter("bias"), self.filters);
-        Ok(lowering.output(conv))
+        let mut scattered = None;
+        match slot {
+            Some(slot) if geometry.has_strides_of_one() => {
+                zeros.fill(0.0);
+                turn(pass.parameters.get(0), geometry.channels, filters, turned);
+                let accumulate = slot.accumulate;
+                let turned_geometry = geometry.turned(filters);
+                let output_gradients = pass.output_gradient.chunks_exact(pass.output_shape.size());
+                for (output, input) in slot.values.chunks_exact_mut(geometry.input_size()).zip(output_gradients) {
+                    Convolve {
+                        geometry: &turned_geometry,
+                        filters: geometry.channels,
+                        input,
+                        kernel: turned,
+                        bias: None,
+                        zeros: &zeros[..filters],
+                        output,
+                        accumulate,
+                    }
+                    .run();
+                }
+            }
+            slot => scattered = slot.map(GradientSlot::to_add),
+        }
+        if direct && scattered.is_none() {
+            return;
+        }
+        for rows in blocks(&geometry, pass.samples) {
+            let pixels = rows.len() * geometry.horizontal.outputs;
+            let output_gradient = &pass.output_gradient[rows.start * geometry.horizontal.outputs * filters..];
+            let output_gradient = Matrix::new(output_gradient, pixels, filters);
+            if !direct {
+                gather(&geometry, input, rows.clone(), windows);
+                let windows = Matrix::new(windows, pixels, fan_in).transposed();
+                multiply(kernel_gradient, windows, output_gradient, true);
+            }
+            if let Some(input_gradient) = &mut scattered {
+                multiply(windows, output_gradient, kernel, false);
+                scatter(&geometry, windows, rows, input_gradient);
+            }
+        }
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
@@ -241,6 +297,18 @@ impl Layer for Conv2D {
     fn describe(&self) -> String {
         let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
         format!("{} filters, {}{activation}", self.filters, self.window.describe())
+    }
+}
+
+/// The kernel of the convolution that computes the input's gradient: `turned[last - tap, o, i] = kernel[tap, i, o]`.
+fn turn(kernel: &[f32], channels: usize, filters: usize, turned: &mut [f32]) {
+    let size = channels * filters;
+    for (from, to) in kernel.chunks_exact(size).zip(turned.chunks_exact_mut(size).rev()) {
+        for (channel, row) in from.chunks_exact(filters).enumerate() {
+            for (value, to) in row.iter().zip(to.iter_mut().skip(channel).step_by(channels)) {
+                *to = *value;
+            }
+        }
     }
 }
 
@@ -299,9 +367,8 @@ fn for_each_run(geometry: &Geometry, rows: Range<usize>, mut visit: impl FnMut(O
     }
 }
 
-/// Copies what lies under the windows of some rows of the output into a matrix; returns its number of rows.
-fn gather(geometry: &Geometry, input: &[f32], rows: Range<usize>, windows: &mut [f32]) -> usize {
-    let pixels = rows.len() * geometry.horizontal.outputs;
+/// Copies what lies under the windows of some rows of the output into a matrix.
+fn gather(geometry: &Geometry, input: &[f32], rows: Range<usize>, windows: &mut [f32]) {
     vectorized(
         #[inline(always)]
         || {
@@ -316,7 +383,6 @@ fn gather(geometry: &Geometry, input: &[f32], rows: Range<usize>, windows: &mut 
             );
         },
     );
-    pixels
 }
 
 /// Adds a matrix of windows' gradients to the image's.
@@ -341,7 +407,7 @@ fn scatter(geometry: &Geometry, windows: &[f32], rows: Range<usize>, input_gradi
 
 #[cfg(test)]
 mod tests {
-    use super::super::harness::{Harness, check};
+    use super::super::harness::{Harness, check, ramp};
     use super::*;
 
     fn naive(geometry: &Geometry, filters: usize, input: &[f64], kernel: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
@@ -379,6 +445,8 @@ mod tests {
             Conv2D::new(5, 3).padding(Padding::Same),
             Conv2D::new(16, 3).padding(Padding::Same),
             Conv2D::new(4, 3).padding(Padding::Same).strides(2).without_bias(),
+            Conv2D::new(50, 3).padding(Padding::Same),
+            Conv2D::new(32, 2).padding(Padding::Same).strides(2),
             Conv2D::new(17, 1),
             Conv2D::new(3, 1).strides(2),
             Conv2D::new(2, [2, 3]),
@@ -394,20 +462,56 @@ mod tests {
 
     #[test]
     fn several_blocks_of_rows() {
-        // 13 rows of a little over a fifth of a block each: blocks end within samples.
-        let layer = Conv2D::new(1, [1, 171]).padding(Padding::Same).without_bias();
-        let shapes = [Shape::from([13, 80, 1])];
-        assert_eq!(block_rows(&layer.geometry(&shapes), 3), 4);
-        let mut harness = Harness::new(&layer, &shapes, 3);
-        let geometry = layer.geometry(&shapes);
-        let kernel: Vec<f64> = harness.parameter_mut(0).iter().map(|&value| f64::from(value)).collect();
-        harness.forward();
-        for (input, output) in harness.inputs[0].chunks(13 * 80).zip(harness.output.chunks(13 * 80)) {
-            let input: Vec<f64> = input.iter().map(|&value| f64::from(value)).collect();
-            for (found, wanted) in output.iter().zip(naive(&geometry, 1, &input, &kernel, None)) {
-                assert!((f64::from(*found) - wanted).abs() < 1e-4, "{found} instead of {wanted}");
-            }
+        // The gradients of two samples at once, in blocks that end within a sample, are those of each by itself.
+        let layer = Conv2D::new(32, [1, 3]).padding(Padding::Same).strides([1, 2]).without_bias();
+        let shapes = [Shape::from([21, 300, 8])];
+        assert_eq!(block_rows(&layer.geometry(&shapes), 2), 18);
+        let mut both = Harness::new(&layer, &shapes, 2);
+        both.backward(true, false);
+        let mut sum = vec![0.0; both.gradient(0).len()];
+        for sample in 0..2 {
+            let mut one = Harness::new(&layer, &shapes, 1);
+            let (input, output) = (one.inputs[0].len(), one.output_gradient.len());
+            one.inputs[0].copy_from_slice(&both.inputs[0][sample * input..][..input]);
+            one.output_gradient.copy_from_slice(&both.output_gradient[sample * output..][..output]);
+            let kernel = both.parameter_mut(0).to_vec();
+            one.parameter_mut(0).copy_from_slice(&kernel);
+            one.backward(true, false);
+            assert_eq!(one.input_gradients[0][..], both.input_gradients[0][sample * input..][..input]);
+            sum.iter_mut().zip(one.gradient(0)).for_each(|(sum, part)| *sum += part);
         }
+        for (found, wanted) in both.gradient(0).iter().zip(&sum) {
+            assert!((found - wanted).abs() < 1e-3, "{found} instead of {wanted}");
+        }
+    }
+
+    #[test]
+    fn keras_gives_the_same() {
+        // Keras 3.15: values of ramps, gradients of the sum of the outputs times a ramp.
+        let layer = Conv2D::new(2, 3).strides(2).padding(Padding::Same);
+        let mut harness = Harness::new(&layer, &[Shape::from([4, 5, 2])], 1);
+        ramp(&mut harness.inputs[0], 11, 5.0);
+        ramp(&mut harness.output_gradient, 5, 2.0);
+        ramp(harness.parameter_mut(0), 13, 6.0);
+        ramp(harness.parameter_mut(1), 3, 1.0);
+        assert_eq!(harness.forward(), [-7.0, 23.0, -47.0, -2.0, -22.0, 19.0, -30.0, 6.0, 31.0, 18.0, -1.0, -28.0]);
+        harness.backward(true, false);
+        assert_eq!(
+            harness.input_gradients[0][..],
+            [
+                8.0, 6.0, -9.0, -10.0, -11.0, -10.0, -17.0, -17.0, -10.0, -11.0, -4.0, -6.0, -2.0, -3.0, 8.0, 9.0, 22.0, 22.0,
+                10.0, 9.0, 16.0, 16.0, 35.0, 10.0, -5.0, -4.0, 15.0, 0.0, -1.0, -4.0, -8.0, -6.0, -10.0, -8.0, -6.0, -6.0,
+                -6.0, -8.0, -4.0, -6.0
+            ]
+        );
+        assert_eq!(
+            harness.gradient(0),
+            [
+                3.0, -11.0, 14.0, -3.0, 2.0, 11.0, -12.0, 0.0, 11.0, -13.0, -7.0, 1.0, -8.0, 3.0, 3.0, -11.0, 16.0, -11.0, 2.0,
+                11.0, -15.0, 6.0, 11.0, -13.0, -9.0, 3.0, 1.0, 4.0, -6.0, -6.0, 12.0, -5.0, 12.0, -1.0, -10.0, 3.0
+            ]
+        );
+        assert_eq!(harness.gradient(1), [-2.0, 0.0]);
     }
 
     #[test]

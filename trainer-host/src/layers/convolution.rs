@@ -70,6 +70,7 @@ impl Convolve<'_> {
     #[inline(always)]
     fn row<S: Simd, const FULL: bool, const VECTORS: usize>(&mut self, simd: S, mut spot: Spot) {
         let outputs = self.geometry.horizontal.outputs;
+        // Sixteen pixels for one vector of filters were slower by a half: their slices no longer fit the registers.
         while S::REGISTER_COUNT >= 32 && spot.pixel + 8 <= outputs {
             self.tile::<S, FULL, VECTORS, 8>(simd, spot);
             spot.pixel += 8;
@@ -103,8 +104,7 @@ impl Convolve<'_> {
         }
         // Where all windows lie within the width, the taps of one row are one run of values.
         let last = horizontal.input(spot.pixel + TILE - 1, horizontal.kernel - 1);
-        let whole =
-            horizontal.dilation == 1 && last.is_some() && horizontal.input(spot.pixel, 0).is_some();
+        let whole = horizontal.dilation == 1 && last.is_some() && horizontal.input(spot.pixel, 0).is_some();
         let (runs, length) = if whole { (1, horizontal.kernel * channels) } else { (horizontal.kernel, channels) };
         for ky in vertical.taps(spot.row) {
             let line = row(self.input, vertical.input(spot.row, ky), horizontal.inputs * channels);
@@ -188,6 +188,11 @@ impl AddKernelGradient<'_> {
         for ky in self.geometry.vertical.taps(spot.row) {
             for kx in 0..self.geometry.horizontal.kernel {
                 let mut channel = 0;
+                // Sixteen sums, enough to hide the latency of adding to one.
+                while S::REGISTER_COUNT >= 32 && VECTORS == 1 && channel + 16 <= channels {
+                    self.tile::<S, FULL, VECTORS, 16>(simd, spot, [ky, kx, channel]);
+                    channel += 16;
+                }
                 while channel + 8 <= channels {
                     self.tile::<S, FULL, VECTORS, 8>(simd, spot, [ky, kx, channel]);
                     channel += 8;

@@ -37,21 +37,15 @@ pub(crate) fn input_gradient(
     input_gradient: &mut [f32],
     accumulate: bool,
 ) {
-    let Geometry { vertical, horizontal, channels } = *geometry;
-    if vertical.stride == 1 && horizontal.stride == 1 {
+    let channels = geometry.channels;
+    if geometry.has_strides_of_one() {
         // With strides 1 the gradient is itself a convolution, by the kernel back to front.
         let taps = geometry.taps();
         let flipped = &mut scratch[..taps * channels];
         for (to, from) in flipped.chunks_exact_mut(channels).zip(kernel.chunks_exact(channels).rev()) {
             to.copy_from_slice(from);
         }
-        let turn = |axis: Axis| Axis {
-            inputs: axis.outputs,
-            outputs: axis.inputs,
-            before: (axis.kernel - 1) * axis.dilation - axis.before,
-            ..axis
-        };
-        let turned = Geometry { vertical: turn(vertical), horizontal: turn(horizontal), channels };
+        let turned = geometry.turned(channels);
         correlate(&turned, output_gradient, flipped, None, input_gradient, accumulate);
     } else {
         if !accumulate {

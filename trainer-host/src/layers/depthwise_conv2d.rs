@@ -205,7 +205,7 @@ impl Layer for DepthwiseConv2D {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::harness::{Harness, check};
+    use super::super::harness::{Harness, check, ramp};
     use super::*;
 
     /// One image, by the formula.
@@ -250,6 +250,31 @@ pub(super) mod tests {
                 });
             }
         }
+    }
+
+    #[test]
+    fn keras_gives_the_same() {
+        // Keras 3.15: values of ramps, gradients of the sum of the outputs times a ramp.
+        let layer = DepthwiseConv2D::new(3).strides(2).padding(Padding::Same);
+        let mut harness = Harness::new(&layer, &[Shape::from([4, 4, 2])], 1);
+        ramp(&mut harness.inputs[0], 11, 5.0);
+        ramp(&mut harness.output_gradient, 5, 2.0);
+        ramp(harness.parameter_mut(0), 13, 6.0);
+        ramp(harness.parameter_mut(1), 3, 1.0);
+        assert_eq!(harness.forward(), [53.0, -22.0, -48.0, -10.0, 5.0, -2.0, 2.0, 18.0]);
+        harness.backward(true, false);
+        assert_eq!(
+            harness.input_gradients[0][..],
+            [
+                12.0, 0.0, 10.0, 0.0, -4.0, -1.0, -10.0, -2.0, 6.0, 0.0, 4.0, 0.0, -4.0, -4.0, -4.0, -5.0, -6.0, -2.0, -7.0,
+                -4.0, -8.0, 2.0, 2.0, 9.0, -3.0, -8.0, -2.0, -10.0, -1.0, -4.0, 0.0, 10.0
+            ]
+        );
+        assert_eq!(
+            harness.gradient(0),
+            [9.0, -7.0, 12.0, 12.0, 1.0, 2.0, 10.0, -8.0, 13.0, 11.0, 0.0, 0.0, 12.0, 1.0, -10.0, -2.0, -6.0, 0.0]
+        );
+        assert_eq!(harness.gradient(1), [1.0, -1.0]);
     }
 
     #[test]

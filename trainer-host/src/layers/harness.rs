@@ -135,6 +135,13 @@ impl<'a> Harness<'a> {
     }
 }
 
+/// The numbers that tests against Keras are made with: `7 i mod modulus - offset`.
+pub fn ramp(values: &mut [f32], modulus: usize, offset: f32) {
+    for (number, value) in values.iter_mut().enumerate() {
+        *value = (number * 7 % modulus) as f32 - offset;
+    }
+}
+
 /// One sample's output of the naive reference, from the inputs and the parameters.
 pub type Reference<'a> = &'a dyn Fn(&[Vec<f64>], &[Vec<f64>]) -> Vec<f64>;
 

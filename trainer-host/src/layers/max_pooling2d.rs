@@ -170,7 +170,7 @@ fn give(replace: bool, values: &[f32], largest: &[f32], left: &mut [f32], gradie
 
 #[cfg(test)]
 mod tests {
-    use super::super::harness::{Harness, check};
+    use super::super::harness::{Harness, check, ramp};
     use super::*;
 
     fn naive(layer: &MaxPooling2D, shape: &Shape, input: &[f64]) -> Vec<f64> {
@@ -206,6 +206,21 @@ mod tests {
                 check(&layer, &[shape.clone()], &|inputs, _| naive(&layer, &shape, &inputs[0]));
             }
         }
+    }
+
+    #[test]
+    fn keras_gives_the_same() {
+        // Keras 3.15: values of ramps, gradients of the sum of the outputs times a ramp.
+        let layer = MaxPooling2D::new(3).strides(2).padding(Padding::Same);
+        let mut harness = Harness::new(&layer, &[Shape::from([4, 5, 1])], 1);
+        ramp(&mut harness.inputs[0], 11, 5.0);
+        ramp(&mut harness.output_gradient, 5, 2.0);
+        assert_eq!(harness.forward(), [4.0, 5.0, 5.0, 1.0, 4.0, 5.0]);
+        harness.backward(true, false);
+        assert_eq!(
+            harness.input_gradients[0][..],
+            [0.0, 0.0, 0.0, 2.0, 0.0, 0.0, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -2.0, -1.0, 0.0, 1.0, 0.0, 0.0]
+        );
     }
 
     #[test]

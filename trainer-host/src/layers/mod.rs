@@ -8,6 +8,7 @@
 //! [`Layer`], and the conformance tests walk the list.
 
 mod base;
+mod convolution;
 mod depthwise;
 #[cfg(test)]
 mod harness;

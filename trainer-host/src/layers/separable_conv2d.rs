@@ -282,7 +282,7 @@ impl Layer for SeparableConv2D {
 
 #[cfg(test)]
 mod tests {
-    use super::super::harness::{Harness, check};
+    use super::super::harness::{Harness, check, ramp};
     use super::*;
 
     fn naive(geometry: &Geometry, filters: usize, input: &[f64], parameters: &[Vec<f64>]) -> Vec<f64> {
@@ -329,6 +329,36 @@ mod tests {
         harness.backward(true, false);
         let gradients = harness.input_gradients[0].iter().zip(&harness.output_gradient);
         assert!(gradients.into_iter().all(|(x, y)| *x == y * 0.5));
+    }
+
+    #[test]
+    fn keras_gives_the_same() {
+        // Keras 3.15: values of ramps, gradients of the sum of the outputs times a ramp.
+        let layer = SeparableConv2D::new(2, 3).padding(Padding::Same);
+        let mut harness = Harness::new(&layer, &[Shape::from([3, 3, 2])], 1);
+        ramp(&mut harness.inputs[0], 11, 5.0);
+        ramp(&mut harness.output_gradient, 5, 2.0);
+        ramp(harness.parameter_mut(0), 13, 6.0);
+        ramp(harness.parameter_mut(1), 7, 3.0);
+        ramp(harness.parameter_mut(2), 3, 1.0);
+        assert_eq!(
+            harness.forward(),
+            [
+                -109.0, -108.0, -97.0, -96.0, -46.0, -45.0, -253.0, -252.0, -34.0, -33.0, 65.0, 66.0, 23.0, 24.0, 2.0, 3.0,
+                -112.0, -111.0
+            ]
+        );
+        harness.backward(true, false);
+        assert_eq!(
+            harness.input_gradients[0][..],
+            [27.0, 6.0, -21.0, 21.0, -33.0, 9.0, 15.0, -45.0, 30.0, -48.0, 3.0, 24.0, -9.0, 27.0, 3.0, -39.0, 15.0, -42.0]
+        );
+        assert_eq!(
+            harness.gradient(0),
+            [24.0, 12.0, 18.0, 9.0, 21.0, -54.0, -39.0, 15.0, -24.0, -57.0, -15.0, 30.0, 6.0, 15.0, 3.0, 12.0, -51.0, 27.0]
+        );
+        assert_eq!(harness.gradient(1), [-96.0, 175.0, 119.0, 26.0]);
+        assert_eq!(harness.gradient(2), [1.0, -1.0]);
     }
 
     #[test]

@@ -252,6 +252,23 @@ impl Geometry {
         covered(&self.vertical) && covered(&self.horizontal)
     }
 
+    /// With strides 1, the geometry of the convolution that computes the input's gradient from the output's, which has
+    /// this many channels, by the kernel back to front.
+    pub fn turned(&self, channels: usize) -> Self {
+        let turn = |axis: Axis| Axis {
+            inputs: axis.outputs,
+            outputs: axis.inputs,
+            before: (axis.kernel - 1) * axis.dilation - axis.before,
+            ..axis
+        };
+        Self { vertical: turn(self.vertical), horizontal: turn(self.horizontal), channels }
+    }
+
+    /// `true` if the window moves by one pixel in both directions.
+    pub fn has_strides_of_one(&self) -> bool {
+        self.vertical.stride == 1 && self.horizontal.stride == 1
+    }
+
     /// Padding before the first row and the first column.
     pub fn padding_before(&self) -> [usize; 2] {
         [self.vertical.before, self.horizontal.before]
