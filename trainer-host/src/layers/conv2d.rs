@@ -290,6 +290,13 @@ impl Layer for Conv2D {
         }
     }
 
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let window = self.window.checked(std::slice::from_ref(lowering.input_shape(0))).for_device()?;
+        let kind = ops::Kind::Conv2d(window);
+        let conv = linear(kind, lowering.parameter("kernel"), lowering.parameter("bias"), self.filters);
+        Ok(lowering.output(conv))
+    }
+
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
         self.activation.clone()
     }
