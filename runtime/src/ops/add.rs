@@ -1,7 +1,8 @@
-//! Sum of two tensors of one shape, clamped (a ReLU behind it costs nothing).
+//! Weighted sum of two tensors of one shape, clamped (a ReLU behind it costs nothing): `clamp(c_1 * x_1 + c_2 * x_2)`. Sums,
+//! differences and averages are this op with other coefficients.
 //!
 //! int8: `q = clamp((offset + factor_1 * x_1 + factor_2 * x_2) >> shift)`, see [`factors`] for how the host finds the
-//! numbers. f32: `clamp(x_1 + x_2)`.
+//! numbers. f32: the formula, both products rounded before they are added.
 
 use super::{
     Alias, Buffers, NodeCheck, NodeRun, OpDef,
@@ -18,10 +19,10 @@ use crate::{
 /// Parameters of the int8 op in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
-pub struct Parameters {
+pub struct ParametersI8 {
     /// `(zero_point_out << shift) - factor_1 * zero_point_1 - factor_2 * zero_point_2 + 2^(shift - 1)`, the last for shift > 0.
     pub offset: i32,
-    /// Factors of the inputs, 0 to 32767.
+    /// Factors of the inputs, -32767 to 32767.
     pub factors: [i32; 2],
     /// 0 to 22.
     pub shift: u8,
@@ -31,7 +32,7 @@ pub struct Parameters {
     pub maximum: i8,
 }
 
-impl Parameters {
+impl ParametersI8 {
     /// Reads what the file holds.
     pub fn decode(cursor: &mut Cursor<'_>) -> Self {
         Self {
@@ -44,14 +45,33 @@ impl Parameters {
     }
 }
 
+/// Parameters of the f32 op in the file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
+pub struct ParametersF32 {
+    /// Coefficients of the inputs.
+    pub coefficients: [f32; 2],
+    /// The clamp.
+    pub clamp: ClampF32,
+}
+
+impl ParametersF32 {
+    /// Reads what the file holds.
+    pub fn decode(cursor: &mut Cursor<'_>) -> Self {
+        Self { coefficients: [cursor.f32(), cursor.f32()], clamp: ClampF32::decode(cursor) }
+    }
+}
+
 /// The numbers of the int8 op for inputs and output of the given scales and zero points.
 ///
-/// `r_i = scale_i / scale_out`; `shift` is the largest value up to 22 with `floor(max(r_1, r_2) * 2^shift + 0.5) <= 32767`;
-/// `factor_i = floor(r_i * 2^shift + 0.5)`. `None` if a ratio is above 32, where the result would be coarse.
+/// `r_i = c_i * scale_i / scale_out`; `shift` is the largest value up to 22 with
+/// `floor(max(|r_1|, |r_2|) * 2^shift + 0.5) <= 32767`; `factor_i = floor(r_i * 2^shift + 0.5)`. `None` if a ratio is above 32,
+/// where the result would be coarse.
 #[cfg(feature = "std")]
-pub fn factors(inputs: [(f32, i8); 2], output: (f32, i8), bounds: (i8, i8)) -> Option<Parameters> {
-    let ratios = inputs.map(|(scale, _)| f64::from(scale) / f64::from(output.0));
-    let largest = if ratios[0] > ratios[1] { ratios[0] } else { ratios[1] };
+pub fn factors(inputs: [(f32, i8); 2], coefficients: [f32; 2], output: (f32, i8), bounds: (i8, i8)) -> Option<ParametersI8> {
+    let ratio = |input: usize| f64::from(coefficients[input]) * f64::from(inputs[input].0) / f64::from(output.0);
+    let ratios = [ratio(0), ratio(1)];
+    let largest = if ratios[0].abs() > ratios[1].abs() { ratios[0].abs() } else { ratios[1].abs() };
     if largest > 32.0 {
         return None;
     }
@@ -61,7 +81,7 @@ pub fn factors(inputs: [(f32, i8); 2], output: (f32, i8), bounds: (i8, i8)) -> O
     let rounding = if shift > 0 { 1 << (shift - 1) } else { 0 };
     let offset =
         (i32::from(output.1) << shift) - factors[0] * i32::from(inputs[0].1) - factors[1] * i32::from(inputs[1].1) + rounding;
-    Some(Parameters { offset, factors, shift, minimum: bounds.0, maximum: bounds.1 })
+    Some(ParametersI8 { offset, factors, shift, minimum: bounds.0, maximum: bounds.1 })
 }
 
 fn check_form(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
@@ -71,8 +91,8 @@ fn check_form(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), Nod
 
 fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     check_form(node, I8)?;
-    let parameters = node.parameters(Parameters::decode)?;
-    let factors_fit = parameters.factors.iter().all(|factor| (0..=32767).contains(factor));
+    let parameters = node.parameters(ParametersI8::decode)?;
+    let factors_fit = parameters.factors.iter().all(|factor| (-32767..=32767).contains(factor));
     let offset_fits = parameters.offset.unsigned_abs() < 1 << 30;
     ensure(
         factors_fit && offset_fits && parameters.shift <= 22 && parameters.minimum <= parameters.maximum,
@@ -81,7 +101,7 @@ fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
 }
 
 fn run_i8(node: &mut NodeRun<'_>) {
-    let Parameters { offset, factors, shift, minimum, maximum } = Parameters::decode(&mut node.parameters());
+    let ParametersI8 { offset, factors, shift, minimum, maximum } = ParametersI8::decode(&mut node.parameters());
     let [first, second] = factors;
     let (minimum, maximum) = (minimum.into(), maximum.into());
     let constants = simd::AddConstants { offset, first, second, shift: shift.into(), minimum, maximum };
@@ -97,15 +117,15 @@ fn run_i8(node: &mut NodeRun<'_>) {
 
 fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     check_form(node, F32)?;
-    node.parameters(ClampF32::decode)?.check()
+    node.parameters(ParametersF32::decode)?.clamp.check()
 }
 
 fn run_f32(node: &mut NodeRun<'_>) {
-    let clamp = ClampF32::decode(&mut node.parameters());
+    let ParametersF32 { coefficients: [first, second_coefficient], clamp } = ParametersF32::decode(&mut node.parameters());
     let second = node.input(1);
     let buffers = node.buffers_in_place();
     let second = buffers.inputs.read_f32(&second);
-    as_f32_mut(buffers.output).iter_mut().zip(second).for_each(|(a, &b)| *a = clamp.apply(*a + b));
+    as_f32_mut(buffers.output).iter_mut().zip(second).for_each(|(a, &b)| *a = clamp.apply(first * *a + second_coefficient * b));
 }
 
 /// int8.
@@ -120,11 +140,11 @@ mod tests {
     #[test]
     fn the_factors_are_those_of_the_contract() {
         // r = 1/2 and 1/4: shift 15 gives 16384 (16 would give 32768 > 32767).
-        let parameters = factors([(0.5, 3), (0.25, -7)], (1.0, 10), (-128, 127)).unwrap();
+        let parameters = factors([(0.5, 3), (0.25, -7)], [1.0; 2], (1.0, 10), (-128, 127)).unwrap();
         assert_eq!((parameters.shift, parameters.factors), (15, [16384, 8192]));
         assert_eq!(parameters.offset, (10 << 15) - 16384 * 3 + 8192 * 7 + (1 << 14));
         // x1 = 13 is 5.0, x2 = 1 is 2.0: 7.0 is 17.
         assert_eq!((parameters.offset + 16384 * 13 + 8192) >> 15, 17);
-        assert!(factors([(33.0, 0), (1.0, 0)], (1.0, 0), (-128, 127)).is_none());
+        assert!(factors([(33.0, 0), (1.0, 0)], [1.0; 2], (1.0, 0), (-128, 127)).is_none());
     }
 }

@@ -13,12 +13,16 @@ pub mod dense;
 pub mod depthwise_conv2d;
 pub mod linear;
 pub mod lut;
+pub mod maximum;
+pub mod multiply;
 pub mod pad;
 pub mod pool;
+pub mod prelu;
 pub mod quantize;
 pub mod reshape;
 pub mod scale_shift;
 pub mod softmax;
+pub mod upsample;
 pub mod window;
 
 pub use node::{Buffers, Inputs, NodeCheck, NodeRun};
@@ -74,4 +78,11 @@ pub static ALL_OPS: &[&OpDef] = &[
     &scale_shift::SCALE_SHIFT_F32,
     &quantize::QUANTIZE,
     &quantize::DEQUANTIZE,
+    &multiply::MULTIPLY_I8,
+    &multiply::MULTIPLY_F32,
+    &maximum::MAXIMUM_I8,
+    &maximum::MAXIMUM_F32,
+    &prelu::PRELU_I8,
+    &prelu::PRELU_F32,
+    &upsample::UPSAMPLE,
 ];

@@ -50,8 +50,8 @@ fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
         node.output.scale.to_bits() == (1.0f32 / 256.0).to_bits() && node.output.zero_point == -128,
         NodeFault::Quantization,
     )?;
-    let table: &[[u8; 4]] = bytemuck::cast_slice(node.constants(node.parameters(Parameters::decode)?.table, TABLE_BYTES)?);
-    let mut entries = table.iter().map(|&bytes| u32::from_le_bytes(bytes));
+    let table = node.constants(node.parameters(Parameters::decode)?.table, TABLE_BYTES)?;
+    let mut entries = table.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes));
     let first = entries.next().unwrap_or(0);
     let sum_fits = u64::from(first) * input.channels() as u64 <= 1 << 31;
     ensure((1..=1 << 23).contains(&first) && sum_fits && entries.all(|entry| entry <= first), NodeFault::Quantization)

@@ -14,7 +14,7 @@ use crate::{
     ops::{
         OpDef, activation, add, concat, conv2d, dense, depthwise_conv2d,
         linear::{ClampF32, LinearF32, LinearI8, pack_f32, rows_scratch_bytes},
-        lut, pad, pool, quantize, reshape, scale_shift, softmax,
+        lut, maximum, multiply, pad, pool, prelu, quantize, reshape, scale_shift, softmax, upsample,
         window::Window,
     },
     simd,
@@ -42,6 +42,7 @@ pub fn op_models() -> Vec<(String, Vec<u8>)> {
             ("add", add_net),
             ("scale-shift", scale_shift_net),
             ("shape", shape_net),
+            ("elementwise", elementwise_net),
         ] {
             let name = std::format!("{name}-{suffix}");
             models.push((name.clone(), build(element_type).finish(&name)));
@@ -131,13 +132,12 @@ fn activation_net(element_type: ElementType) -> Net {
         let y = net.lut(x, false);
         net.output(y);
     } else {
-        use activation::Function::{LeakyRelu, Relu, Selu, Sigmoid, Tanh};
-        for (function, alpha) in
-            [(Relu, f32::INFINITY), (Relu, 1.5), (LeakyRelu, 0.3), (Selu, 0.0), (Sigmoid, 0.0), (Tanh, 0.0)]
-        {
-            let y = net.activation(x, function, alpha);
+        for function in activation::Function::ALL {
+            let y = net.activation(x, function, 0.3);
             net.output(y);
         }
+        let y = net.activation(x, activation::Function::Relu, f32::INFINITY);
+        net.output(y);
     }
     for shape in [&[1][..], &[10], &[4, 3]] {
         let x = net.input(element_type, shape);
@@ -180,6 +180,22 @@ fn shape_net(element_type: ElementType) -> Net {
     net
 }
 
+fn elementwise_net(element_type: ElementType) -> Net {
+    let mut net = Net::new(11);
+    let first = net.input(element_type, &[3, 4, 5]);
+    let second = net.input(element_type, &[3, 4, 5]);
+    let gate = net.input(element_type, &[1, 1, 5]);
+    let product = net.multiply(first, second, false);
+    let gated = net.multiply(second, gate, false);
+    let larger = net.maximum(first, second);
+    let sloped = net.prelu(first);
+    let enlarged = net.upsample(first, [2, 3]);
+    for y in [product, gated, larger, sloped, enlarged] {
+        net.output(y);
+    }
+    net
+}
+
 fn quantize_net() -> Net {
     let mut net = Net::new(9);
     let real = net.input(F32, &[50]);
@@ -200,11 +216,15 @@ fn every_int8_op() -> Net {
     let side = net.scale_shift(side);
     let side = net.lut(side, true);
     let sum = net.add(side, x, true);
+    let sum = net.maximum(sum, x);
+    let sum = net.multiply(sum, x, true);
+    let sum = net.prelu(sum);
     let x = net.concat(&[sum, x], 2);
     let x = net.conv2d(x, window([1, 1], [1, 1], [1, 1], [0, 0]), [6, 6], 12);
     let x = net.pool(x, false, window([2, 2], [2, 2], [1, 1], [0, 0]), [3, 3]);
     let x = net.pool(x, true, window([2, 2], [1, 1], [1, 1], [0, 0]), [2, 2]);
-    let x = net.reshape(x, &[48]);
+    let x = net.upsample(x, [1, 2]);
+    let x = net.reshape(x, &[96]);
     let x = net.dense(x, 10);
     let x = net.softmax(x);
     net.output(x);
@@ -447,14 +467,53 @@ impl Net {
     fn add(&mut self, first: u32, second: u32, in_place: bool) -> u32 {
         let y = self.like(first, in_place);
         if self.of(first).element_type == F32 {
-            let clamp = ClampF32 { minimum: 0.0, maximum: 6.0 };
-            return self.node(&add::ADD_F32, &[first, second], y, 0, encode_parameters(&clamp), 0);
+            let clamp = ClampF32 { minimum: -6.0, maximum: 6.0 };
+            let parameters = add::ParametersF32 { coefficients: [1.0, -0.5], clamp };
+            return self.node(&add::ADD_F32, &[first, second], y, 0, encode_parameters(&parameters), 0);
         }
         let quantization = |tensor: Tensor| (tensor.scale, tensor.zero_point);
         let inputs = [quantization(self.of(first)), quantization(self.of(second))];
         #[expect(clippy::expect_used, reason = "the scales are equal")]
-        let parameters = add::factors(inputs, quantization(self.of(y)), (-100, 120)).expect("a ratio of 1");
+        let parameters = add::factors(inputs, [1.0, -0.5], quantization(self.of(y)), (-100, 120)).expect("a ratio of 1");
         self.node(&add::ADD_I8, &[first, second], y, 0, encode_parameters(&parameters), 0)
+    }
+
+    fn multiply(&mut self, first: u32, second: u32, in_place: bool) -> u32 {
+        let y = self.like(first, in_place);
+        if self.of(first).element_type == F32 {
+            let clamp = ClampF32 { minimum: -1e6, maximum: 1e6 };
+            return self.node(&multiply::MULTIPLY_F32, &[first, second], y, 0, encode_parameters(&clamp), 0);
+        }
+        let parameters = multiply::Parameters { multiplier: 1 << 25, shift: 0, minimum: -128, maximum: 110 };
+        self.node(&multiply::MULTIPLY_I8, &[first, second], y, 0, encode_parameters(&parameters), 0)
+    }
+
+    fn maximum(&mut self, first: u32, second: u32) -> u32 {
+        let y = self.like(first, false);
+        let op = if self.of(first).element_type == I8 { &maximum::MAXIMUM_I8 } else { &maximum::MAXIMUM_F32 };
+        self.node(op, &[first, second], y, 0, Vec::new(), 0)
+    }
+
+    fn prelu(&mut self, x: u32) -> u32 {
+        let y = self.like(x, false);
+        let channels = self.of(x).channels();
+        let slopes = self.reals(channels, 1.0);
+        if self.of(x).element_type == F32 {
+            let alpha = self.constant(bytemuck::cast_slice(&slopes));
+            return self.node(&prelu::PRELU_F32, &[x], y, 0, encode_parameters(&prelu::ParametersF32 { alpha }), 0);
+        }
+        let negative: Vec<i32> = slopes.iter().map(|slope| (slope * 1e9) as i32).collect();
+        let negative = self.constant(bytemuck::cast_slice(&negative));
+        let parameters = prelu::ParametersI8 { positive: 1_000_000_000, negative, shift: 2 };
+        self.node(&prelu::PRELU_I8, &[x], y, 0, encode_parameters(&parameters), 0)
+    }
+
+    fn upsample(&mut self, x: u32, [vertical, horizontal]: [u32; 2]) -> u32 {
+        let input = self.of(x);
+        let [height, width, channels, _] = input.dimensions;
+        let y = self.tensor(input.element_type, &[height * vertical, width * horizontal, channels]);
+        let parameters = encode_parameters(&upsample::Parameters { vertical, horizontal });
+        self.node(&upsample::UPSAMPLE, &[x], y, 0, parameters, 0)
     }
 
     fn scale_shift(&mut self, x: u32) -> u32 {

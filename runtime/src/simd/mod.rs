@@ -178,9 +178,9 @@ fn depthwise_fits(
 pub struct AddConstants {
     /// Zero points and rounding, folded.
     pub offset: i32,
-    /// Factor of the first input, 0 to 32767.
+    /// Factor of the first input, -32767 to 32767.
     pub first: i32,
-    /// Factor of the second input, 0 to 32767.
+    /// Factor of the second input, -32767 to 32767.
     pub second: i32,
     /// Right shift, 0 to 22.
     pub shift: u32,

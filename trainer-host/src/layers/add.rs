@@ -71,7 +71,7 @@ impl Layer for Add {
 
     /// A chain of sums of two.
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        let sum = ops::Add { clamp: Clamp::NONE };
+        let sum = ops::Add { coefficients: [1.0; 2], clamp: Clamp::NONE };
         let inputs = lowering.inputs.clone();
         let mut first = inputs[0];
         for (number, &input) in inputs.iter().enumerate().take(inputs.len() - 1).skip(1) {

@@ -1,14 +1,16 @@
-//! Sum of two tensors, with a clamp.
+//! Weighted sum of two tensors, with a clamp: sums, differences, averages.
 
 use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::{
-    add::{ADD_F32, ADD_I8, factors},
+    add::{ADD_F32, ADD_I8, ParametersF32, factors},
     linear::ClampF32,
 };
 
-/// The sum of two tensors of one shape.
+/// `c_1 * x_1 + c_2 * x_2` for two tensors of one shape.
 #[derive(Debug, Clone, Copy)]
 pub struct Add {
+    /// Coefficients of the inputs.
+    pub coefficients: [f32; 2],
     /// The clamp behind it.
     pub clamp: Clamp,
 }
@@ -20,12 +22,13 @@ impl DeviceOp for Add {
     }
 
     fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
-        let [a, b] = [inputs[0].scale, inputs[1].scale];
+        let [a, b] = [0, 1].map(|input| inputs[input].scale * self.coefficients[input].abs());
         (if a > b { a } else { b }) / 32.0
     }
 
     fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
-        Ok(Encoded::new(&ADD_F32, &ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum }))
+        let clamp = ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum };
+        Ok(Encoded::new(&ADD_F32, &ParametersF32 { coefficients: self.coefficients, clamp }))
     }
 
     fn encode_i8(
@@ -37,7 +40,7 @@ impl DeviceOp for Add {
     ) -> Result<Encoded, ExportError> {
         let pair = |quantization: Quantization| (quantization.scale, quantization.zero_point);
         let bounds = self.clamp.quantized(output);
-        match factors([pair(inputs[0]), pair(inputs[1])], pair(output), bounds) {
+        match factors([pair(inputs[0]), pair(inputs[1])], self.coefficients, pair(output), bounds) {
             Some(parameters) => Ok(Encoded::new(&ADD_I8, &parameters)),
             None => Err(site.error(format!(
                 "the sum's scale {} is more than 32 times below an input's ({}, {})",

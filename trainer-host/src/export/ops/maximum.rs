@@ -16,13 +16,7 @@ impl DeviceOp for Maximum {
         Ok(Encoded::new(&MAXIMUM_F32, &()))
     }
 
-    fn encode_i8(
-        &self,
-        _: &Site<'_>,
-        _: &[Quantization],
-        _: Quantization,
-        _: &mut Constants,
-    ) -> Result<Encoded, ExportError> {
+    fn encode_i8(&self, _: &Site<'_>, _: &[Quantization], _: Quantization, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&MAXIMUM_I8, &()))
     }
 }

@@ -4,21 +4,29 @@ mod activation;
 mod add;
 mod concat;
 mod linear;
+mod maximum;
 mod moves;
+mod multiply;
 mod pool;
+mod prelu;
 mod rescale;
 mod scale_shift;
 mod softmax;
+mod upsample;
 
 pub use activation::Activation;
 pub use add::Add;
 pub use concat::Concat;
 pub use linear::{Kind, Linear};
+pub use maximum::Maximum;
 pub use moves::{Pad, Reshape};
+pub use multiply::Multiply;
 pub use pool::{Pool, PoolKind};
+pub use prelu::Prelu;
 pub use rescale::Rescale;
 pub use scale_shift::ScaleShift;
 pub use softmax::Softmax;
+pub use upsample::Upsample;
 
 use super::{Constants, Encoded, Quantization};
 use samara_runtime::{

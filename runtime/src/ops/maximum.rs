@@ -1,0 +1,45 @@
+//! The larger of two tensors of one shape, element by element. int8: one scale and zero point throughout. f32: the first of
+//! equal values; NaN in the first stays.
+
+use super::{
+    Alias, Buffers, NodeCheck, NodeRun, OpDef,
+    node::{as_f32_mut, as_i8_mut, ensure},
+};
+use crate::{
+    error::NodeFault,
+    tensor::ElementType::{self, F32, I8},
+};
+
+fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
+    let inputs: [_; 2] = node.inputs(element_type)?;
+    ensure(inputs.iter().all(|input| input.same_form(&node.output)), NodeFault::Shape)?;
+    ensure(inputs.iter().all(|input| input.same_quantization(&node.output)), NodeFault::Quantization)?;
+    node.parameters(|_| ())
+}
+
+fn keep_larger<T: Copy + PartialOrd>(first: &mut [T], second: &[T]) {
+    for (x, &y) in first.iter_mut().zip(second) {
+        if y > *x {
+            *x = y;
+        }
+    }
+}
+
+fn run_i8(node: &mut NodeRun<'_>) {
+    let second = node.input(1);
+    let Buffers { output, inputs, .. } = node.buffers_in_place();
+    keep_larger(as_i8_mut(output), inputs.read_i8(&second));
+}
+
+fn run_f32(node: &mut NodeRun<'_>) {
+    let second = node.input(1);
+    let Buffers { output, inputs, .. } = node.buffers_in_place();
+    keep_larger(as_f32_mut(output), inputs.read_f32(&second));
+}
+
+/// int8.
+pub static MAXIMUM_I8: OpDef =
+    OpDef { code: 26, name: "maximum_i8", alias: Alias::InPlace, check: |node| check(node, I8), run: run_i8 };
+/// f32.
+pub static MAXIMUM_F32: OpDef =
+    OpDef { code: 27, name: "maximum_f32", alias: Alias::InPlace, check: |node| check(node, F32), run: run_f32 };
