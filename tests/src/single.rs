@@ -7,7 +7,7 @@ use samara_runtime::{
 };
 use samara_trainer::{
     export::{
-        DeviceGraph, DeviceOp, ExportError, Quantization,
+        DeviceGraph, DeviceNode, DeviceOp, ExportError, Quantization,
         encode::{Numbers, encode},
         plan::plan,
     },
@@ -22,15 +22,38 @@ pub type Port = (Vec<usize>, Option<Quantization>);
 /// # Errors
 /// If the exporter refuses the op.
 pub fn exported(op: impl DeviceOp + 'static, inputs: &[Port], output: &Port) -> Result<ModelFile, ExportError> {
+    exported_boxed(Box::new(op), inputs, output)
+}
+
+/// As [`exported`], for an op whose type is forgotten.
+///
+/// # Errors
+/// If the exporter refuses the op.
+pub fn exported_boxed(op: Box<dyn DeviceOp>, inputs: &[Port], output: &Port) -> Result<ModelFile, ExportError> {
     let mut graph = DeviceGraph::default();
-    let values: Vec<_> = inputs.iter().map(|(shape, _)| graph.input(Shape::new(shape.clone()), "input")).collect();
-    let value = graph.push("op", op, &values, Shape::new(output.0.clone()));
+    let values = inputs.iter().map(|(shape, _)| graph.input(Shape::new(shape.clone()), "input")).collect();
+    let value = graph.value(Shape::new(output.0.clone()), "output");
+    graph.nodes.push(DeviceNode { name: "op".to_owned(), op, inputs: values, output: value });
     graph.outputs.push(value);
     let quantizations: Option<Vec<Quantization>> =
         inputs.iter().chain([output]).map(|(_, quantization)| *quantization).collect();
     match &quantizations {
         Some(quantizations) => encode(&graph, Numbers::I8 { quantizations, float_ports: false }, plan),
         None => encode(&graph, Numbers::F32, plan),
+    }
+}
+
+/// The record of a tensor.
+pub fn tensor((shape, quantization): &Port, offset: u32) -> Tensor {
+    let mut dimensions = [1; 4];
+    dimensions.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u32);
+    Tensor {
+        element_type: if quantization.is_some() { ElementType::I8 } else { ElementType::F32 },
+        rank: shape.len() as u8,
+        zero_point: quantization.map_or(0, |quantization| quantization.zero_point),
+        dimensions,
+        scale: quantization.map_or(1.0, |quantization| quantization.scale),
+        offset,
     }
 }
 
@@ -47,17 +70,8 @@ pub fn assembled(
     let tensors: Vec<Tensor> = inputs
         .iter()
         .chain([output])
-        .map(|(shape, quantization)| {
-            let mut dimensions = [1; 4];
-            dimensions.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u32);
-            let tensor = Tensor {
-                element_type: if quantization.is_some() { ElementType::I8 } else { ElementType::F32 },
-                rank: shape.len() as u8,
-                zero_point: quantization.map_or(0, |quantization| quantization.zero_point),
-                dimensions,
-                scale: quantization.map_or(1.0, |quantization| quantization.scale),
-                offset,
-            };
+        .map(|port| {
+            let tensor = tensor(port, offset);
             offset += tensor.bytes().next_multiple_of(16) as u32;
             tensor
         })

@@ -97,7 +97,7 @@ fn softmax_is_within_one_unit_of_litert() {
 
 #[test]
 fn add_is_within_one_unit_of_litert() {
-    check("add", 0.1, |case| Add { clamp: case.bounds() });
+    check("add", 0.1, |case| Add { coefficients: [1.0; 2], clamp: case.bounds() });
 }
 
 #[test]

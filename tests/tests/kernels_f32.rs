@@ -149,7 +149,7 @@ fn add_and_scale_shift_are_their_formulas() {
         let shape = [pixels, channels];
         let [first, second] = std::array::from_fn(|_| real(&mut random, pixels * channels));
         let clamp = *CLAMPS.choose(&mut random).unwrap();
-        let ours = outputs(Add { clamp }, &[(&first, &shape), (&second, &shape)], &shape);
+        let ours = outputs(Add { coefficients: [1.0; 2], clamp }, &[(&first, &shape), (&second, &shape)], &shape);
         let expected: Vec<f64> =
             first.iter().zip(&second).map(|(&a, &b)| clamped(clamp, f64::from(a) + f64::from(b))).collect();
         let sizes: Vec<f64> = first.iter().zip(&second).map(|(a, b)| f64::from(a.abs()) + f64::from(b.abs())).collect();
