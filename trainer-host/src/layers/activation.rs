@@ -16,12 +16,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Backward, Forward, Layer, LayerBase, Requirements};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
 use crate::export::lower::Lowering;
 use crate::export::{Value, ops};
-use samara_runtime::ops::activation::Function;
 use crate::graph::Shape;
 use crate::numeric::vectorized;
+use samara_runtime::ops::activation::Function;
 
 /// Which function.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -284,4 +284,21 @@ impl Layer for ActivationLayer {
         };
         Ok(lowering.output(ops::Activation(samara_runtime::ops::activation::Parameters { function, alpha })))
     }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    [
+        Activation::Linear,
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::LEAKY_RELU,
+        Activation::Selu,
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Softmax,
+    ]
+    .into_iter()
+    .map(|activation| Example::new(ActivationLayer::new(activation), &[&[3, 2, 5]]))
+    .collect()
 }

@@ -1,6 +1,6 @@
 //! Add: the sum of two or more tensors of one shape.
 
-use super::{Backward, Forward, Layer, LayerBase, Requirements};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
 use crate::export::lower::Lowering;
 use crate::export::{Clamp, Value, ops};
 use crate::graph::Shape;
@@ -81,4 +81,9 @@ impl Layer for Add {
         lowering.inputs = vec![first, inputs[inputs.len() - 1]];
         Ok(lowering.output(sum))
     }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![Example::new(Add::new(), &[&[4, 3], &[4, 3]]), Example::new(Add::new(), &[&[7], &[7], &[7]])]
 }

@@ -134,16 +134,18 @@ pub trait Apply {
     }
 }
 
+/// Applies a layer, then its activation, if it has one.
+pub(super) fn apply_shared(layer: &Arc<dyn Layer>, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
+    let output = SymbolicTensor::of_layer(layer.clone(), inputs, None);
+    match layer.activation_layer() {
+        Some(activation) => SymbolicTensor::of_layer(activation, vec![output], Some(layer.clone())),
+        None => output,
+    }
+}
+
 impl<L: Layer + Clone> Apply for L {
     fn apply_to(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
-        let output = SymbolicTensor::of_layer(Arc::new(self.clone()), inputs, None);
-        match self.activation_layer() {
-            Some(activation) => {
-                let part_of: Arc<dyn Layer> = Arc::new(self.clone());
-                SymbolicTensor::of_layer(activation, vec![output], Some(part_of))
-            }
-            None => output,
-        }
+        apply_shared(&(Arc::new(self.clone()) as Arc<dyn Layer>), inputs)
     }
 }
 

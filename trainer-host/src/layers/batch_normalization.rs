@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Backward, Forward, Layer, LayerBase, ParameterSpec, Prepare, Requirements};
+use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Prepare, Requirements};
 use crate::export::lower::Lowering;
 use crate::export::{Clamp, Value, ops};
 use crate::graph::Shape;
@@ -274,4 +274,12 @@ impl Layer for BatchNormalization {
         let shift = values("beta").zip(means).map(|(beta, mean)| beta - mean).collect();
         Ok(lowering.output(ops::ScaleShift { scale, shift, clamp: Clamp::NONE }))
     }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![
+        Example::new(BatchNormalization::new(), &[&[19]]),
+        Example::new(BatchNormalization::new().momentum(0.5).epsilon(0.1), &[&[3, 4, 16]]),
+    ]
 }

@@ -2,7 +2,7 @@
 //!
 //! Inputs equal in all other axes; the output's axis has the sum of theirs.
 
-use super::{Backward, Forward, GradientSlot, Layer, LayerBase, Requirements};
+use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, Requirements};
 use crate::export::lower::Lowering;
 use crate::export::{Value, ops};
 use crate::graph::Shape;
@@ -117,6 +117,14 @@ impl Layer for Concatenate {
 /// Values from this axis on: what lies side by side in memory.
 fn run(shape: &Shape, axis: usize) -> usize {
     shape.iter().skip(axis).product()
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![
+        Example::new(Concatenate::new(), &[&[3, 2], &[3, 4], &[3, 1]]),
+        Example::new(Concatenate::new().axis(0), &[&[3, 2], &[1, 2]]),
+    ]
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::convolution::{AddKernelGradient, Convolve};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
-    Activation, Backward, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias,
+    Activation, Backward, Example, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias,
     add_column_sums,
 };
 use crate::export::lower::{Lowering, linear};
@@ -412,6 +412,16 @@ fn scatter(geometry: &Geometry, windows: &[f32], rows: Range<usize>, input_gradi
     );
 }
 
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![
+        Example::new(Conv2D::new(5, 1).activation(Activation::Tanh), &[&[4, 3, 2]]),
+        Example::new(Conv2D::new(4, 3).padding(Padding::Same).without_bias(), &[&[5, 6, 3]]),
+        Example::new(Conv2D::new(3, [3, 2]).strides(2).padding(Padding::Same), &[&[7, 6, 1]]),
+        Example::new(Conv2D::new(2, [2, 3]).dilation(2), &[&[6, 7, 2]]),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::harness::{Harness, check, ramp};
@@ -438,9 +448,9 @@ mod tests {
     }
 
     fn compare(layer: &Conv2D, shape: [usize; 3]) {
-        let shape = Shape::from(shape);
-        let geometry = layer.geometry(&[shape.clone()]);
-        check(layer, &[shape], &|inputs, parameters| {
+        let shape = [Shape::from(shape)];
+        let geometry = layer.geometry(&shape);
+        check(layer, &shape, &|inputs, parameters| {
             let bias = parameters.get(1).map(Vec::as_slice);
             naive(&geometry, layer.filters, &inputs[0], &parameters[0], bias)
         });

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::{
-    Activation, Backward, Forward, Layer, LayerBase, ParameterSpec, Requirements, WeightGradient, add_bias, add_column_sums,
+    Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, WeightGradient, add_bias,
+    add_column_sums,
 };
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
@@ -176,4 +177,12 @@ impl Layer for Dense {
         let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
         format!("{} units{activation}", self.units)
     }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![
+        Example::new(Dense::new(5), &[&[7]]),
+        Example::new(Dense::new(3).without_bias().activation(Activation::Tanh), &[&[2, 4]]),
+    ]
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
 use super::windows::{Geometry, Size2D, Window};
-use super::{Activation, Backward, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_column_sums};
+use super::{Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_column_sums};
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
 use crate::graph::Shape;
@@ -203,6 +203,15 @@ impl Layer for DepthwiseConv2D {
     }
 }
 
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![
+        Example::new(DepthwiseConv2D::new(3).padding(Padding::Same), &[&[5, 4, 3]]),
+        Example::new(DepthwiseConv2D::new([3, 2]).strides(2).padding(Padding::Same), &[&[7, 6, 18]]),
+        Example::new(DepthwiseConv2D::new(2).without_bias().activation(Activation::Sigmoid), &[&[4, 5, 1]]),
+    ]
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::harness::{Harness, check, ramp};
@@ -240,12 +249,12 @@ pub(super) mod tests {
         for layer in layers {
             // One channel, less than a vector, one vector, one and a part; rows of tiles and rests.
             for shape in [[4, 5, 1], [5, 9, 1], [6, 5, 3], [3, 8, 16], [3, 13, 19]] {
-                let shape = Shape::from(shape);
-                if layer.output_shape(&[shape.clone()]).is_err() {
+                let shape = [Shape::from(shape)];
+                if layer.output_shape(&shape).is_err() {
                     continue;
                 }
-                let geometry = layer.geometry(&[shape.clone()]);
-                check(&layer, &[shape], &|inputs, parameters| {
+                let geometry = layer.geometry(&shape);
+                check(&layer, &shape, &|inputs, parameters| {
                     naive(&geometry, &inputs[0], &parameters[0], parameters.get(1).map(Vec::as_slice))
                 });
             }

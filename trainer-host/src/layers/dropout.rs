@@ -4,7 +4,7 @@
 //! Which values drop is a function of seed, step, node, sample and position, so that the backward pass finds it again
 //! and it is the same for any number of threads.
 
-use super::{Backward, Forward, Layer, LayerBase, RandomKey, Requirements};
+use super::{Backward, Example, Forward, Layer, LayerBase, RandomKey, Requirements};
 use crate::export::Value;
 use crate::export::lower::Lowering;
 use crate::graph::Shape;
@@ -97,4 +97,9 @@ impl Layer for Dropout {
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
         Ok(lowering.inputs[0])
     }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![Example::new(Dropout::new(0.3), &[&[4, 5]])]
 }

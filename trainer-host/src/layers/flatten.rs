@@ -1,6 +1,6 @@
 //! Flatten: the same values as one axis. Inputs of any shape, outputs `[size]`; in place.
 
-use super::{Backward, Forward, Layer, LayerBase, Requirements};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
 use crate::export::lower::Lowering;
 use crate::export::{Value, ops};
 use crate::graph::Shape;
@@ -49,6 +49,11 @@ impl Layer for Flatten {
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
         Ok(lowering.output(ops::Reshape))
     }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![Example::new(Flatten::new(), &[&[2, 3, 4]])]
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[C]`.
 
-use super::{Backward, Forward, Layer, LayerBase, Requirements, add_column_sums};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, add_column_sums};
 use crate::export::lower::Lowering;
 use crate::export::{Value, ops};
 use crate::graph::Shape;
@@ -95,6 +95,11 @@ impl Layer for GlobalAveragePooling2D {
         lowering.inputs = vec![pooled];
         Ok(lowering.output(ops::Reshape))
     }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![Example::new(GlobalAveragePooling2D::new(), &[&[4, 3, 5]])]
 }
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ fn slopes(lists: &[Vec<f64>], number: usize, loss: impl Fn(&[Vec<f64>]) -> f64) 
     const STEP: f64 = 1e-6;
     let mut changed = lists.to_vec();
     // An odd distance meets all places within a vector, odd and even channels, all corners of windows.
-    let distance = lists[number].len() / 100 | 1;
+    let distance = (lists[number].len() / 100) | 1;
     (0..lists[number].len())
         .map(|place| {
             if place % distance != 0 {

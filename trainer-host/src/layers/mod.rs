@@ -53,8 +53,8 @@ pub use windows::{Padding, Size2D};
 
 pub use base::{Apply, IntoInputs, LayerBase, Named, ParameterSpec, ParameterValue};
 pub use pass::{
-    Backward, Forward, GradientPlace, GradientSlot, InputGradients, Inputs, ParameterGradients, ParameterPlace,
-    Parameters, Place, Prepare, RandomKey, WeightGradient,
+    Backward, Forward, GradientPlace, GradientSlot, InputGradients, Inputs, ParameterGradients, ParameterPlace, Parameters,
+    Place, Prepare, RandomKey, WeightGradient,
 };
 
 use std::any::Any;
@@ -63,7 +63,7 @@ use std::sync::Arc;
 
 use crate::export::Value;
 use crate::export::lower::Lowering;
-use crate::graph::Shape;
+use crate::graph::{Shape, SymbolicTensor};
 
 /// What the trainer has to provide for a node; the answer of [`Layer::requirements`].
 #[derive(Debug, Clone, Default)]
@@ -176,3 +176,51 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
         String::new()
     }
 }
+
+/// A kind of layer, for tests and tables that go through all of them.
+#[derive(Debug)]
+pub struct LayerKind {
+    /// The name, as [`Layer::kind`] gives it.
+    pub name: &'static str,
+    /// Layers of this kind that between them use every option, small enough for finite differences.
+    pub examples: fn() -> Vec<Example>,
+}
+
+/// A layer with the shapes of inputs it takes.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// The layer.
+    pub layer: Arc<dyn Layer>,
+    /// Its inputs.
+    pub inputs: Vec<Shape>,
+}
+
+impl Example {
+    /// A layer on inputs of these shapes.
+    pub fn new(layer: impl Layer, inputs: &[&[usize]]) -> Self {
+        Self { layer: Arc::new(layer), inputs: inputs.iter().map(|&shape| Shape::from(shape)).collect() }
+    }
+
+    /// Applies the layer, with its activation, to fitting tensors.
+    pub fn apply(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
+        base::apply_shared(&self.layer, inputs)
+    }
+}
+
+/// Every kind of layer.
+pub static ALL_LAYERS: &[LayerKind] = &[
+    LayerKind { name: "Activation", examples: activation::examples },
+    LayerKind { name: "Add", examples: add::examples },
+    LayerKind { name: "AveragePooling2D", examples: average_pooling2d::examples },
+    LayerKind { name: "BatchNormalization", examples: batch_normalization::examples },
+    LayerKind { name: "Concatenate", examples: concatenate::examples },
+    LayerKind { name: "Conv2D", examples: conv2d::examples },
+    LayerKind { name: "Dense", examples: dense::examples },
+    LayerKind { name: "DepthwiseConv2D", examples: depthwise_conv2d::examples },
+    LayerKind { name: "Dropout", examples: dropout::examples },
+    LayerKind { name: "Flatten", examples: flatten::examples },
+    LayerKind { name: "GlobalAveragePooling2D", examples: global_average_pooling2d::examples },
+    LayerKind { name: "MaxPooling2D", examples: max_pooling2d::examples },
+    LayerKind { name: "Reshape", examples: reshape::examples },
+    LayerKind { name: "SeparableConv2D", examples: separable_conv2d::examples },
+];

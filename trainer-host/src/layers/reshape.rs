@@ -1,6 +1,6 @@
 //! Reshape: the same values in another shape of the same size; in place.
 
-use super::{Backward, Forward, Layer, LayerBase, Requirements};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
 use crate::export::lower::Lowering;
 use crate::export::{Value, ops};
 use crate::graph::Shape;
@@ -60,6 +60,11 @@ impl Layer for Reshape {
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
         Ok(lowering.output(ops::Reshape))
     }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![Example::new(Reshape::new([4, 6]), &[&[2, 3, 4]])]
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
 use super::windows::{Geometry, Size2D, Window};
-use super::{Activation, Backward, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias, add_column_sums};
+use super::{
+    Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias, add_column_sums,
+};
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
 use crate::graph::Shape;
@@ -280,6 +282,14 @@ impl Layer for SeparableConv2D {
     }
 }
 
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![
+        Example::new(SeparableConv2D::new(4, 3).padding(Padding::Same).activation(Activation::Tanh), &[&[5, 6, 3]]),
+        Example::new(SeparableConv2D::new(3, 3).strides(2).without_bias(), &[&[7, 8, 1]]),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::harness::{Harness, check, ramp};
@@ -308,9 +318,9 @@ mod tests {
         ];
         for layer in layers {
             for shape in [[4, 5, 1], [7, 4, 3], [3, 6, 16]] {
-                let shape = Shape::from(shape);
-                let geometry = layer.geometry(&[shape.clone()]);
-                check(&layer, &[shape], &|inputs, parameters| naive(&geometry, layer.filters, &inputs[0], parameters));
+                let shape = [Shape::from(shape)];
+                let geometry = layer.geometry(&shape);
+                check(&layer, &shape, &|inputs, parameters| naive(&geometry, layer.filters, &inputs[0], parameters));
             }
         }
     }

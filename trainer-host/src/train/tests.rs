@@ -81,6 +81,20 @@ fn check_model(inputs: &[SymbolicTensor], outputs: &[SymbolicTensor], samples: u
 }
 
 #[test]
+fn gradients_of_every_kind_of_layer() {
+    for kind in ALL_LAYERS {
+        for example in (kind.examples)() {
+            assert_eq!(example.layer.kind(), kind.name);
+            // A batch-norm before each input learns through the input's gradient.
+            let inputs: Vec<SymbolicTensor> = example.inputs.iter().map(|shape| input(shape.clone())).collect();
+            let learning = inputs.iter().map(|input| BatchNormalization::new().apply(input)).collect();
+            println!("{example:?}");
+            check_model(&inputs, &[example.apply(learning)], 11);
+        }
+    }
+}
+
+#[test]
 fn gradients_of_dense_chains_with_every_activation() {
     for activation in [
         Activation::Linear,
