@@ -1,1 +1,137 @@
-//! Samara.
+//! The model zoo: nets for microcontrollers, each a documented function that builds it, and the checkpoints of their weights.
+//!
+//! ```
+//! use samara_trainer::prelude::*;
+//!
+//! let mut model = samara_models::find("fashion-separable").expect("a model of the zoo").build()?;
+//! model.initialize(1);
+//! model.compile(Adam::new(2e-3), SparseCategoricalCrossentropy)?;
+//! println!("{}", model.summary());
+//! # Ok::<(), samara_trainer::Error>(())
+//! ```
+//!
+//! The command `samara` (in `src/bin/samara`) trains, quantizes, evaluates and inspects them; `samara --help` tells how.
+
+pub mod checkpoint;
+mod ds_cnn;
+mod fashion_mlp;
+mod fashion_separable;
+mod fashion_separable_large;
+mod resnet8;
+
+pub use ds_cnn::ds_cnn;
+pub use fashion_mlp::fashion_mlp;
+pub use fashion_separable::fashion_separable;
+pub use fashion_separable_large::fashion_separable_large;
+pub use resnet8::resnet8;
+
+use samara_trainer::{Model, Result};
+
+/// The examples in the README run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
+/// A model of the zoo.
+#[derive(Debug, Clone, Copy)]
+pub struct ZooModel {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub description: &'static str,
+    build: fn() -> Result<Model>,
+}
+
+impl ZooModel {
+    /// Builds the model with its initial parameters, the same ones every time; [`Model::initialize`] draws others.
+    ///
+    /// # Errors
+    /// None in practice: the zoo's graphs are tested.
+    pub fn build(&self) -> Result<Model> {
+        (self.build)()
+    }
+}
+
+/// All models, by name.
+pub const ZOO: &[ZooModel] = &[
+    ZooModel {
+        name: "fashion-separable",
+        description: "small separable convolutions with batch-norm, 28x28x1, 10 classes: the demo's model",
+        build: fashion_separable,
+    },
+    ZooModel {
+        name: "fashion-separable-large",
+        description: "separable convolutions at full resolution, 28x28x1, 10 classes",
+        build: fashion_separable_large,
+    },
+    ZooModel {
+        name: "fashion-mlp",
+        description: "dense layers 300, 100, 10 with batch-norm after the activations, 28x28x1, 10 classes",
+        build: fashion_mlp,
+    },
+    ZooModel {
+        name: "resnet8",
+        description: "ResNet-8 of MLPerf Tiny's image classification, 32x32x3, 10 classes",
+        build: resnet8,
+    },
+    ZooModel { name: "ds-cnn", description: "DS-CNN of MLPerf Tiny's keyword spotting, 49x10x1, 12 classes", build: ds_cnn },
+];
+
+/// The model of that name.
+pub fn find(name: &str) -> Option<&'static ZooModel> {
+    ZOO.iter().find(|model| model.name == name)
+}
+
+/// The checks that every model of the zoo has.
+#[cfg(test)]
+pub(crate) mod expect {
+    use samara_runtime::format::writer::ModelFile;
+    use samara_trainer::Model;
+
+    /// Number of parameters, statistics included.
+    pub fn parameters(model: &Model) -> usize {
+        model.parameters().iter().map(|parameter| parameter.shape.size()).sum()
+    }
+
+    /// The device's f32 file.
+    pub fn file(model: &Model) -> ModelFile {
+        ModelFile::from_bytes(&model.export_f32().unwrap()).unwrap()
+    }
+
+    /// Multiply-accumulates on the device.
+    pub fn macs(model: &Model) -> u64 {
+        file(model).metadata.macs.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_models_build() {
+        for (position, model) in ZOO.iter().enumerate() {
+            assert_eq!(ZOO.iter().position(|other| other.name == model.name), Some(position));
+            let built = model.build().unwrap();
+            assert_eq!(built.name(), model.name, "checkpoints name the model they belong to");
+        }
+        assert!(find("resnet-8").is_none());
+    }
+
+    #[test]
+    fn batch_norms_fold_into_the_layers_beside_them() {
+        for model in ZOO {
+            let built = model.build().unwrap();
+            for parameter in built.parameters().iter().filter(|parameter| parameter.name.ends_with("/beta")) {
+                built.set_parameter(&parameter.name, &vec![0.5; parameter.shape.size()]).unwrap();
+            }
+            let file = expect::file(&built);
+            let names = samara_runtime::ALL_OPS.iter().filter(|op| op.name.starts_with("scale_shift"));
+            let codes: Vec<u16> = names.map(|op| u16::from(op.code)).collect();
+            let left = file.nodes.iter().filter(|node| codes.contains(&node.code)).count();
+            // Behind ReLU and before a padded depthwise convolution, a shift is no longer the same everywhere.
+            let expected = if model.name == "fashion-separable-large" { 2 } else { 0 };
+            assert_eq!(left, expected, "{}", model.name);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `samara evaluate`: accuracy on the test samples.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use samara_models::checkpoint::{self, Checkpoint};
+use samara_trainer::losses::SparseCategoricalCrossentropy;
+use samara_trainer::optimizers::Sgd;
+use serde_json::json;
+
+use crate::{device, files, names, output, train};
+
+/// Arguments of `samara evaluate`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A model file, run by the device's own code; or a weights.bin, run by the trainer
+    file: PathBuf,
+    /// Data set by name or path, as for `samara train`
+    #[arg(long, value_name = "NAME|PATH")]
+    data: String,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// If the file is neither a model nor weights, or the data does not fit.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let is_checkpoint = files::read(&arguments.file)?.starts_with(&checkpoint::MAGIC);
+    let (accuracy, samples) = if is_checkpoint {
+        let (mut model, saved) = load_weights(arguments)?;
+        model.compile(Sgd::new(1.0), SparseCategoricalCrossentropy)?;
+        let splits = names::data(&arguments.data)?;
+        train::check(&model, &splits, &arguments.data)?;
+        saved.restore(&model).with_context(|| arguments.file.display().to_string())?;
+        let measured = model.evaluate(&splits.test, train::EVALUATION_BATCH)?;
+        (measured.get("accuracy").context("the model measures no accuracy")?, splits.test.samples())
+    } else {
+        let model = device::load(&arguments.file)?;
+        let splits = names::data(&arguments.data)?;
+        (device::accuracy(&model, &splits.test)?, splits.test.samples())
+    };
+    if arguments.json {
+        return output::print_json(&json!({
+            "file": arguments.file, "data": arguments.data, "samples": samples, "accuracy": accuracy,
+        }));
+    }
+    output::print(&format!("accuracy {accuracy:.4} on {} test samples", output::thousands(samples as u64)))
+}
+
+/// The checkpoint, and the model of the zoo that it names.
+fn load_weights(arguments: &Arguments) -> Result<(samara_trainer::Model, Checkpoint)> {
+    let shown = arguments.file.display();
+    let saved = Checkpoint::from_bytes(&files::read(&arguments.file)?).with_context(|| shown.to_string())?;
+    let known =
+        names::model(&saved.model).map_err(|reason| anyhow::anyhow!("{shown} names a model of another version: {reason}"))?;
+    Ok((known.build()?, saved))
+}

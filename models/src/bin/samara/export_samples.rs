@@ -1,0 +1,65 @@
+//! `samara export-samples`: test samples as bytes that can be streamed to a device, and the bytes that it has to answer.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{device, files, names, output};
+
+/// Arguments of `samara export-samples`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A model file
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Data set by name or path, as for `samara train`
+    #[arg(long, value_name = "NAME|PATH")]
+    data: String,
+    /// How many test samples, from the first one on
+    #[arg(long, default_value = "1000", value_parser = names::count)]
+    count: usize,
+    /// File for the samples as the model takes them, one after another
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// File for the model's outputs, computed on this machine by the device's own code
+    #[arg(long, value_name = "FILE")]
+    expected: PathBuf,
+    /// File for the labels, a byte each
+    #[arg(long, value_name = "FILE")]
+    labels: PathBuf,
+}
+
+/// Runs the model and writes the files.
+///
+/// # Errors
+/// If the data does not fit the model, or has too few samples.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let model = device::load(&arguments.model)?;
+    let splits = names::data(&arguments.data)?;
+    device::check(&model, &splits.test).with_context(|| arguments.data.clone())?;
+    let count = arguments.count;
+    if count > splits.test.samples() {
+        bail!("{} has {} test samples, --count asks for {count}", arguments.data, splits.test.samples());
+    }
+    let (samples, labels) = (&splits.test.inputs()[0], splits.test.targets()[0].values());
+    let label_byte =
+        |label: &f32| if *label <= 255.0 { Ok(*label as u8) } else { bail!("label {label} does not fit into a byte") };
+    let labels: Vec<u8> = labels[..count].iter().map(label_byte).collect::<Result<_>>()?;
+
+    let write = |session: &mut samara_runtime::Session<'_>, sample: usize| {
+        session.write_f32(0, samples.sample(sample).unwrap_or_default())
+    };
+    let (input, _) = device::ports(&model)?;
+    let quantize = |&value: &f32| match input.element_type {
+        samara_runtime::ElementType::I8 => vec![samara_runtime::quant::quantize(value, input.scale, input.zero_point) as u8],
+        samara_runtime::ElementType::F32 => value.to_le_bytes().to_vec(),
+    };
+    let inputs: Vec<u8> = samples.slice(0..count).values().iter().flat_map(quantize).collect();
+    let outputs = model.run_each(count, write, |session, _| session.output_bytes(0).unwrap_or_default().to_vec())?.concat();
+
+    files::write(&arguments.out, &inputs)?;
+    files::write(&arguments.expected, &outputs)?;
+    files::write(&arguments.labels, &labels)?;
+    output::note(&format!("{count} samples: {} bytes in, {} bytes out", inputs.len(), outputs.len()));
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! `samara inspect`: what is in a model file.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use samara_runtime::{ALL_OPS, ElementType, Tensor, format::writer::ModelFile};
+use samara_trainer::export::run::DeviceModel;
+use serde_json::{Value, json};
+
+use crate::{files, output};
+
+/// Arguments of `samara inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A model file
+    file: PathBuf,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints nodes, tensors and totals.
+///
+/// # Errors
+/// If the file cannot be read, or is no model.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let shown = || arguments.file.display().to_string();
+    let model = DeviceModel::new(&files::read(&arguments.file)?).with_context(shown)?;
+    let file = ModelFile::from_bytes(model.bytes()).with_context(shown)?;
+    if arguments.json {
+        output::print_json(&describe(&file, model.bytes().len()))
+    } else {
+        output::print(&draw(&file, model.bytes().len()))
+    }
+}
+
+/// A node with what belongs to it.
+struct NodeView<'a> {
+    name: &'a str,
+    op: &'static str,
+    inputs: Vec<Tensor>,
+    output: Tensor,
+    macs: u64,
+    scratch: (u32, u32),
+}
+
+fn nodes(file: &ModelFile) -> Vec<NodeView<'_>> {
+    let tensor = |index: u32| file.tensors[index as usize];
+    let view = |(number, node): (usize, &'_ samara_runtime::format::writer::NodeRecord)| NodeView {
+        name: file.metadata.nodes.get(number).map_or("", String::as_str),
+        op: ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).map_or("", |op| op.name),
+        inputs: node.inputs.iter().map(|&input| tensor(input)).collect(),
+        output: tensor(node.output),
+        macs: file.metadata.macs.get(number).copied().unwrap_or(0),
+        scratch: (node.scratch_offset, node.scratch_bytes),
+    };
+    file.nodes.iter().enumerate().map(view).collect()
+}
+
+fn shape(tensor: &Tensor) -> String {
+    tensor.shape().iter().map(u32::to_string).collect::<Vec<_>>().join("x")
+}
+
+fn quantization(tensor: &Tensor) -> String {
+    match tensor.element_type {
+        ElementType::F32 => "f32".to_owned(),
+        ElementType::I8 => format!("int8 {:.4e} {:+}", tensor.scale, tensor.zero_point),
+    }
+}
+
+/// The bytes that a tensor takes in the arena: first and one past the last.
+fn place(offset: usize, bytes: usize) -> String {
+    if bytes == 0 { String::new() } else { format!("{offset}..{}", offset + bytes) }
+}
+
+fn draw(file: &ModelFile, file_bytes: usize) -> String {
+    let port = |kind: &str, index: u32| {
+        let tensor = &file.tensors[index as usize];
+        let place = place(tensor.offset as usize, tensor.bytes());
+        format!("{kind}: {} {}, arena {place}\n", shape(tensor), quantization(tensor))
+    };
+    let mut text = format!("model {}\n", file.metadata.name);
+    file.inputs.iter().for_each(|&index| text += &port("input", index));
+    let row = |node: &NodeView<'_>| {
+        vec![
+            node.name.to_owned(),
+            node.op.to_owned(),
+            node.inputs.iter().map(shape).collect::<Vec<_>>().join(" + "),
+            shape(&node.output),
+            quantization(&node.output),
+            output::thousands(node.macs),
+            place(node.output.offset as usize, node.output.bytes()),
+            place(node.scratch.0 as usize, node.scratch.1 as usize),
+        ]
+    };
+    let nodes = nodes(file);
+    let rows: Vec<_> = nodes.iter().map(row).collect();
+    let titles = ["node", "op", "input", "output", "type, scale, zero point", "MACs", "arena", "scratch"];
+    text += &format!("\n{}\n\n", output::table(&titles, &rows));
+    file.outputs.iter().for_each(|&index| text += &port("output", index));
+    let macs = nodes.iter().map(|node| node.macs).sum();
+    let totals = [
+        ("multiply-accumulates", macs),
+        ("arena bytes", u64::from(file.arena_bytes)),
+        ("constants in flash, bytes", file.constants.len() as u64),
+        ("file bytes", file_bytes as u64),
+    ];
+    let rows: Vec<_> = totals.iter().map(|(name, number)| vec![(*name).to_owned(), output::thousands(*number)]).collect();
+    text + &output::table(&["total", ""], &rows)
+}
+
+fn describe(file: &ModelFile, file_bytes: usize) -> Value {
+    let tensor = |tensor: &Tensor| {
+        json!({
+            "shape": tensor.shape(),
+            "type": if tensor.element_type == ElementType::I8 { "int8" } else { "f32" },
+            "scale": f64::from(tensor.scale),
+            "zero_point": tensor.zero_point,
+            "arena_offset": tensor.offset,
+            "bytes": tensor.bytes(),
+        })
+    };
+    let node = |node: &NodeView<'_>| {
+        json!({
+            "name": node.name,
+            "op": node.op,
+            "inputs": node.inputs.iter().map(tensor).collect::<Vec<_>>(),
+            "output": tensor(&node.output),
+            "macs": node.macs,
+            "scratch_offset": node.scratch.0,
+            "scratch_bytes": node.scratch.1,
+        })
+    };
+    let ports = |indices: &[u32]| indices.iter().map(|&index| tensor(&file.tensors[index as usize])).collect::<Vec<_>>();
+    let nodes = nodes(file);
+    json!({
+        "model": file.metadata.name,
+        "inputs": ports(&file.inputs),
+        "outputs": ports(&file.outputs),
+        "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
+        "macs": nodes.iter().map(|node| node.macs).sum::<u64>(),
+        "arena_bytes": file.arena_bytes,
+        "constant_bytes": file.constants.len(),
+        "file_bytes": file_bytes,
+    })
+}

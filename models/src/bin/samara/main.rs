@@ -1,0 +1,64 @@
+//! `samara`: trains, quantizes, evaluates and inspects models.
+//!
+//! Results go to standard output, all else to standard error. What is wrong is told in a sentence, with exit code 1; wrong
+//! arguments give exit code 2. Files appear whole or not at all.
+
+mod convert;
+mod data;
+mod device;
+mod evaluate;
+mod export_samples;
+mod files;
+mod inspect;
+mod names;
+mod output;
+mod quantize;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Machine learning for microcontrollers: train on the desktop, run on the chip.
+#[derive(Debug, Parser)]
+#[command(name = "samara", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a model of the zoo, and write it as f32 and as int8 file
+    Train(train::Arguments),
+    /// Measure the accuracy of a model file, or of trained weights, on the test samples
+    Evaluate(evaluate::Arguments),
+    /// Make an int8 file from trained weights
+    Quantize(quantize::Arguments),
+    /// Show what is in a model file
+    Inspect(inspect::Arguments),
+    /// List the data sets that are known, or fetch one
+    Data(data::Arguments),
+    /// Write test samples as a model file takes them, and what it makes of them
+    ExportSamples(export_samples::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Quantize(arguments) => quantize::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
+        Command::ExportSamples(arguments) => export_samples::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // `samara ... | head` closes the pipe: that is no failure.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

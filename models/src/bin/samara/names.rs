@@ -1,0 +1,176 @@
+//! Names on the command line, and the near ones where a name is unknown.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use samara_models::{ZOO, ZooModel};
+use samara_trainer::data::sources::{self, SOURCES, SourceError, Splits};
+use samara_trainer::optimizers::{Adam, Optimizer, RmsProp, Sgd};
+use samara_trainer::quantize::Calibration;
+use samara_trainer::schedules::{Cosine, OneCycle, Schedule};
+
+use crate::output;
+
+/// A model of the zoo.
+pub fn model(name: &str) -> Result<&'static ZooModel, String> {
+    let names: Vec<&str> = ZOO.iter().map(|model| model.name).collect();
+    samara_models::find(&name.replace('_', "-")).ok_or_else(|| format!("there is no model {name:?}; {}", suggest(name, &names)))
+}
+
+/// Reads a data set by name or by path, and says so.
+///
+/// # Errors
+/// If there is none, or it is damaged.
+pub fn data(name_or_path: &str) -> Result<Splits> {
+    let splits = sources::load(name_or_path).map_err(|error| {
+        let names: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
+        match error {
+            SourceError::Unknown { .. } => anyhow::anyhow!(
+                "there is no data set {name_or_path:?}, and no directory or NPZ file of that name; {}",
+                suggest(name_or_path, &names)
+            ),
+            other => other.into(),
+        }
+    })?;
+    output::note(&format!(
+        "data {name_or_path}: {} samples to train, {} to validate, {} to test, shape {}, {} classes",
+        output::thousands(splits.train.samples() as u64),
+        output::thousands(splits.validation.samples() as u64),
+        output::thousands(splits.test.samples() as u64),
+        splits.train.inputs()[0].sample_shape(),
+        splits.classes
+    ));
+    Ok(splits)
+}
+
+/// "did you mean x?" if one is near, else all there are.
+pub fn suggest(name: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|other| (distance(name, other), other)).min();
+    match nearest {
+        Some((distance, other)) if distance <= 1 + name.chars().count() / 3 => format!("did you mean {other}?"),
+        _ => format!("known are {}", known.join(", ")),
+    }
+}
+
+/// Letters to insert, delete or exchange (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in b.iter().enumerate() {
+            let exchange = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = exchange.min(1 + row[j]).min(1 + diagonal);
+        }
+    }
+    row[b.len()]
+}
+
+/// An optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OptimizerName {
+    /// Stochastic gradient descent
+    Sgd,
+    /// The same with a momentum of 0.9
+    Momentum,
+    /// RMSprop with rho 0.9
+    Rmsprop,
+    /// Adam
+    Adam,
+}
+
+impl OptimizerName {
+    /// The learning rate where none is given: Keras's.
+    pub const fn default_learning_rate(self) -> f32 {
+        match self {
+            Self::Sgd | Self::Momentum => 0.01,
+            Self::Rmsprop | Self::Adam => 0.001,
+        }
+    }
+
+    /// The optimizer.
+    pub fn build(self, learning_rate: f32) -> Arc<dyn Optimizer> {
+        match self {
+            Self::Sgd => Arc::new(Sgd::new(learning_rate)),
+            Self::Momentum => Arc::new(Sgd::new(learning_rate).momentum(0.9)),
+            Self::Rmsprop => Arc::new(RmsProp::new(learning_rate)),
+            Self::Adam => Arc::new(Adam::new(learning_rate)),
+        }
+    }
+}
+
+/// A learning-rate schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScheduleName {
+    /// The same in every step
+    Constant,
+    /// Down to zero along half a cosine
+    Cosine,
+    /// Up, then down to nearly zero
+    OneCycle,
+}
+
+impl ScheduleName {
+    /// The schedule.
+    pub fn build(self) -> Option<Box<dyn Schedule>> {
+        match self {
+            Self::Constant => None,
+            Self::Cosine => Some(Box::new(Cosine::new())),
+            Self::OneCycle => Some(Box::new(OneCycle::new())),
+        }
+    }
+}
+
+/// `minmax` or `percentile=0.9999`.
+pub fn calibration(text: &str) -> Result<Calibration, String> {
+    if text == "minmax" {
+        return Ok(Calibration::MinMax);
+    }
+    let part = text.strip_prefix("percentile=").and_then(|part| part.parse().ok());
+    match part {
+        Some(part) if (0.5..=1.0).contains(&part) => Ok(Calibration::Percentile(part)),
+        _ => Err("expected minmax, or percentile= and a number from 0.5 to 1, such as percentile=0.9999".to_owned()),
+    }
+}
+
+/// A positive number.
+pub fn positive(text: &str) -> Result<f32, String> {
+    let number = text.parse::<f32>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "expected a positive number".to_owned())
+}
+
+/// A number of things, at least one.
+pub fn count(text: &str) -> Result<usize, String> {
+    text.parse::<usize>().ok().filter(|&number| number > 0).ok_or_else(|| "expected a whole number, at least 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_suggested() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(model("fashion_separable").unwrap().name, "fashion-separable");
+        assert_eq!(
+            model("fashion-seperable").unwrap_err(),
+            "there is no model \"fashion-seperable\"; did you mean fashion-separable?"
+        );
+        assert!(
+            model("yolo")
+                .unwrap_err()
+                .ends_with("known are fashion-separable, fashion-separable-large, fashion-mlp, resnet8, ds-cnn")
+        );
+    }
+
+    #[test]
+    fn arguments_are_checked() {
+        assert_eq!(calibration("percentile=0.999"), Ok(Calibration::Percentile(0.999)));
+        assert!(["percentile=2", "percentile=NaN", "max", ""].into_iter().all(|text| calibration(text).is_err()));
+        assert!(["0", "-1", "inf", "NaN", "x"].into_iter().all(|text| positive(text).is_err()));
+        assert!(["0", "-1", "1.5"].into_iter().all(|text| count(text).is_err()));
+    }
+}

@@ -1,0 +1,77 @@
+//! What goes to standard output and standard error, without a panic where nobody reads it.
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use serde_json::Value;
+
+/// Prints a result.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", text.trim_end())?;
+    Ok(out.flush()?)
+}
+
+/// Prints a result as one line of JSON.
+pub fn print_json(value: &Value) -> Result<()> {
+    print(&value.to_string())
+}
+
+/// Tells what is going on, on standard error.
+pub fn note(text: &str) {
+    // Nothing is left to be done if even that fails.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// `true` if the reader of standard output has gone.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// 1,234,567.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Columns below their titles; numbers, which start with a digit, stand to the right.
+pub fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize, title: &str| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([title.chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = titles.iter().enumerate().map(|(column, title)| width(column, title)).collect();
+    let is_number = |cell: &str| cell.chars().all(|letter| letter.is_ascii_digit() || ".,%-".contains(letter));
+    let line = |cells: Vec<&str>| {
+        let pad = |(cell, &width): (&str, &usize)| {
+            if is_number(cell) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        };
+        cells.into_iter().zip(&widths).map(pad).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let head = line(titles.to_vec());
+    let body = rows.iter().map(|row| line(row.iter().map(String::as_str).collect()));
+    [head].into_iter().chain(body).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_get_commas() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [vec!["dense".to_owned(), "7,840".to_owned()], vec!["softmax".to_owned(), "0".to_owned()]];
+        assert_eq!(table(&["op", "MACs"], &rows), "op       MACs\ndense    7,840\nsoftmax      0");
+    }
+}

@@ -1,0 +1,62 @@
+//! `samara quantize`: an int8 file from trained weights.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use samara_models::{ZooModel, checkpoint::Checkpoint};
+use samara_trainer::losses::SparseCategoricalCrossentropy;
+use samara_trainer::optimizers::Sgd;
+use samara_trainer::quantize::Calibration;
+use serde_json::json;
+
+use crate::{convert, device, files, names, output, train};
+
+/// Arguments of `samara quantize`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Model of the zoo that the weights belong to
+    #[arg(long, value_name = "NAME", value_parser = names::model)]
+    model: &'static ZooModel,
+    /// Directory that `samara train` wrote, or a weights.bin
+    #[arg(long, value_name = "DIR|FILE")]
+    weights: PathBuf,
+    /// Data set by name or path, as for `samara train`
+    #[arg(long, value_name = "NAME|PATH")]
+    data: String,
+    /// How ranges are taken: minmax, or percentile=P, which clips outliers
+    #[arg(long, default_value = "minmax", value_parser = names::calibration)]
+    calibration: Calibration,
+    /// Training samples that ranges are taken from
+    #[arg(long, default_value_t = train::CALIBRATION_SAMPLES, value_parser = names::count)]
+    samples: usize,
+    /// The int8 file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Quantizes, measures and writes.
+///
+/// # Errors
+/// If the weights are damaged or not the model's, or the data does not fit.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let path = if arguments.weights.is_dir() { arguments.weights.join(train::WEIGHTS) } else { arguments.weights.clone() };
+    let saved = Checkpoint::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
+    let mut model = arguments.model.build()?;
+    saved.restore(&model).with_context(|| path.display().to_string())?;
+    let splits = names::data(&arguments.data)?;
+    model.compile(Sgd::new(1.0), SparseCategoricalCrossentropy)?;
+    train::check(&model, &splits, &arguments.data)?;
+    let file = convert::to_int8(&model, &splits.train, arguments.samples, arguments.calibration)?;
+    let accuracy = device::accuracy(&file, &splits.test)?;
+    files::write(&arguments.out, file.bytes())?;
+    if arguments.json {
+        return output::print_json(&json!({
+            "model": arguments.model.name, "out": arguments.out, "int8_accuracy": accuracy,
+            "arena_bytes": file.model()?.arena_bytes(), "model_bytes": file.bytes().len(),
+        }));
+    }
+    output::print(&format!("int8 test accuracy {accuracy:.4}, written to {}", arguments.out.display()))
+}

@@ -1,0 +1,163 @@
+//! `samara train`: from data to model files.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use samara_models::{ZooModel, checkpoint::Checkpoint};
+use samara_runtime::format::writer::ModelFile;
+use samara_trainer::data::sources::Splits;
+use samara_trainer::losses::SparseCategoricalCrossentropy;
+use samara_trainer::quantize::Calibration;
+use samara_trainer::{Fit, Model};
+use serde_json::json;
+
+use crate::names::{OptimizerName, ScheduleName};
+use crate::{convert, device, files, names, output};
+
+/// Name of the file with the weights in f32.
+pub const WEIGHTS: &str = "weights.bin";
+/// Name of the f32 model file.
+const F32_MODEL: &str = "model-f32.samara";
+/// Name of the int8 model file.
+const INT8_MODEL: &str = "model.samara";
+/// Training samples that int8 ranges are taken from.
+pub const CALIBRATION_SAMPLES: usize = 500;
+/// Samples per batch where only results count.
+pub const EVALUATION_BATCH: usize = 250;
+
+/// Arguments of `samara train`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Model of the zoo: fashion-separable, fashion-separable-large, fashion-mlp, resnet8, ds-cnn
+    #[arg(long, value_name = "NAME", value_parser = names::model)]
+    model: &'static ZooModel,
+    /// Data set by name (see `samara data list`), or a path: a directory of IDX files named like MNIST's, or an NPZ archive
+    /// with x_train, y_train, x_test, y_test
+    #[arg(long, value_name = "NAME|PATH")]
+    data: String,
+    /// How many times to go through the training samples
+    #[arg(long, default_value = "10", value_parser = names::count)]
+    epochs: usize,
+    /// Samples per step
+    #[arg(long, default_value = "32", value_parser = names::count)]
+    batch: usize,
+    /// Optimizer
+    #[arg(long, value_enum, default_value = "adam")]
+    optimizer: OptimizerName,
+    /// Learning rate [default: 0.01 for sgd and momentum, 0.001 for rmsprop and adam]
+    #[arg(long, value_name = "NUMBER", value_parser = names::positive)]
+    learning_rate: Option<f32>,
+    /// How the learning rate changes from step to step
+    #[arg(long, value_enum, default_value = "constant")]
+    schedule: ScheduleName,
+    /// Where random numbers come from: the same seed gives the same model
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// Directory for model.samara (int8), model-f32.samara and weights.bin
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print one line of JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Trains, quantizes, measures and writes.
+///
+/// # Errors
+/// If the data cannot be had or does not fit the model, training diverges, or a file cannot be written.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let started = Instant::now();
+    let learning_rate = arguments.learning_rate.unwrap_or(arguments.optimizer.default_learning_rate());
+    files::prepare_directory(&arguments.out)?;
+    let splits = names::data(&arguments.data)?;
+    let mut model = arguments.model.build()?;
+    model.initialize(arguments.seed);
+    model.compile_with(arguments.optimizer.build(learning_rate), SparseCategoricalCrossentropy)?;
+    check(&model, &splits, &arguments.data)?;
+
+    let fit = Fit {
+        epochs: arguments.epochs,
+        batch: arguments.batch,
+        validation: Some(&splits.validation),
+        seed: arguments.seed,
+        schedule: arguments.schedule.build(),
+        ..Fit::default()
+    };
+    let training = Instant::now();
+    let history = model.fit(&splits.train, fit)?;
+    let training_seconds = training.elapsed().as_secs_f64();
+    // What cost most is safe first.
+    files::write(&arguments.out.join(WEIGHTS), &Checkpoint::of(&model).to_bytes())?;
+    let f32_test = model.evaluate(&splits.test, EVALUATION_BATCH)?;
+    let f32_accuracy = f32_test.get("accuracy").context("the model measures no accuracy")?;
+
+    let f32_file = convert::to_f32(&model)?;
+    files::write(&arguments.out.join(F32_MODEL), f32_file.bytes())?;
+    let int8_file = convert::to_int8(&model, &splits.train, CALIBRATION_SAMPLES, Calibration::MinMax)?;
+    files::write(&arguments.out.join(INT8_MODEL), int8_file.bytes())?;
+    let int8_accuracy = device::accuracy(&int8_file, &splits.test)?;
+
+    let parameters: usize = model.parameters().iter().map(|parameter| parameter.shape.size()).sum();
+    let macs: u64 = ModelFile::from_bytes(int8_file.bytes())?.metadata.macs.iter().sum();
+    let arena_bytes = int8_file.model()?.arena_bytes();
+    let model_bytes = int8_file.bytes().len();
+    if arguments.json {
+        let epochs: Vec<_> = history
+            .epochs
+            .iter()
+            .map(|epoch| {
+                epoch
+                    .measurements
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), json!(value)))
+                    .collect::<serde_json::Map<_, _>>()
+            })
+            .collect();
+        return output::print_json(&json!({
+            "model": arguments.model.name,
+            "data": arguments.data,
+            "epochs": arguments.epochs,
+            "batch": arguments.batch,
+            "learning_rate": f64::from(learning_rate),
+            "seed": arguments.seed,
+            "f32_accuracy": f32_accuracy,
+            "f32_loss": f32_test.get("loss"),
+            "int8_accuracy": int8_accuracy,
+            "parameters": parameters,
+            "macs": macs,
+            "arena_bytes": arena_bytes,
+            "model_bytes": model_bytes,
+            "training_seconds": training_seconds,
+            "seconds": started.elapsed().as_secs_f64(),
+            "history": epochs,
+            "int8_model": arguments.out.join(INT8_MODEL),
+            "f32_model": arguments.out.join(F32_MODEL),
+            "weights": arguments.out.join(WEIGHTS),
+        }));
+    }
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let rows = [
+        row("f32 test accuracy", format!("{f32_accuracy:.4}")),
+        row("int8 test accuracy", format!("{int8_accuracy:.4}")),
+        row("parameters", output::thousands(parameters as u64)),
+        row("multiply-accumulates", output::thousands(macs)),
+        row("arena bytes", output::thousands(arena_bytes as u64)),
+        row("model bytes", output::thousands(model_bytes as u64)),
+        row("training seconds", format!("{training_seconds:.1}")),
+    ];
+    output::print(&output::table(&[arguments.model.name, ""], &rows))?;
+    output::note(&format!("written: {INT8_MODEL}, {F32_MODEL} and {WEIGHTS} in {}", arguments.out.display()));
+    Ok(())
+}
+
+/// Checks all splits before the first step, so that nothing is learned for nothing.
+pub fn check(model: &Model, splits: &Splits, data: &str) -> Result<()> {
+    let parts = [("training", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
+    for (part, samples) in parts {
+        if let Err(error) = model.check(samples) {
+            bail!("the {part} samples of {data} do not fit the model {}: {error}", model.name());
+        }
+    }
+    Ok(())
+}

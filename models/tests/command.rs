@@ -1,0 +1,280 @@
+//! The command `samara` as a user meets it: every bad input is told in a sentence, with an exit code, and leaves no file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use samara_runtime::format::writer::repair_crc;
+use samara_trainer::prelude::*;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        fs::write(self.path(name), bytes).unwrap();
+        self.text(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+}
+
+fn samara(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_samara")).args(arguments).output().unwrap()
+}
+
+/// The one sentence on standard error, after checking the exit code, and that nothing is printed on standard output.
+fn refusal(code: i32, arguments: &[&str]) -> String {
+    let output = samara(arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    assert!(!text.contains("panicked"), "{text}");
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{arguments:?}: {text}");
+    errors[0]["error: ".len()..].to_owned()
+}
+
+fn success(arguments: &[&str]) -> String {
+    let output = samara(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn idx(dimensions: &[u32], elements: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, dimensions.len() as u8];
+    dimensions.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+    bytes.extend(elements);
+    bytes
+}
+
+/// A directory of images that are told apart by where they are bright.
+fn images(place: &Place, samples: usize, label_of: impl Fn(usize) -> u8) -> String {
+    let directory = place.path("images");
+    fs::create_dir_all(&directory).unwrap();
+    for (part, samples) in [("train", samples), ("t10k", samples.min(20))] {
+        let pixel = |sample: usize, pixel: usize| if pixel / 79 == sample % 10 { 200 } else { (pixel * 7 + sample) as u8 % 50 };
+        let pixels: Vec<u8> = (0..samples).flat_map(|sample| (0..784).map(move |place| pixel(sample, place))).collect();
+        let labels: Vec<u8> = (0..samples).map(&label_of).collect();
+        fs::write(directory.join(format!("{part}-images-idx3-ubyte")), idx(&[samples as u32, 28, 28], &pixels)).unwrap();
+        fs::write(directory.join(format!("{part}-labels-idx1-ubyte")), idx(&[samples as u32], &labels)).unwrap();
+    }
+    directory.display().to_string()
+}
+
+/// An NPZ archive of stored f32 arrays.
+fn archive(x: &[f32], y: &[f32], sample_shape: &str) -> Vec<u8> {
+    let npy = |shape: String, values: &[f32]| {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &values].concat()
+    };
+    let x = npy(format!("({}, {sample_shape})", y.len()), x);
+    let y = npy(format!("({},)", y.len()), y);
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    let files = [("x_train.npy", &x), ("y_train.npy", &y), ("x_test.npy", &x), ("y_test.npy", &y)];
+    for (name, content) in files {
+        let sizes = [samara_runtime::crc32(content), content.len() as u32, content.len() as u32];
+        let mut fields = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        sizes.iter().for_each(|size| fields.extend(size.to_le_bytes()));
+        fields.extend([name.len() as u8, 0, 0, 0]);
+        let start = (bytes.len() as u32).to_le_bytes();
+        bytes.extend([&b"PK\x03\x04"[..], &fields, name.as_bytes(), content].concat());
+        directory.extend([&b"PK\x01\x02\x14\x00"[..], &fields, &[0; 10], &start, name.as_bytes()].concat());
+    }
+    let (start, length) = ((bytes.len() as u32).to_le_bytes(), (directory.len() as u32).to_le_bytes());
+    bytes.extend([&directory[..], b"PK\x05\x06", &[0, 0, 0, 0, 4, 0, 4, 0], &length, &start, &[0, 0]].concat());
+    bytes
+}
+
+fn train<'a>(data: &'a str, out: &'a str) -> Vec<&'a str> {
+    vec!["train", "--model", "fashion-separable", "--epochs", "1", "--data", data, "--out", out]
+}
+
+#[test]
+fn names_that_are_unknown_come_with_near_ones() {
+    let place = Place::new();
+    let out = place.text("out");
+    let message = refusal(2, &["train", "--model", "fashion-seperable", "--data", "fashion-mnist", "--out", &out]);
+    assert!(message.ends_with("there is no model \"fashion-seperable\"; did you mean fashion-separable?"), "{message}");
+    let message = refusal(1, &train("fashion-mist", &out));
+    assert_eq!(
+        message,
+        "there is no data set \"fashion-mist\", and no directory or NPZ file of that name; did you mean fashion-mnist?"
+    );
+    assert!(refusal(2, &["data", "fetch", "fashion"]).contains("there is no data set \"fashion\""));
+    assert!(names(&place.path("out")).is_empty());
+}
+
+#[test]
+fn arguments_that_make_no_sense() {
+    for (name, value) in [("--epochs", "0"), ("--batch", "-3"), ("--learning-rate", "nan"), ("--optimizer", "adamm")] {
+        let argument = format!("{name}={value}");
+        let mut arguments = train("fashion-mnist", "unused");
+        arguments.retain(|argument| !["--epochs", "1"].contains(argument));
+        arguments.push(&argument);
+        let message = refusal(2, &arguments);
+        assert!(message.contains(&format!("'{value}'")) && message.contains(name), "{message}");
+    }
+    assert!(!Path::new("unused").exists());
+}
+
+#[test]
+fn data_files_that_are_missing_or_cut_short() {
+    let place = Place::new();
+    let (data, out) = (images(&place, 40, |sample| (sample % 10) as u8), place.text("out"));
+    let labels = place.path("images/t10k-labels-idx1-ubyte");
+    let good = fs::read(&labels).unwrap();
+    fs::write(&labels, &good[..good.len() - 1]).unwrap();
+    let message = refusal(1, &train(&data, &out));
+    assert!(
+        message.ends_with("t10k-labels-idx1-ubyte: it holds 19 bytes of elements, expected 20 for its dimensions [20]: it was cut short or damaged"),
+        "{message}"
+    );
+    fs::remove_file(&labels).unwrap();
+    let message = refusal(1, &train(&data, &out));
+    assert!(message.ends_with("has neither t10k-labels-idx1-ubyte nor t10k-labels-idx1-ubyte.gz"), "{message}");
+    assert!(names(&place.path("out")).is_empty());
+}
+
+#[test]
+fn data_that_does_not_fit_the_model() {
+    let place = Place::new();
+    let out = place.text("out");
+    let data = images(&place, 40, |sample| if sample == 17 { 12 } else { (sample % 10) as u8 });
+    let message = refusal(1, &train(&data, &out));
+    assert!(message.contains("the label 12 in sample 13, but the model has 10 classes: 0 to 9"), "{message}");
+
+    let pixels = 784 * 4;
+    let mut values = vec![0.5; pixels];
+    let good = place.write("good.npz", &archive(&values, &[0.0, 1.0, 2.0, 3.0], "28, 28"));
+    let message = refusal(1, &["train", "--model", "resnet8", "--data", &good, "--out", &out]);
+    assert!(message.contains("[28, 28]") && message.contains("[32, 32, 3]"), "{message}");
+    values[784 + 5] = f32::NAN;
+    let data = place.write("nan.npz", &archive(&values, &[0.0; 4], "28, 28"));
+    let message = refusal(1, &train(&data, &out));
+    assert!(message.contains("nan.npz") && message.contains("NaN in sample 1, position 5"), "{message}");
+    let data = place.write("empty.npz", &archive(&[], &[], "28, 28"));
+    let message = refusal(1, &train(&data, &out));
+    assert!(message.contains("empty.npz") && message.contains("the data set is empty"), "{message}");
+    let data = place.write("negative.npz", &archive(&vec![0.5; pixels], &[0.0, -1.0, 0.0, 0.0], "28, 28"));
+    let message = refusal(1, &train(&data, &out));
+    assert!(message.contains("array y_train has the label -1 in sample 1"), "{message}");
+    assert!(names(&place.path("out")).is_empty(), "nothing was written");
+}
+
+/// A small int8 model file with an input of 28 x 28.
+fn small_model() -> Vec<u8> {
+    let model = Sequential::new("small", [28, 28, 1])
+        .add(Flatten::new())
+        .add(Dense::new(10).activation(Activation::Softmax))
+        .build()
+        .unwrap();
+    let samples = Tensor::new([2, 28, 28, 1], (0..1568u16).map(|i| f32::from(i) / 1568.0).collect()).unwrap();
+    model.export_int8(&[samples], Default::default()).unwrap()
+}
+
+#[test]
+fn model_files_that_are_damaged() {
+    let place = Place::new();
+    let good = small_model();
+    let message = |name: &str, bytes: &[u8]| {
+        let path = place.write(name, bytes);
+        let message = refusal(1, &["inspect", &path]);
+        message.strip_prefix(&format!("{path}: ")).map(str::to_owned).unwrap_or(message)
+    };
+    assert_eq!(message("text.samara", b"a model"), "the file is shorter than a header (80 bytes)");
+    assert_eq!(message("other.samara", &[7; 200]), "the file does not start with SMRA: it is not a Samara model");
+    let cut = &good[..good.len() - 16];
+    assert!(message("cut.samara", cut).contains(&format!("promises {} bytes, there are {}", good.len(), cut.len())));
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    assert_eq!(message("flipped.samara", &flipped), "the checksum is wrong: the file was damaged");
+    let mut newer = good.clone();
+    newer[4] = 9;
+    repair_crc(&mut newer);
+    assert_eq!(message("newer.samara", &newer), "the file has format version 9, this runtime reads version 1");
+    assert!(refusal(1, &["inspect", &place.text("none.samara")]).contains("none.samara cannot be read"));
+    assert!(refusal(1, &["evaluate", &place.text("cut.samara"), "--data", "x"]).contains("cut.samara: the header promises"));
+}
+
+#[test]
+fn inspect_shows_nodes_and_totals() {
+    let place = Place::new();
+    let path = place.write("small.samara", &small_model());
+    let text = success(&["inspect", &path]);
+    assert!(text.starts_with("model small\ninput: 28x28x1 int8 "), "{text}");
+    assert!(text.contains("dense_i8") && text.contains("softmax_i8") && text.contains("7,840"), "{text}");
+    let described: serde_json::Value = serde_json::from_str(&success(&["inspect", "--json", &path])).unwrap();
+    assert_eq!(described["macs"], 7840);
+    assert_eq!(described["file_bytes"], fs::metadata(&path).unwrap().len());
+    assert_eq!(described["outputs"][0]["zero_point"], -128);
+}
+
+#[test]
+fn from_training_to_samples_for_the_device() {
+    let place = Place::new();
+    let (data, out) = (images(&place, 300, |sample| (sample % 10) as u8), place.text("out"));
+    let mut arguments = train(&data, &out);
+    arguments.extend(["--json", "--learning-rate", "0.01", "--batch", "10"]);
+    let text = success(&arguments);
+    let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(text.lines().count(), 1);
+    assert_eq!(names(&place.path("out")), ["model-f32.samara", "model.samara", "weights.bin"]);
+    assert_eq!(summary["parameters"], 19_082);
+    let file = |name: &str| place.text(&format!("out/{name}"));
+    assert_eq!(summary["model_bytes"], fs::metadata(file("model.samara")).unwrap().len());
+
+    // The same accuracy, whoever asks: the trainer and the device's own code in f32, and the int8 file.
+    let evaluate = |name: &str| {
+        let text = success(&["evaluate", &file(name), "--data", &data, "--json"]);
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["accuracy"].clone()
+    };
+    assert_eq!(evaluate("weights.bin"), summary["f32_accuracy"]);
+    assert_eq!(evaluate("model-f32.samara"), summary["f32_accuracy"]);
+    assert_eq!(evaluate("model.samara"), summary["int8_accuracy"]);
+
+    // Quantizing again in the same way gives the same bytes, in another way others.
+    let again = |calibration: &str| {
+        let (to, name) = (place.text("again.samara"), "fashion-separable");
+        success(&["quantize", "--model", name, "--weights", &out, "--data", &data, "--out", &to, "--calibration", calibration]);
+        fs::read(to).unwrap()
+    };
+    assert_eq!(again("minmax"), fs::read(file("model.samara")).unwrap());
+    assert_ne!(again("percentile=0.99"), fs::read(file("model.samara")).unwrap());
+    let wrong = ["quantize", "--model", "fashion-mlp", "--weights", &out, "--data", &data, "--out", &place.text("x")];
+    assert!(refusal(1, &wrong).contains("the weights do not fit the model fashion-mlp"));
+
+    let (inputs, outputs, labels) = (place.text("s.inputs"), place.text("s.outputs"), place.text("s.labels"));
+    let model = file("model.samara");
+    let mut arguments = vec!["export-samples", "--model", &model, "--data", &data, "--out", &inputs];
+    arguments.extend(["--expected", &outputs, "--labels", &labels, "--count"]);
+    success(&[&arguments[..], &["7"]].concat());
+    let lengths = [&inputs, &outputs, &labels].map(|path| fs::metadata(path).unwrap().len());
+    assert_eq!(lengths, [7 * 784, 7 * 10, 7]);
+    assert_eq!(fs::read(&labels).unwrap(), [0, 1, 2, 3, 4, 5, 6]);
+    assert!(refusal(1, &[&arguments[..], &["21"]].concat()).ends_with("has 20 test samples, --count asks for 21"));
+}
+
+#[test]
+fn the_list_names_every_data_set() {
+    assert!(success(&["data", "list"]).contains("fashion-mnist"));
+    let list: serde_json::Value = serde_json::from_str(&success(&["data", "list", "--json"])).unwrap();
+    assert_eq!(list[0]["name"], "fashion-mnist");
+}
