@@ -1,4 +1,38 @@
 //! Samara's trainer: builds, trains, quantizes and exports models on the desktop.
+//!
+//! Layers are applied to symbolic tensors, as in Keras; a [`Model`] is what lies between inputs and outputs. Nothing
+//! fails line by line: [`Model::new`] reports all that is wrong at once.
+//!
+//! ```
+//! use samara_trainer::prelude::*;
+//!
+//! # fn main() -> Result<()> {
+//! // Points of the plane: is the product of both coordinates positive?
+//! let values: Vec<f32> = (0..800).map(|number| ((number * 37) % 101) as f32 / 50.0 - 1.0).collect();
+//! let labels: Vec<u8> = values.chunks(2).map(|point| u8::from(point[0] * point[1] > 0.0)).collect();
+//! let data = Dataset::new(Tensor::new([400, 2], values)?, Tensor::from_labels(&labels))?;
+//!
+//! let point = named_input("point", [2]);
+//! let x = Dense::new(16).activation(Activation::Tanh).apply(&point);
+//! let shortcut = Dense::new(16).apply(&x);
+//! let x = Add::new().apply([&x, &shortcut]);
+//! let class = Dense::new(2).activation(Activation::Softmax).apply(&x);
+//! let mut model = Model::new("quadrants", point, class)?;
+//! println!("{}", model.summary());
+//!
+//! model.compile(Adam::new(0.01), SparseCategoricalCrossentropy)?;
+//! let history = model.fit(&data, Fit { epochs: 40, verbose: false, ..Fit::default() })?;
+//! assert!(history.last("accuracy") > Some(0.9));
+//! assert!(model.evaluate(&data, 100)?.get("accuracy") > Some(0.9));
+//! let probabilities = model.predict(&Tensor::new([1, 2], vec![0.5, -0.5])?)?;
+//! assert!(probabilities.values()[0] > 0.5);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The graph is known before the first step, so training follows a static plan: every buffer is allocated once, shards
+//! of a batch run through chains of layers on all threads, and the same seed gives the same bits for any number of
+//! threads.
 
 pub mod callbacks;
 pub mod data;
@@ -16,7 +50,7 @@ pub mod schedules;
 mod train;
 
 pub use error::{Error, Result};
-pub use train::{EpochLog, Fit, History, Measurements, Model, Sequential, Trainer};
+pub use train::{EpochLog, Fit, History, Measurements, Model, Sequential};
 
 /// What most programs need: `use samara_trainer::prelude::*;`.
 pub mod prelude {

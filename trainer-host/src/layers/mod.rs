@@ -46,6 +46,7 @@ pub use max_pooling2d::MaxPooling2D;
 pub use reshape::Reshape;
 pub use separable_conv2d::SeparableConv2D;
 
+#[cfg(test)]
 pub(crate) use activation::softmax_rows;
 pub(crate) use rows::{add_bias, add_column_sums};
 

@@ -17,7 +17,6 @@ pub use fit::Fit;
 pub use history::{EpochLog, History, Measurements};
 pub use model::Model;
 pub use sequential::Sequential;
-pub use trainer::Trainer;
 
 /// Runs `work` on a thread of the pool, so that its parallel loops need no message from outside (which would allocate).
 fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {

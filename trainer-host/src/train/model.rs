@@ -180,14 +180,9 @@ impl Model {
         self.compiled.as_mut().ok_or_else(|| Error::NotCompiled { model: self.name.clone(), call })
     }
 
-    /// A trainer for batches up to this size, for a loop of one's own; `seed` is where dropout's random numbers come
-    /// from.
-    ///
-    /// # Errors
-    /// Before `compile`, or for a batch of 0.
-    pub fn trainer(&self, batch: usize, seed: u64) -> Result<Trainer> {
+    /// A trainer for batches up to this size; `seed` is where dropout's random numbers come from.
+    pub(super) fn trainer(&self, batch: usize, seed: u64) -> Result<Trainer> {
         let compiled = self.compiled("trainer")?;
-        check_batch(batch)?;
         let (objectives, optimizer) = (compiled.objectives.clone(), compiled.optimizer.clone());
         Ok(Trainer::new(self.shared_graph(), objectives, optimizer, compiled.state.clone(), batch, seed))
     }

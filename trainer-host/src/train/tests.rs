@@ -1,6 +1,7 @@
 //! Whole models: gradients against finite differences, sharing, threads, learning.
 
-use super::{Fit, Model, Trainer};
+use super::trainer::Trainer;
+use super::{Fit, Model};
 use crate::data::{Dataset, Tensor};
 use crate::graph::{Shape, SymbolicTensor, input};
 use crate::layers::*;

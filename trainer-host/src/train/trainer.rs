@@ -12,16 +12,15 @@ use crate::numeric::random::derive;
 use crate::optimizers::Optimizer;
 
 /// A model made ready for training with batches up to a size. It works on a copy of the parameters; see
-/// [`Trainer::store`]. A step allocates no memory. `Model::fit` is the usual way; a trainer is for loops of one's own.
+/// [`Trainer::store`]. A step allocates no memory.
 #[derive(Debug)]
-pub struct Trainer {
+pub(super) struct Trainer {
     graph: Arc<Graph>,
     executor: Executor,
     values: Values,
     gradients: Aligned,
     optimizer: Arc<dyn Optimizer>,
     pub(super) state: OptimizerState,
-    batch: usize,
     seed: u64,
 }
 
@@ -83,7 +82,6 @@ impl Trainer {
             values,
             optimizer,
             state,
-            batch,
             seed,
         }
     }
@@ -114,11 +112,6 @@ impl Trainer {
         self.executor.run(&mut self.values, batch);
         self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.values, None);
         (self.executor.loss_of(self.executor.results(), indices.len()), &self.gradients)
-    }
-
-    /// Most samples of a step.
-    pub fn batch(&self) -> usize {
-        self.batch
     }
 
     /// Writes the parameters into the layers, for all models that use them to see.

@@ -1,0 +1,131 @@
+//! Mistakes of users: a clear sentence each, and nothing lost.
+
+use samara_trainer::prelude::*;
+
+fn message<T>(result: Result<T>) -> String {
+    result.err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+fn classifier() -> Model {
+    let x = named_input("image", [2, 2, 1]);
+    let y = Dense::new(3).activation(Activation::Softmax).apply(&Flatten::new().apply(&x));
+    let mut model = Model::new("classifier", x, y).unwrap();
+    model.compile(Sgd::new(0.1), SparseCategoricalCrossentropy).unwrap();
+    model
+}
+
+fn quiet() -> Fit<'static> {
+    Fit { verbose: false, ..Fit::default() }
+}
+
+#[test]
+fn all_faults_of_a_graph_are_told_at_once() {
+    let (a, b) = (input([8, 8, 3]), named_input("other", [4]));
+    let sum = Add::new().apply([&a, &b]);
+    let big = Conv2D::new(4, 9).named("too_big").apply(&a);
+    let dead = Dense::new(0).apply(&b);
+    let end = Concatenate::new().apply([&sum, &big, &dead]);
+    let text = message(Model::new("broken", &a, end));
+    for part in [
+        "model 'broken' cannot be built:",
+        "the outputs depend on the input 'other' of shape [4], which is not among the model's inputs",
+        "layer 'add' got inputs of shapes [8, 8, 3] and [4], but wants two or more inputs of the same shape",
+        "layer 'too_big' got an input of shape [8, 8, 3], but wants",
+        "layer 'dense' got an input of shape [4], but wants at least 1 unit",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    assert_eq!(text.matches("\n  - ").count(), 4, "{text}");
+}
+
+#[test]
+fn names_and_shared_layers_must_fit() {
+    let x = input([4]);
+    let y = Dense::new(2).named("one").apply(&Dense::new(3).named("one").apply(&x));
+    assert!(message(Model::new("names", &x, y)).contains("the name 'one' is given twice"));
+    let shared = Dense::new(3).named("shared");
+    let text = message(Model::new("sharing", &x, shared.apply(&shared.apply(&x))));
+    let wanted = "layer 'shared@1' is shared: its kernel has the shape [4, 3], but here it would have to be [3, 3]";
+    assert!(text.contains(wanted), "{text}");
+    let unused = input([2]);
+    let text = message(Model::new("unused", [&x, &unused], Dense::new(1).apply(&x)));
+    assert!(text.contains("no output depends on input 1"), "{text}");
+}
+
+#[test]
+fn losses_must_fit_outputs() {
+    let x = input([4]);
+    let mut model = Model::new("single", &x, Dense::new(1).apply(&x)).unwrap();
+    assert_eq!(
+        message(model.compile(Sgd::new(0.1), SparseCategoricalCrossentropy)),
+        "loss sparse_categorical_crossentropy for output 'dense' of shape [1]: the last axis holds the classes and must \
+         be at least 2; for one output use binary_crossentropy"
+    );
+    assert_eq!(message(model.compile(Sgd::new(0.1), vec![])), "model 'single' has 1 outputs, but 0 losses were given");
+    let data = Dataset::new(Tensor::new([1, 4], vec![0.0; 4]).unwrap(), Tensor::from_labels(&[0u8])).unwrap();
+    assert_eq!(message(model.fit(&data, quiet())), "model 'single' has no optimizer and loss yet: call `compile` before `fit`");
+}
+
+#[test]
+fn data_must_fit_the_model() {
+    let mut model = classifier();
+    let images = |samples: usize| Tensor::new([samples, 2, 2, 1], vec![0.5; samples * 4]).unwrap();
+    let labels = |labels: &[u8]| Tensor::from_labels(labels);
+    let wrong = Dataset::new(Tensor::new([2, 5], vec![0.0; 10]).unwrap(), labels(&[0, 1])).unwrap();
+    assert_eq!(message(model.fit(&wrong, quiet())), "input 'image' has samples of shape [5], but [2, 2, 1] is expected");
+    let wrong = Dataset::new(images(3), labels(&[0, 1, 7])).unwrap();
+    let out_of_range = "the target of output 'dense/softmax' has the label 7 in sample 2, but the model has 3 classes: 0 to 2";
+    assert_eq!(message(model.fit(&wrong, quiet())), out_of_range);
+    assert_eq!(message(model.evaluate(&wrong, 8)), out_of_range);
+    let one_hot = Dataset::new(images(1), Tensor::new([1, 3], vec![0.0, 1.0, 0.0]).unwrap()).unwrap();
+    assert_eq!(
+        message(model.fit(&one_hot, quiet())),
+        "the target of output 'dense/softmax' has samples of shape [3], but [] is expected"
+    );
+    let mut image = images(1);
+    image.values_mut()[2] = f32::NAN;
+    assert_eq!(
+        message(model.predict(&image)),
+        "input 'image' has the value NaN in sample 0, position 2: all values must be finite"
+    );
+    let good = Dataset::new(images(3), labels(&[0, 1, 2])).unwrap();
+    assert_eq!(message(model.fit(&good, Fit { batch: 0, ..quiet() })), "batch is 0, but must be at least 1");
+    assert_eq!(message(model.fit(&good, Fit { validation: Some(&wrong), ..quiet() })), out_of_range);
+}
+
+#[test]
+fn divergence_is_an_error_and_keeps_the_last_good_parameters() {
+    let x = input([1]);
+    let mut model = Model::new("line", &x, Dense::new(1).apply(&x)).unwrap();
+    model.compile(Sgd::new(1e12), MeanSquaredError).unwrap();
+    let before = model.parameter("dense/kernel").unwrap();
+    let values: Vec<f32> = (0..64).map(|number| number as f32).collect();
+    let tensor = Tensor::new([64, 1], values).unwrap();
+    let data = Dataset::new(tensor.clone(), tensor).unwrap();
+    let text = message(model.fit(&data, Fit { batch: 4, ..quiet() }));
+    assert!(text.starts_with("the loss became"), "{text}");
+    assert_eq!(model.parameter("dense/kernel").unwrap(), before);
+}
+
+#[test]
+fn parameters_are_found_by_name_and_checked() {
+    let model = classifier();
+    assert_eq!(model.parameter("dense/kernel").unwrap().len(), 12);
+    assert_eq!(
+        message(model.parameter("dense/weight")),
+        "model 'classifier' has no parameter named 'dense/weight'; it has dense/kernel, dense/bias"
+    );
+    assert_eq!(message(model.set_parameter("dense/bias", &[1.0])), "a tensor of shape [3] has 3 values, but 1 were given");
+    model.set_parameter("dense/bias", &[0.0, 2.0, 0.0]).unwrap();
+    assert_eq!(model.parameter("dense/bias").unwrap(), [0.0, 2.0, 0.0]);
+}
+
+#[test]
+fn a_model_as_a_layer_must_fit() {
+    let model = classifier();
+    let x = input([3, 3, 1]);
+    assert!(
+        message(Model::new("outer", &x, model.apply(&x)))
+            .contains("model 'classifier' applied as a layer wants the shape [2, 2, 1] at input 'image', not [3, 3, 1]")
+    );
+}
