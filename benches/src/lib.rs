@@ -1,1 +1,33 @@
-//! Benches.
+//! Models for the criterion benches: `cargo bench -p samara-benches`.
+
+use samara_trainer::{
+    export::{
+        Clamp, DeviceGraph, DeviceOp, ExportError, Quantization,
+        encode::{Numbers, encode, to_checked_bytes},
+        ops::{Kind, Linear},
+        plan::plan,
+        run::DeviceModel,
+    },
+    graph::Shape,
+};
+
+/// Weights that differ from each other: `fan_in` per channel, between -1 and 1.
+pub fn linear(kind: Kind, channels: usize, fan_in: usize) -> Linear {
+    let weight = |channel: usize, k: usize| ((channel * 31 + k * 17) % 255) as f32 / 127.0 - 1.0;
+    let rows = (0..channels).map(|channel| (0..fan_in).map(|k| weight(channel, k)).collect()).collect();
+    Linear { kind, rows, bias: vec![0.25; channels], clamp: Clamp::NONE }
+}
+
+/// A model file of one op, in int8 if `int8`, else in f32.
+///
+/// # Errors
+/// If the op does not fit the shapes.
+pub fn one_op(op: impl DeviceOp + 'static, inputs: &[Shape], output: Shape, int8: bool) -> Result<DeviceModel, ExportError> {
+    let mut graph = DeviceGraph { name: "bench".to_owned(), ..DeviceGraph::default() };
+    let values: Vec<_> = inputs.iter().enumerate().map(|(i, shape)| graph.input(shape.clone(), format!("x{i}"))).collect();
+    let y = graph.push("op", op, &values, output);
+    graph.outputs.push(y);
+    let quantizations = vec![Quantization { scale: 1.0 / 16.0, zero_point: 3 }; graph.values.len()];
+    let numbers = if int8 { Numbers::I8 { quantizations: &quantizations, float_ports: false } } else { Numbers::F32 };
+    Ok(DeviceModel::new(&to_checked_bytes(&encode(&graph, numbers, plan)?)?)?)
+}

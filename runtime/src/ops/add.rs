@@ -69,8 +69,9 @@ impl ParametersF32 {
 /// where the result would be coarse.
 #[cfg(feature = "std")]
 pub fn factors(inputs: [(f32, i8); 2], coefficients: [f32; 2], output: (f32, i8), bounds: (i8, i8)) -> Option<ParametersI8> {
-    let ratio = |input: usize| f64::from(coefficients[input]) * f64::from(inputs[input].0) / f64::from(output.0);
-    let ratios = [ratio(0), ratio(1)];
+    let ([(scale_1, zero_point_1), (scale_2, zero_point_2)], [c_1, c_2]) = (inputs, coefficients);
+    let ratio = |coefficient: f32, scale: f32| f64::from(coefficient) * f64::from(scale) / f64::from(output.0);
+    let ratios = [ratio(c_1, scale_1), ratio(c_2, scale_2)];
     let largest = if ratios[0].abs() > ratios[1].abs() { ratios[0].abs() } else { ratios[1].abs() };
     if largest > 32.0 {
         return None;
@@ -78,9 +79,10 @@ pub fn factors(inputs: [(f32, i8); 2], coefficients: [f32; 2], output: (f32, i8)
     let scaled = |ratio: f64, shift: u8| (ratio * f64::from(1u32 << shift) + 0.5).floor() as i32;
     let shift = (0..=22).rev().find(|&shift| scaled(largest, shift) <= 32767)?;
     let factors = ratios.map(|ratio| scaled(ratio, shift));
+    let [factor_1, factor_2] = factors;
     let rounding = if shift > 0 { 1 << (shift - 1) } else { 0 };
-    let offset =
-        (i32::from(output.1) << shift) - factors[0] * i32::from(inputs[0].1) - factors[1] * i32::from(inputs[1].1) + rounding;
+    let zero_points = factor_1 * i32::from(zero_point_1) + factor_2 * i32::from(zero_point_2);
+    let offset = (i32::from(output.1) << shift) - zero_points + rounding;
     Some(ParametersI8 { offset, factors, shift, minimum: bounds.0, maximum: bounds.1 })
 }
 
