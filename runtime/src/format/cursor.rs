@@ -33,7 +33,15 @@ impl<'a> Cursor<'a> {
         self.u8() as i8
     }
 
-    /// A varint of at most 32 bits: seven bits a byte, least significant first. `u16` is written alike.
+    /// A varint of at most 16 bits.
+    #[inline]
+    pub fn u16(&mut self) -> u16 {
+        let value = self.u32();
+        self.broken |= value > u32::from(u16::MAX);
+        value as u16
+    }
+
+    /// A varint of at most 32 bits: seven bits a byte, least significant first.
     #[inline(never)]
     pub fn u32(&mut self) -> u32 {
         let mut value = 0;

@@ -32,7 +32,7 @@ pub(crate) struct Span {
 impl Window {
     /// Reads what the file holds.
     pub fn decode(cursor: &mut Cursor<'_>) -> Self {
-        let mut pair = || [cursor.u32() as u16, cursor.u32() as u16];
+        let mut pair = || [cursor.u16(), cursor.u16()];
         Self { kernel: pair(), stride: pair(), dilation: pair(), padding: pair() }
     }
 
