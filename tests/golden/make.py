@@ -324,24 +324,68 @@ def softmax(random):
         yield case(name, model, [source], target, samples_for(random, [source], 3 if shape[-1] > 100 else 8))
 
 
-def add(random):
-    # Every pair of a few values meets, extremes among them.
+def every_pair():
+    """Every pair of a few values, extremes among them."""
     values = np.array([-128, -127, -90, -31, -2, -1, 0, 1, 5, 40, 77, 126, 127], np.int8)
-    grid = [values.repeat(values.size), np.tile(values, values.size)]
-    for name, scales, zero_points, clamp in [
-        ("equal_scales", (0.1, 0.1, 0.2), (0, 0, 0), "none"), ("different_scales", (0.021, 0.13, 0.17), (-7, 90, 3), "none"),
-        ("relu", (0.05, 0.08, 0.06), (-128, -20, -128), "relu"), ("relu6", (0.03, 0.05, 0.0235), (5, 5, -128), "relu6"),
-        ("one_far_smaller", (0.001, 0.4, 0.41), (127, -128, 0), "none"), ("amplifying", (0.3, 0.2, 0.01), (0, 4, 0), "none"),
-        ("shrinking", (0.01, 0.02, 2.0), (1, 2, 3), "none"),
-    ]:
+    return [values.repeat(values.size).reshape(13, 13), np.tile(values, values.size).reshape(13, 13)]
+
+
+def binary(random, operator, options_type, variants):
+    """An op on two tensors of one shape, per pair of scales and zero points."""
+    for name, scales, zero_points, clamp in variants:
         ports = [i8([13, 13], s, z) for s, z in zip(scales, zero_points)]
         model = Model()
         tensors = [model.port(port) for port in ports]
-        options = schema.AddOptionsT()
-        options.fusedActivationFunction = CLAMPS[clamp]
-        model.operator("ADD", 2, tensors[:2], tensors[2], options)
-        samples = [[g.reshape(13, 13) for g in grid]] + samples_for(random, ports[:2], 2)
-        yield case(name, model, ports[:2], ports[2], samples, clamp=clamp)
+        options = options_type()
+        if clamp is not None:
+            options.fusedActivationFunction = CLAMPS[clamp]
+        model.operator(operator, 2, tensors[:2], tensors[2], options)
+        samples = [every_pair()] + samples_for(random, ports[:2], 2)
+        yield case(name, model, ports[:2], ports[2], samples, **({"clamp": clamp} if clamp else {}))
+
+
+SUMS = [
+    ("equal_scales", (0.1, 0.1, 0.2), (0, 0, 0), "none"), ("different_scales", (0.021, 0.13, 0.17), (-7, 90, 3), "none"),
+    ("relu", (0.05, 0.08, 0.06), (-128, -20, -128), "relu"), ("relu6", (0.03, 0.05, 0.0235), (5, 5, -128), "relu6"),
+    ("one_far_smaller", (0.001, 0.4, 0.41), (127, -128, 0), "none"), ("amplifying", (0.3, 0.2, 0.01), (0, 4, 0), "none"),
+    ("shrinking", (0.01, 0.02, 2.0), (1, 2, 3), "none"),
+]
+PRODUCTS = [
+    ("unit", (0.1, 0.1, 1.0), (0, 0, 0), "none"), ("different_scales", (0.021, 0.13, 0.3), (-7, 90, 3), "none"),
+    ("relu", (0.05, 0.08, 0.1), (-128, -20, -128), "relu"), ("gate", (0.05, 1 / 256, 0.05), (10, -128, 10), "none"),
+    ("amplifying", (1.3, 0.9, 0.1), (0, 4, 0), "none"),
+]
+
+
+def maximum(random):
+    yield from binary(random, "MAXIMUM", schema.MaximumMinimumOptionsT, [("equal", (0.1,) * 3, (-4,) * 3, None)])
+
+
+def prelu(random):
+    for name, shape, alpha_scale, alpha_zero_point, scales, zero_points in [
+        ("channels", [8, 8, 5], 0.004, 0, (0.05, 0.04), (-20, -60)), ("shifted", [6, 7, 3], 0.01, -30, (0.08, 0.11), (3, 3)),
+    ]:
+        channels = shape[2]
+        alpha = random.integers(-128, 128, channels).astype(np.int8)
+        source, target = i8(shape, scales[0], zero_points[0]), i8(shape, scales[1], zero_points[1])
+        model = Model()
+        x = model.port(source)
+        a = model.tensor([1, 1, channels], INT8, alpha_scale, alpha_zero_point, alpha)
+        y = model.port(target)
+        model.operator("PRELU", 1, [x, a], y)
+        slopes = [f32(np.float32(alpha_scale) * (int(value) - alpha_zero_point)) for value in alpha]
+        yield case(name, model, [source], target, samples_for(random, [source]), slopes=slopes)
+
+
+def upsample(random):
+    for name, shape, factors in [("2x2", [3, 4, 2], (2, 2)), ("1x3", [2, 3, 5], (1, 3))]:
+        source, target = i8(shape, 0.1, 4), i8([shape[0] * factors[0], shape[1] * factors[1], shape[2]], 0.1, 4)
+        model = Model()
+        x = model.port(source)
+        size = model.tensor([2], INT32, data=target["shape"][:2])
+        y = model.port(target)
+        model.operator("RESIZE_NEAREST_NEIGHBOR", 2, [x, size], y, schema.ResizeNearestNeighborOptionsT())
+        yield case(name, model, [source], target, samples_for(random, [source], 2), factors=list(factors))
 
 
 def concat(random):
@@ -414,6 +458,8 @@ def activation(random):
         ("relu6", pointwise("RELU6", 2, free)),
         ("leaky_relu", pointwise("LEAKY_RELU", 2, free, {"alpha": f32(0.3)}, leaky)),
         ("sigmoid", pointwise("LOGISTIC", 2, [(n, q, (1 / 256, -128)) for n, q in wide])),
+        ("gelu", pointwise("GELU", 1, free, None, schema.GeluOptionsT())),
+        ("hard_swish", pointwise("HARD_SWISH", 1, free)),
         ("tanh", pointwise("TANH", 2, [(n, q, (1 / 128, 0)) for n, q in wide])),
     ]:
         for made_case in made:
@@ -455,7 +501,12 @@ MAKERS = {
     "max_pool": lambda random: pool(random, "MAX_POOL_2D"),
     "global_average": global_average,
     "softmax": softmax,
-    "add": add,
+    "add": lambda random: binary(random, "ADD", schema.AddOptionsT, SUMS),
+    "subtract": lambda random: binary(random, "SUB", schema.SubOptionsT, SUMS),
+    "multiply": lambda random: binary(random, "MUL", schema.MulOptionsT, PRODUCTS),
+    "maximum": maximum,
+    "prelu": prelu,
+    "upsample": upsample,
     "concat": concat,
     "reshape": reshape,
     "pad": pad,

@@ -1,7 +1,8 @@
 //! The golden vectors in `tests/golden`: single int8 ops as LiteRT's reference kernels compute them. `make.py` there makes
 //! them and says what the fields hold.
 
-use samara_runtime::ops::window::Window;
+use crate::single::f32_bytes;
+use samara_runtime::{ALL_OPS, ElementType, LoadError, Model, Session, arena::AlignedBuffer, crc32, ops::window::Window};
 use samara_trainer::export::{Clamp, Quantization};
 use serde::{Deserialize, Deserializer, de::Error};
 use std::path::Path;
@@ -56,6 +57,12 @@ pub struct Case {
     /// Its parameter.
     #[serde(default)]
     pub alpha: f32,
+    /// Slope of each channel of a parametric ReLU.
+    #[serde(default)]
+    pub slopes: Vec<f32>,
+    /// How often rows and columns are repeated.
+    #[serde(default)]
+    pub factors: [usize; 2],
 }
 
 /// An input or output.
@@ -147,4 +154,36 @@ fn hexadecimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D:
 
 fn hexadecimal_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
     Vec::<String>::deserialize(deserializer)?.iter().map(|text| bytes_of(text)).collect()
+}
+
+/// Rounds of a golden file.
+const ROUNDS: usize = 3;
+
+/// Runs a model file on fixed inputs, and gives a line per round and output: `round output checksum`.
+///
+/// # Errors
+/// If the runtime refuses the file.
+pub fn checksums(file: &[u8]) -> Result<String, LoadError> {
+    let bytes = AlignedBuffer::copy_of(file);
+    let model = Model::parse(bytes.as_slice(), ALL_OPS)?;
+    let mut arena = AlignedBuffer::zeros(model.arena_bytes());
+    let mut session = Session::new(&model, arena.as_mut_slice())?;
+    let mut lines = String::new();
+    for round in 0..ROUNDS {
+        for (number, tensor) in (0..).map_while(|number| Some((number, model.tensor(model.input(number)?)))) {
+            let value = |i: usize| (i * 73 + number * 31 + round * 97) as u8;
+            let input = match tensor.element_type {
+                ElementType::I8 => (0..tensor.elements()).map(value).collect(),
+                ElementType::F32 => {
+                    f32_bytes(&(0..tensor.elements()).map(|i| f32::from(value(i) as i8) / 16.0).collect::<Vec<_>>())
+                }
+            };
+            session.input_bytes_mut(number).expect("an input of that number").copy_from_slice(&input);
+        }
+        session.run();
+        for (number, output) in (0..).map_while(|number| Some((number, session.output_bytes(number)?))) {
+            lines += &format!("{round} {number} {:08x}\n", crc32(output));
+        }
+    }
+    Ok(lines)
 }

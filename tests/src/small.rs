@@ -70,7 +70,8 @@ pub fn models() -> Vec<Small> {
 /// # Panics
 /// If the exporter refuses one.
 pub fn all_in_one() -> ModelFile {
-    let mut file = ModelFile { metadata: Metadata { name: "every op".to_owned(), ..Metadata::default() }, ..ModelFile::default() };
+    let mut file =
+        ModelFile { metadata: Metadata { name: "every op".to_owned(), ..Metadata::default() }, ..ModelFile::default() };
     let mut constants = Constants::default();
     for part in parts() {
         let shapes: Vec<Shape> = part.inputs.iter().map(|(shape, _)| Shape::new(shape.clone())).collect();
@@ -79,9 +80,9 @@ pub fn all_in_one() -> ModelFile {
         let quantizations: Vec<Quantization> = part.inputs.iter().filter_map(|(_, quantization)| *quantization).collect();
         let encoded = match (&part.op, part.output.1) {
             (Implementation::Plain(op), _) => Ok((op.code, vec![], 0)),
-            (Implementation::Exported(op), Some(quantization)) => {
-                op.encode_i8(&site, &quantizations, quantization, &mut constants).map(|e| (e.op.code, e.parameters, e.scratch_bytes))
-            }
+            (Implementation::Exported(op), Some(quantization)) => op
+                .encode_i8(&site, &quantizations, quantization, &mut constants)
+                .map(|e| (e.op.code, e.parameters, e.scratch_bytes)),
             (Implementation::Exported(op), None) => {
                 op.encode_f32(&site, &mut constants).map(|e| (e.op.code, e.parameters, e.scratch_bytes))
             }
@@ -157,7 +158,7 @@ fn every_op(random: &mut StdRng, quantization: Option<Quantization>, parts: &mut
     }
     let shares = quantization.map(|_| Quantization { scale: 1.0 / 256.0, zero_point: -128 });
     push("softmax", Box::new(Softmax), &[&[2, 5]], (vec![2, 5], shares));
-    push("add", Box::new(Add { coefficients: [1.0; 2], clamp }), &[&[3, 4], &[3, 4]], port(&[3, 4]));
+    push("add", Box::new(Add { coefficients: [1.0, -0.5], clamp }), &[&[3, 4], &[3, 4]], port(&[3, 4]));
     push("concat", Box::new(Concat { axis: 1 }), &[&[2, 3], &[2, 1], &[2, 4]], port(&[2, 8]));
     push("reshape", Box::new(Reshape), &[&[2, 3, 2]], port(&[12]));
     push("rescale", Box::new(Rescale), &[&[5, 1, 1, 2]], port(&[5, 1, 1, 2]));

@@ -13,7 +13,10 @@ use samara_tests::{
 };
 use samara_trainer::export::{
     DeviceOp,
-    ops::{Activation, Add, Concat, Kind, Linear, Pad, Pool, PoolKind, Rescale, Reshape, ScaleShift, Softmax},
+    ops::{
+        Activation, Add, Concat, Kind, Linear, Maximum, Multiply, Pad, Pool, PoolKind, Prelu, Rescale, Reshape, ScaleShift,
+        Softmax, Upsample,
+    },
 };
 
 /// Runs all cases of a file; outputs are within one unit of LiteRT's, and at most `differing` of them differ.
@@ -101,6 +104,31 @@ fn add_is_within_one_unit_of_litert() {
 }
 
 #[test]
+fn subtract_is_within_one_unit_of_litert() {
+    check("subtract", 0.1, |case| Add { coefficients: [1.0, -1.0], clamp: case.bounds() });
+}
+
+#[test]
+fn multiply_is_within_one_unit_of_litert() {
+    check("multiply", 0.1, |case| Multiply { clamp: case.bounds() });
+}
+
+#[test]
+fn maximum_equals_litert() {
+    check("maximum", 0.0, |_| Maximum);
+}
+
+#[test]
+fn prelu_is_within_one_unit_of_litert() {
+    check("prelu", 0.1, |case| Prelu { alpha: case.slopes.clone() });
+}
+
+#[test]
+fn upsample_equals_litert() {
+    check("upsample", 0.0, |case| Upsample(case.factors));
+}
+
+#[test]
 fn concat_equals_litert() {
     check("concat", 0.0, |case| Concat { axis: case.axis });
 }
@@ -123,6 +151,8 @@ fn activations_are_within_one_unit_of_litert() {
             "relu6" => (Function::Relu, 6.0),
             "leaky_relu" => (Function::LeakyRelu, case.alpha),
             "sigmoid" => (Function::Sigmoid, 0.0),
+            "gelu" => (Function::Gelu, 0.0),
+            "hard_swish" => (Function::HardSwish, 0.0),
             "tanh" => (Function::Tanh, 0.0),
             other => panic!("unknown function {other}"),
         };

@@ -149,10 +149,13 @@ fn add_and_scale_shift_are_their_formulas() {
         let shape = [pixels, channels];
         let [first, second] = std::array::from_fn(|_| real(&mut random, pixels * channels));
         let clamp = *CLAMPS.choose(&mut random).unwrap();
-        let ours = outputs(Add { coefficients: [1.0; 2], clamp }, &[(&first, &shape), (&second, &shape)], &shape);
-        let expected: Vec<f64> =
-            first.iter().zip(&second).map(|(&a, &b)| clamped(clamp, f64::from(a) + f64::from(b))).collect();
-        let sizes: Vec<f64> = first.iter().zip(&second).map(|(a, b)| f64::from(a.abs()) + f64::from(b.abs())).collect();
+        let coefficients = *[[1.0, 1.0], [1.0, -1.0], [0.5, 0.5], [-0.3, 2.0]].choose(&mut random).unwrap();
+        let ours = outputs(Add { coefficients, clamp }, &[(&first, &shape), (&second, &shape)], &shape);
+        let [c, d] = coefficients.map(f64::from);
+        let sum = |(&a, &b): (&f32, &f32)| clamped(clamp, c * f64::from(a) + d * f64::from(b));
+        let expected: Vec<f64> = first.iter().zip(&second).map(sum).collect();
+        let size = |(&a, &b): (&f32, &f32)| (c * f64::from(a)).abs() + (d * f64::from(b)).abs();
+        let sizes: Vec<f64> = first.iter().zip(&second).map(size).collect();
         compare(&ours, &expected, &sizes, || format!("add round {round}: {shape:?}, {clamp:?}"));
 
         let (scale, shift) = (real(&mut random, channels), real(&mut random, channels));

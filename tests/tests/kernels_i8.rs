@@ -273,7 +273,7 @@ fn add_is_its_formula() {
     for round in 0..600 {
         let count = random.random_range(1..50);
         let [a, b] = [random.random::<i8>(), random.random::<i8>()];
-        let factor = |random: &mut StdRng| *[0, 1, 32767, random.random_range(0..=32767)].choose(random).unwrap();
+        let factor = |random: &mut StdRng| *[0, 1, 32767, -32767, random.random_range(-32767..=32767)].choose(random).unwrap();
         let parameters = add::ParametersI8 {
             offset: *[(1 << 30) - 1, 1 - (1 << 30), random.random_range(-(1 << 22)..1 << 22)].choose(&mut random).unwrap(),
             factors: [factor(&mut random), factor(&mut random)],
