@@ -12,7 +12,10 @@ use samara_tests::{
 };
 use samara_trainer::export::{
     Clamp, DeviceOp,
-    ops::{Activation, Add, Concat, Kind, Linear, Pad, Pool, PoolKind, Reshape, ScaleShift, Softmax},
+    ops::{
+        Activation, Add, Concat, Kind, Linear, Maximum, Multiply, Pad, Pool, PoolKind, Prelu, Reshape, ScaleShift, Softmax,
+        Upsample,
+    },
 };
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -204,7 +207,13 @@ fn concat_and_pad_and_reshape_only_move() {
 #[test]
 fn activations_are_their_formulas() {
     let selu = |x: f64| 1.0507009873554805 * if x > 0.0 { x } else { 1.6732632423543772 * x.exp_m1() };
-    let functions: [(Function, f32, fn(f64) -> f64); 5] = [
+    let hard_sigmoid = |x: f64| ((x + 3.0) / 6.0).clamp(0.0, 1.0);
+    let functions: [(Function, f32, fn(f64) -> f64); 10] = [
+        (Function::Elu, 0.5, |x| if x > 0.0 { x } else { 0.5 * x.exp_m1() }),
+        (Function::Swish, 0.0, |x| x / (1.0 + (-x).exp())),
+        (Function::HardSigmoid, 0.0, hard_sigmoid),
+        (Function::HardSwish, 0.0, |x| x * ((x + 3.0) / 6.0).clamp(0.0, 1.0)),
+        (Function::Softplus, 0.0, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
         (Function::Relu, 6.0, |x| x.clamp(0.0, 6.0)),
         (Function::LeakyRelu, 0.25, |x| if x > 0.0 { x } else { 0.25 * x }),
         (Function::Selu, 0.0, selu),
@@ -218,4 +227,40 @@ fn activations_are_their_formulas() {
         let sizes: Vec<f64> = expected.iter().map(|value| value.abs() + 1e-37).collect();
         compare(&ours, &expected, &sizes, || format!("{function:?}"));
     }
+}
+
+#[test]
+fn multiply_and_maximum_and_prelu_are_their_formulas() {
+    let mut random = generator(47);
+    for round in 0..200 {
+        let (pixels, channels) = (random.random_range(1..9), random.random_range(1..9));
+        let shape = [pixels, channels];
+        let [first, second] = std::array::from_fn(|_| real(&mut random, pixels * channels));
+        let vector = &second[..channels];
+        for (factor, factor_shape) in [(&second[..], shape), (vector, [1, channels])] {
+            let clamp = *CLAMPS.choose(&mut random).unwrap();
+            let ours = outputs(Multiply { clamp }, &[(&first, &shape), (factor, &factor_shape)], &shape);
+            let products: Vec<f64> =
+                first.iter().zip(factor.iter().cycle()).map(|(&a, &b)| f64::from(a) * f64::from(b)).collect();
+            let expected: Vec<f64> = products.iter().map(|&product| clamped(clamp, product)).collect();
+            let sizes: Vec<f64> = products.iter().map(|product| product.abs()).collect();
+            compare(&ours, &expected, &sizes, || format!("multiply round {round}: {shape:?} by {factor_shape:?}, {clamp:?}"));
+        }
+        let ours = outputs(Maximum, &[(&first, &shape), (&second, &shape)], &shape);
+        let larger: Vec<f32> = first.iter().zip(&second).map(|(&a, &b)| if b > a { b } else { a }).collect();
+        assert_eq!(ours, larger, "maximum round {round}");
+        let ours = outputs(Prelu { alpha: vector.to_vec() }, &[(&first, &shape)], &shape);
+        let slope = |(&x, &alpha): (&f32, &f32)| f64::from(x) * if x < 0.0 { f64::from(alpha) } else { 1.0 };
+        let expected: Vec<f64> = first.iter().zip(vector.iter().cycle()).map(slope).collect();
+        let sizes: Vec<f64> = expected.iter().map(|value| value.abs()).collect();
+        compare(&ours, &expected, &sizes, || format!("prelu round {round}: {shape:?}"));
+    }
+}
+
+#[test]
+fn upsample_repeats() {
+    let input = [1.0, 2.0, 3.0, 4.0];
+    let ours = outputs(Upsample([2, 3]), &[(&input, &[1, 2, 2])], &[2, 6, 2]);
+    let row = [1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 3.0, 4.0];
+    assert_eq!(ours, [row, row].concat());
 }

@@ -13,12 +13,16 @@ use samara_runtime::{
         depthwise_conv2d::{self, DEPTHWISE_CONV2D_I8},
         linear::{LinearI8, rows_scratch_bytes},
         lut::{self, LUT_I8},
+        maximum::MAXIMUM_I8,
+        multiply::{self, MULTIPLY_I8},
         pad::{self, PAD},
         pool::{AVERAGE_POOL_I8, MAX_POOL_I8},
+        prelu::{self, PRELU_I8},
         quantize::{DEQUANTIZE, QUANTIZE},
         reshape::RESHAPE,
         scale_shift::{self, SCALE_SHIFT_I8},
         softmax::{self, SOFTMAX_I8},
+        upsample::{self, UPSAMPLE},
     },
     simd,
 };
@@ -340,6 +344,92 @@ fn concat_and_pad_and_reshape_only_move() {
         let flat = [port(&[shape.iter().product()], zero_point)];
         let file = assembled(&RESHAPE, vec![], vec![], 0, &flat, &port(&shape, zero_point));
         assert_eq!(i8_values(&run(&file, &[&bytes(&input)])), input, "reshape round {round}: to {shape:?}");
+    }
+}
+
+#[test]
+fn multiply_is_its_formula() {
+    let mut random = generator(32);
+    for round in 0..400 {
+        let (pixels, channels) = (random.random_range(1..9), random.random_range(1..9));
+        let [a, b] = [random.random::<i8>(), random.random::<i8>()];
+        let parameters = multiply::Parameters {
+            multiplier: *[i32::MAX, 1 << 30, 1, random.random_range(0..1 << 26)].choose(&mut random).unwrap(),
+            shift: random.random_range(0..=14),
+            minimum: a.min(b),
+            maximum: a.max(b),
+        };
+        let vector = random.random();
+        let second_shape = if vector { [1, channels] } else { [pixels, channels] };
+        let (first, second) = (int8(&mut random, pixels * channels), int8(&mut random, second_shape.iter().product()));
+        let zero_points: [i8; 3] = random.random();
+        let ports = [port(&[pixels, channels], zero_points[0]), port(&second_shape, zero_points[1])];
+        let output = port(&[pixels, channels], zero_points[2]);
+        let mut file = assembled(&MULTIPLY_I8, encode_parameters(&parameters), vec![], 0, &ports, &output);
+        let expected: Vec<i8> = first
+            .iter()
+            .zip(second.iter().cycle())
+            .map(|(&x, &y)| {
+                let product = (i64::from(x) - i64::from(zero_points[0])) * (i64::from(y) - i64::from(zero_points[1]));
+                let multiply::Parameters { multiplier, shift, minimum, maximum } = parameters;
+                naive::requantized(product, shift, multiplier, zero_points[2], minimum, maximum)
+            })
+            .collect();
+        let inputs: [&[u8]; 2] = [&bytes(&first), &bytes(&second)];
+        assert_eq!(i8_values(&run(&file, &inputs)), expected, "round {round}: {parameters:?}");
+        file.tensors[2].offset = file.tensors[0].offset;
+        assert_eq!(i8_values(&run(&file, &inputs)), expected, "round {round}, in place: {parameters:?}");
+    }
+}
+
+#[test]
+fn prelu_is_its_formula() {
+    let mut random = generator(33);
+    for round in 0..400 {
+        let (pixels, channels) = (random.random_range(1..9), random.random_range(1..9));
+        let any = |random: &mut StdRng| *[i32::MAX, -i32::MAX, 0, random.random()].choose(random).unwrap();
+        let shift = random.random_range(0..=22);
+        let parameters = prelu::ParametersI8 { positive: any(&mut random), negative: 0, shift };
+        let slopes: Vec<i32> = (0..channels).map(|_| any(&mut random)).collect();
+        let constants = slopes.iter().flat_map(|slope| slope.to_le_bytes()).collect();
+        let zero_points: [i8; 2] = random.random();
+        let input = int8(&mut random, pixels * channels);
+        let shape = [pixels, channels];
+        let ports = [port(&shape, zero_points[0])];
+        let output = port(&shape, zero_points[1]);
+        let file = assembled(&PRELU_I8, encode_parameters(&parameters), constants, 0, &ports, &output);
+        let expected: Vec<i8> = input
+            .iter()
+            .zip(slopes.iter().cycle())
+            .map(|(&x, &slope)| {
+                let difference = i64::from(x) - i64::from(zero_points[0]);
+                let multiplier = if difference < 0 { slope } else { parameters.positive };
+                naive::requantized(difference, shift, multiplier, zero_points[1], -128, 127)
+            })
+            .collect();
+        assert_eq!(i8_values(&run(&file, &[&bytes(&input)])), expected, "round {round}: {parameters:?}, {slopes:?}");
+    }
+}
+
+#[test]
+fn maximum_and_upsample_are_their_formulas() {
+    let mut random = generator(34);
+    for round in 0..200 {
+        let shape: [usize; 3] = std::array::from_fn(|_| random.random_range(1..5));
+        let (count, zero_point) = (shape.iter().product(), random.random());
+        let (first, second) = (int8(&mut random, count), int8(&mut random, count));
+        let larger: Vec<i8> = first.iter().zip(&second).map(|(&x, &y)| x.max(y)).collect();
+        let one = port(&shape, zero_point);
+        let file = assembled(&MAXIMUM_I8, vec![], vec![], 0, &[one.clone(), one.clone()], &one);
+        assert_eq!(i8_values(&run(&file, &[&bytes(&first), &bytes(&second)])), larger, "maximum round {round}");
+
+        let [vertical, horizontal] = std::array::from_fn(|_| random.random_range(1..4usize));
+        let output = [shape[0] * vertical, shape[1] * horizontal, shape[2]];
+        let parameters = upsample::Parameters { vertical: vertical as u32, horizontal: horizontal as u32 };
+        let file = assembled(&UPSAMPLE, encode_parameters(&parameters), vec![], 0, &[one], &port(&output, zero_point));
+        let pixel = |[y, x]: [usize; 2]| &first[(y / vertical * shape[1] + x / horizontal) * shape[2]..][..shape[2]];
+        let expected: Vec<i8> = naive::pixels(output).flat_map(pixel).copied().collect();
+        assert_eq!(i8_values(&run(&file, &[&bytes(&first)])), expected, "upsample round {round}: {shape:?} to {output:?}");
     }
 }
 
