@@ -204,11 +204,13 @@ fn concat_and_pad_and_reshape_only_move() {
     }
 }
 
+type Formula = fn(f64) -> f64;
+
 #[test]
 fn activations_are_their_formulas() {
     let selu = |x: f64| 1.0507009873554805 * if x > 0.0 { x } else { 1.6732632423543772 * x.exp_m1() };
     let hard_sigmoid = |x: f64| ((x + 3.0) / 6.0).clamp(0.0, 1.0);
-    let functions: [(Function, f32, fn(f64) -> f64); 10] = [
+    let functions: [(Function, f32, Formula); 10] = [
         (Function::Elu, 0.5, |x| if x > 0.0 { x } else { 0.5 * x.exp_m1() }),
         (Function::Swish, 0.0, |x| x / (1.0 + (-x).exp())),
         (Function::HardSigmoid, 0.0, hard_sigmoid),
