@@ -20,13 +20,13 @@ pub fn ds_cnn() -> Result<Model> {
         x = normalized_relu(&DepthwiseConv2D::new(3).padding(Padding::Same).apply(&x));
         x = normalized_relu(&Conv2D::new(64, 1).apply(&x));
     }
-    let x = Flatten::new().apply(&AveragePooling2D::new((25, 5)).apply(&x));
+    let x = Flatten::new().apply(AveragePooling2D::new((25, 5)).apply(&x));
     let y = Dense::new(12).activation(Activation::Softmax).apply(&x);
     Model::new("ds-cnn", [frames], [y])
 }
 
 fn normalized_relu(x: &SymbolicTensor) -> SymbolicTensor {
-    ActivationLayer::new(Activation::Relu).apply(&BatchNormalization::new().apply(x))
+    ActivationLayer::new(Activation::Relu).apply(BatchNormalization::new().apply(x))
 }
 
 #[cfg(test)]

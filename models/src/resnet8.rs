@@ -20,7 +20,7 @@ pub fn resnet8() -> Result<Model> {
         let short = if stride == 1 { x } else { Conv2D::new(filters, 1).strides(stride).padding(Padding::Same).apply(&x) };
         x = relu(&Add::new().apply([&short, &long]));
     }
-    let x = Flatten::new().apply(&AveragePooling2D::new(8).apply(&x));
+    let x = Flatten::new().apply(AveragePooling2D::new(8).apply(&x));
     let y = Dense::new(10).activation(Activation::Softmax).apply(&x);
     Model::new("resnet8", [image], [y])
 }

@@ -106,7 +106,7 @@ fn draw(file: &ModelFile, file_bytes: usize) -> String {
         ("file bytes", file_bytes as u64),
     ];
     let rows: Vec<_> = totals.iter().map(|(name, number)| vec![(*name).to_owned(), output::thousands(*number)]).collect();
-    text + &output::table(&["total", ""], &rows)
+    text + "\n" + &output::table(&["total", ""], &rows)
 }
 
 fn describe(file: &ModelFile, file_bytes: usize) -> Value {
