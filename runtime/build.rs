@@ -16,6 +16,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(simd_dsp)");
     println!("cargo::rustc-check-cfg=cfg(simd_mve)");
+    println!("cargo::rustc-check-cfg=cfg(simd_v8m)");
     if env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("arm") {
         return;
     }
@@ -23,6 +24,9 @@ fn main() {
         println!("cargo::rustc-cfg=simd_mve");
     } else if assembles("dsp", "smlad r0, r1, r2, r0") {
         println!("cargo::rustc-cfg=simd_dsp");
+        if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv8m")) {
+            println!("cargo::rustc-cfg=simd_v8m");
+        }
     }
 }
 

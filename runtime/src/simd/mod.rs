@@ -25,6 +25,28 @@
 //! Lengths are checked once per call; a call with slices that do not fit together does nothing. Nothing here can panic.
 #![allow(unsafe_code)] // Each block says why it is sound.
 
+/// First line of every naked function: link-time optimization assembles them for the target triple's oldest core.
+#[cfg(simd_mve)]
+macro_rules! assembler_core {
+    () => {
+        ".cpu cortex-m55"
+    };
+}
+#[cfg(all(simd_dsp, simd_v8m))]
+macro_rules! assembler_core {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(all(simd_dsp, not(simd_v8m)))]
+macro_rules! assembler_core {
+    () => {
+        ""
+    };
+}
+#[cfg(any(simd_dsp, simd_mve))]
+use assembler_core;
+
 mod check;
 mod depthwise;
 #[cfg(simd_dsp)]

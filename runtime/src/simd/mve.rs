@@ -31,6 +31,7 @@ pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, first: &[i8
 #[unsafe(naked)]
 unsafe extern "C" fn copy(to: *mut i8, from: *const i8, length: usize) {
     naked_asm!(
+        super::assembler_core!(),
         "push {{r7, lr}}",
         "wlstp.8 lr, r2, 3f",
         "2:",

@@ -170,6 +170,7 @@ unsafe extern "C" fn depthwise_fours(arguments: *mut Fours) {
         };
     }
     naked_asm!(
+        super::super::assembler_core!(),
         "push {{r4-r11, lr}}",
         "sub sp, #44",
         "ldm.w r0, {{r1-r11}}",

@@ -131,6 +131,7 @@ unsafe extern "C" fn multiply_two(product: *mut Product) {
         };
     }
     naked_asm!(
+        super::super::assembler_core!(),
         "push {{r4-r11, lr}}",
         "sub sp, #12",
         "str r0, [sp]",
@@ -217,6 +218,7 @@ unsafe extern "C" fn multiply_one(product: *mut Product) {
         };
     }
     naked_asm!(
+        super::super::assembler_core!(),
         "push {{r4-r11, lr}}",
         "sub sp, #12",
         "str r0, [sp]",

@@ -104,6 +104,7 @@ macro_rules! depthwise_kernel {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(arguments: *const Sixteen) {
             naked_asm!(
+                super::super::assembler_core!(),
                 "push {{r4-r11, lr}}",
                 "vpush {{d8, d9, d10, d11, d12, d13, d14, d15}}",
                 "sub sp, #4",

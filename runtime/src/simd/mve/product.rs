@@ -84,6 +84,7 @@ pub(in super::super) fn multiply(
 #[unsafe(naked)]
 unsafe extern "C" fn multiply_two(product: *const Product) {
     naked_asm!(
+        super::super::assembler_core!(),
         "push {{r4-r11, lr}}",
         "vpush {{d8, d9, d10, d11, d12, d13, d14, d15}}",
         "sub sp, #60",
@@ -190,6 +191,7 @@ unsafe extern "C" fn multiply_two(product: *const Product) {
 #[unsafe(naked)]
 unsafe extern "C" fn multiply_one(product: *const Product) {
     naked_asm!(
+        super::super::assembler_core!(),
         "push {{r4-r11, lr}}",
         "vpush {{d8, d9, d10, d11, d12, d13, d14, d15}}",
         "sub sp, #60",
