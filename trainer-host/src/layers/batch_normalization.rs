@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Prepare, Requirements};
+use super::rows::{BLOCK, combine, scale_and_shift};
+use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements};
 use crate::export::lower::Lowering;
 use crate::export::{Clamp, Value, ops};
 use crate::graph::Shape;
@@ -50,9 +51,6 @@ impl Default for BatchNormalization {
         Self::new()
     }
 }
-
-/// Channels whose sums stay in registers.
-const BLOCK: usize = 16;
 
 /// Adds to `sums` each channel's sum of `a`, and behind them each channel's sum of `second(a, b)`.
 #[inline(always)]
@@ -200,17 +198,7 @@ impl Layer for BatchNormalization {
     fn forward(&self, pass: &mut Forward<'_>) {
         let channels = pass.output_shape.channels();
         let State { scale, shift, .. } = State::of(pass.state, channels);
-        let (input, output) = (pass.inputs.get(0), &mut *pass.output);
-        vectorized(
-            #[inline(always)]
-            || {
-                for (output, input) in output.chunks_exact_mut(channels).zip(input.chunks_exact(channels)) {
-                    for (((output, &input), &scale), &shift) in output.iter_mut().zip(input).zip(scale).zip(shift) {
-                        *output = input * scale + shift;
-                    }
-                }
-            },
-        );
+        scale_and_shift(pass.output, pass.inputs.get(0), scale, shift);
     }
 
     fn backward_sums(&self, pass: &Backward<'_>, sums: &mut [f64]) {
@@ -244,26 +232,13 @@ impl Layer for BatchNormalization {
     fn backward(&self, pass: &mut Backward<'_>) {
         let channels = pass.output_shape.channels();
         let State { scale, input_factor, input_shift, .. } = State::of(pass.state, channels);
-        let (input, output_gradient) = (pass.inputs.get(0), &*pass.output_gradient);
-        let Some(gradient) = pass.input_gradients.get_mut(0) else { return };
-        let accumulate = gradient.accumulate;
-        let values = gradient.values;
-        vectorized(
-            #[inline(always)]
-            || {
-                let rows = values.chunks_exact_mut(channels);
-                for ((row, input), output_gradient) in
-                    rows.zip(input.chunks_exact(channels)).zip(output_gradient.chunks_exact(channels))
-                {
-                    for channel in 0..channels {
-                        let value = scale[channel] * output_gradient[channel]
-                            + input_factor[channel] * input[channel]
-                            + input_shift[channel];
-                        row[channel] = if accumulate { row[channel] + value } else { value };
-                    }
-                }
-            },
-        );
+        let values = [&*pass.output_gradient, pass.inputs.get(0)];
+        let factors = [scale, input_factor, input_shift];
+        match pass.input_gradients.get_mut(0) {
+            Some(GradientSlot { values: to, accumulate: true }) => combine::<true>(to, values, factors),
+            Some(GradientSlot { values: to, accumulate: false }) => combine::<false>(to, values, factors),
+            None => {}
+        }
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
