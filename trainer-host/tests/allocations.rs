@@ -31,7 +31,7 @@ fn a_step_allocates_nothing() {
     let y = DepthwiseConv2D::new(3).padding(Padding::Same).apply(&y);
     let x = Add::new().apply([&x, &y]);
     let x = Concatenate::new().apply([&MaxPooling2D::new(2).apply(&x), &AveragePooling2D::new(2).apply(&x)]);
-    let x = Dropout::new(0.2).apply(&Flatten::new().apply(&x));
+    let x = Dropout::new(0.2).apply(Flatten::new().apply(&x));
     let x = Dense::new(300).activation(Activation::Selu).apply(&x);
     let y = Dense::new(10).activation(Activation::Softmax).apply(&x);
     let mut model = Model::new("everything", image, y).unwrap();

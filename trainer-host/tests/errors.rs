@@ -8,7 +8,7 @@ fn message<T>(result: Result<T>) -> String {
 
 fn classifier() -> Model {
     let x = named_input("image", [2, 2, 1]);
-    let y = Dense::new(3).activation(Activation::Softmax).apply(&Flatten::new().apply(&x));
+    let y = Dense::new(3).activation(Activation::Softmax).apply(Flatten::new().apply(&x));
     let mut model = Model::new("classifier", x, y).unwrap();
     model.compile(Sgd::new(0.1), SparseCategoricalCrossentropy).unwrap();
     model
@@ -41,10 +41,10 @@ fn all_faults_of_a_graph_are_told_at_once() {
 #[test]
 fn names_and_shared_layers_must_fit() {
     let x = input([4]);
-    let y = Dense::new(2).named("one").apply(&Dense::new(3).named("one").apply(&x));
+    let y = Dense::new(2).named("one").apply(Dense::new(3).named("one").apply(&x));
     assert!(message(Model::new("names", &x, y)).contains("the name 'one' is given twice"));
     let shared = Dense::new(3).named("shared");
-    let text = message(Model::new("sharing", &x, shared.apply(&shared.apply(&x))));
+    let text = message(Model::new("sharing", &x, shared.apply(shared.apply(&x))));
     let wanted = "layer 'shared@1' is shared: its kernel has the shape [4, 3], but here it would have to be [3, 3]";
     assert!(text.contains(wanted), "{text}");
     let unused = input([2]);

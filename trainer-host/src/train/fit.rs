@@ -117,7 +117,11 @@ impl Model {
             trainer.store();
             let seconds = started.elapsed().as_secs_f64();
             let log = EpochLog { epoch, learning_rate: base_rate * factor, seconds, measurements };
-            let goes_on = callbacks.iter_mut().fold(true, |goes_on, callback| callback.epoch(&log) && goes_on);
+            // All are told, also behind one that says stop.
+            let mut goes_on = true;
+            for callback in &mut callbacks {
+                goes_on &= callback.epoch(&log);
+            }
             history.epochs.push(log);
             self.compiled_mut("fit")?.state.clone_from(&trainer.state);
             if !goes_on {

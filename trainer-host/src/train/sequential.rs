@@ -21,6 +21,7 @@ impl Sequential {
     }
 
     /// Puts a layer, or a model, at the end.
+    #[expect(clippy::should_implement_trait, reason = "the name that Keras users know")]
     pub fn add(mut self, layer: impl Apply) -> Self {
         self.output = layer.apply(&self.output);
         self
