@@ -1,9 +1,11 @@
 //! Initial values of parameters: one file each.
 
 mod constant;
+mod orthogonal;
 mod variance_scaling;
 
 pub use constant::Constant;
+pub use orthogonal::Orthogonal;
 pub use variance_scaling::{Distribution, FanMode, VarianceScaling};
 
 use std::fmt;

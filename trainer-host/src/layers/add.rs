@@ -1,5 +1,6 @@
 //! Add: the sum of two or more tensors of one shape.
 
+use super::merge::{chain, common_shape};
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
 use crate::export::lower::Lowering;
 use crate::export::{Clamp, Value, ops};
@@ -33,10 +34,7 @@ impl Layer for Add {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        match inputs {
-            [first, rest @ ..] if !rest.is_empty() && rest.iter().all(|shape| shape == first) => Ok(first.clone()),
-            _ => Err("two or more inputs of the same shape".to_owned()),
-        }
+        common_shape(inputs)
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {
@@ -71,15 +69,7 @@ impl Layer for Add {
 
     /// A chain of sums of two.
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        let sum = ops::Add { coefficients: [1.0; 2], clamp: Clamp::NONE };
-        let inputs = lowering.inputs.clone();
-        let mut first = inputs[0];
-        for (number, &input) in inputs.iter().enumerate().take(inputs.len() - 1).skip(1) {
-            let shape = lowering.output_shape.clone();
-            first = lowering.part(&format!("sum{number}"), sum, &[first, input], shape);
-        }
-        lowering.inputs = vec![first, inputs[inputs.len() - 1]];
-        Ok(lowering.output(sum))
+        Ok(chain(lowering, "sum", |_| ops::Add { coefficients: [1.0; 2], clamp: Clamp::NONE }))
     }
 }
 

@@ -89,19 +89,28 @@ fn add_sums(sums: &mut [f64], a: &[f32], b: &[f32], second: impl Fn(f64, f64) ->
     );
 }
 
-/// Where the state's parts lie, `C` values each.
+/// The state's parts, `C` values each.
 struct State<'a> {
+    /// The output is `(input - mean) * scale + beta`.
+    mean: &'a [f32],
     scale: &'a [f32],
+    /// The input's gradient is `output gradient * scale + (input - mean) * factor + shift`.
+    factor: &'a [f32],
     shift: &'a [f32],
-    /// The input's gradient is `scale * output gradient + input_factor * input + input_shift`.
-    input_factor: &'a [f32],
-    input_shift: &'a [f32],
 }
+
+/// Where the parts lie within the state; behind them the inverse deviation, for `prepare_backward` alone.
+const MEAN: usize = 0;
+const SCALE: usize = 1;
+const FACTOR: usize = 2;
+const SHIFT: usize = 3;
+const INVERSE: usize = 4;
+const PARTS: usize = 5;
 
 impl<'a> State<'a> {
     fn of(state: &'a [f32], channels: usize) -> Self {
         let part = |number: usize| &state[number * channels..(number + 1) * channels];
-        Self { scale: part(0), shift: part(1), input_factor: part(4), input_shift: part(5) }
+        Self { mean: part(MEAN), scale: part(SCALE), factor: part(FACTOR), shift: part(SHIFT) }
     }
 }
 
@@ -149,7 +158,7 @@ impl Layer for BatchNormalization {
             backward_reads_inputs: true,
             forward_sums: 2 * channels,
             backward_sums: 2 * channels,
-            state: 6 * channels,
+            state: PARTS * channels,
             ..Requirements::default()
         }
     }
@@ -170,7 +179,7 @@ impl Layer for BatchNormalization {
         let channels = shape.channels();
         let count = (pass.samples * (shape.size() / channels)) as f64;
         let place = |parameter: usize| pass.places[parameter].range.clone();
-        let (gamma, beta) = (&pass.trainable[place(0)], &pass.trainable[place(1)]);
+        let gamma = &pass.trainable[place(0)];
         let (mean_place, variance_place) = (place(2), place(3));
         for channel in 0..channels {
             let moving_mean = &mut pass.statistics[mean_place.clone()][channel];
@@ -188,8 +197,7 @@ impl Layer for BatchNormalization {
             }
             let inverse = 1.0 / (variance + f64::from(self.epsilon)).sqrt();
             let scale = f64::from(gamma[channel]) * inverse;
-            let shift = f64::from(beta[channel]) - mean * scale;
-            for (part, value) in [scale, shift, mean, inverse].into_iter().enumerate() {
+            for (part, value) in [(MEAN, mean), (SCALE, scale), (INVERSE, inverse)] {
                 pass.state[part * channels + channel] = value as f32;
             }
         }
@@ -197,8 +205,8 @@ impl Layer for BatchNormalization {
 
     fn forward(&self, pass: &mut Forward<'_>) {
         let channels = pass.output_shape.channels();
-        let State { scale, shift, .. } = State::of(pass.state, channels);
-        scale_and_shift(pass.output, pass.inputs.get(0), scale, shift);
+        let State { mean, scale, .. } = State::of(pass.state, channels);
+        scale_and_shift(pass.output, pass.inputs.get(0), [mean, scale, pass.parameters.get(1)]);
     }
 
     fn backward_sums(&self, pass: &Backward<'_>, sums: &mut [f64]) {
@@ -217,23 +225,22 @@ impl Layer for BatchNormalization {
         let count = (pass.samples * (shape.size() / channels)) as f64;
         for channel in 0..channels {
             let part = |number: usize| f64::from(pass.state[number * channels + channel]);
-            let (scale, mean, inverse) = (part(0), part(2), part(3));
+            let (scale, mean, inverse) = (part(SCALE), part(MEAN), part(INVERSE));
             // With h the normalized input: dx = scale * (dy - mean(dy) - h * mean(dy * h)).
             let gradients = pass.sums[channel];
             let products = (pass.sums[channels + channel] - mean * gradients) * inverse;
             pass.gradients.get_mut(0)[channel] += products as f32;
             pass.gradients.get_mut(1)[channel] += gradients as f32;
-            let factor = -scale * inverse * products / count;
-            pass.state[4 * channels + channel] = factor as f32;
-            pass.state[5 * channels + channel] = (-scale * gradients / count - factor * mean) as f32;
+            pass.state[FACTOR * channels + channel] = (-scale * inverse * products / count) as f32;
+            pass.state[SHIFT * channels + channel] = (-scale * gradients / count) as f32;
         }
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
         let channels = pass.output_shape.channels();
-        let State { scale, input_factor, input_shift, .. } = State::of(pass.state, channels);
+        let State { mean, scale, factor, shift } = State::of(pass.state, channels);
         let values = [&*pass.output_gradient, pass.inputs.get(0)];
-        let factors = [scale, input_factor, input_shift];
+        let factors = [scale, mean, factor, shift];
         match pass.input_gradients.get_mut(0) {
             Some(GradientSlot { values: to, accumulate: true }) => combine::<true>(to, values, factors),
             Some(GradientSlot { values: to, accumulate: false }) => combine::<false>(to, values, factors),

@@ -30,18 +30,23 @@ impl Dropout {
         let scale = 1.0 / (1.0 - self.rate);
         for (sample, values) in values.chunks_exact_mut(size).enumerate() {
             let key = random.of_sample(sample);
-            let (low, high) = (key as u32, (key >> 32) as u32);
             vectorized(
                 #[inline(always)]
                 || {
                     for (position, value) in values.iter_mut().enumerate() {
-                        let keeps = hash(position as u32 ^ low).wrapping_add(high);
-                        *value *= if hash(keeps) >= threshold { scale } else { 0.0 };
+                        *value *= if random_word(key, position) >= threshold { scale } else { 0.0 };
                     }
                 },
             );
         }
     }
+}
+
+/// 32 random bits for a position of the sample with this key.
+#[inline(always)]
+pub(super) fn random_word(key: u64, position: usize) -> u32 {
+    let (low, high) = (key as u32, (key >> 32) as u32);
+    hash(hash(position as u32 ^ low).wrapping_add(high))
 }
 
 /// Mixes 32 bits; unlike the 64-bit one of `numeric::random` it fits vector registers.

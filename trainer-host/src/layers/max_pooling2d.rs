@@ -159,7 +159,7 @@ impl Layer for MaxPooling2D {
 
 /// Gives what is left of an output's gradient to the tap that has the largest value.
 #[inline(always)]
-fn give(replace: bool, values: &[f32], largest: &[f32], left: &mut [f32], gradient: &mut [f32]) {
+pub(super) fn give(replace: bool, values: &[f32], largest: &[f32], left: &mut [f32], gradient: &mut [f32]) {
     for (((gradient, &value), &largest), left) in gradient.iter_mut().zip(values).zip(largest).zip(left) {
         let is_largest = value == largest;
         let part = if is_largest { *left } else { 0.0 };

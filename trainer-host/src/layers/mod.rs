@@ -12,12 +12,14 @@ mod convolution;
 mod depthwise;
 #[cfg(test)]
 mod harness;
+mod merge;
 mod pass;
 mod rows;
 mod windows;
 
 mod activation;
 mod add;
+mod average;
 mod average_pooling2d;
 mod batch_normalization;
 mod concatenate;
@@ -27,12 +29,21 @@ mod depthwise_conv2d;
 mod dropout;
 mod flatten;
 mod global_average_pooling2d;
+mod global_max_pooling2d;
 mod max_pooling2d;
+mod maximum;
+mod multiply;
+mod prelu;
 mod reshape;
+mod rrelu;
 mod separable_conv2d;
+mod subtract;
+mod upsampling2d;
+mod zero_padding2d;
 
 pub use activation::{Activation, ActivationLayer, SELU_ALPHA, SELU_SCALE};
 pub use add::Add;
+pub use average::Average;
 pub use average_pooling2d::AveragePooling2D;
 pub use batch_normalization::BatchNormalization;
 pub use concatenate::Concatenate;
@@ -42,9 +53,17 @@ pub use depthwise_conv2d::DepthwiseConv2D;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use global_max_pooling2d::GlobalMaxPooling2D;
 pub use max_pooling2d::MaxPooling2D;
+pub use maximum::Maximum;
+pub use multiply::Multiply;
+pub use prelu::PReLU;
 pub use reshape::Reshape;
+pub use rrelu::RReLU;
 pub use separable_conv2d::SeparableConv2D;
+pub use subtract::Subtract;
+pub use upsampling2d::UpSampling2D;
+pub use zero_padding2d::ZeroPadding2D;
 
 #[cfg(test)]
 pub(crate) use activation::softmax_rows;
@@ -212,6 +231,7 @@ impl Example {
 pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "Activation", examples: activation::examples },
     LayerKind { name: "Add", examples: add::examples },
+    LayerKind { name: "Average", examples: average::examples },
     LayerKind { name: "AveragePooling2D", examples: average_pooling2d::examples },
     LayerKind { name: "BatchNormalization", examples: batch_normalization::examples },
     LayerKind { name: "Concatenate", examples: concatenate::examples },
@@ -221,7 +241,15 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "Dropout", examples: dropout::examples },
     LayerKind { name: "Flatten", examples: flatten::examples },
     LayerKind { name: "GlobalAveragePooling2D", examples: global_average_pooling2d::examples },
+    LayerKind { name: "GlobalMaxPooling2D", examples: global_max_pooling2d::examples },
     LayerKind { name: "MaxPooling2D", examples: max_pooling2d::examples },
+    LayerKind { name: "Maximum", examples: maximum::examples },
+    LayerKind { name: "Multiply", examples: multiply::examples },
+    LayerKind { name: "PReLU", examples: prelu::examples },
+    LayerKind { name: "RReLU", examples: rrelu::examples },
     LayerKind { name: "Reshape", examples: reshape::examples },
     LayerKind { name: "SeparableConv2D", examples: separable_conv2d::examples },
+    LayerKind { name: "Subtract", examples: subtract::examples },
+    LayerKind { name: "UpSampling2D", examples: upsampling2d::examples },
+    LayerKind { name: "ZeroPadding2D", examples: zero_padding2d::examples },
 ];

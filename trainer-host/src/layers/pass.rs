@@ -144,6 +144,13 @@ impl<'a> GradientSlot<'a> {
             self.values.copy_from_slice(gradient);
         }
     }
+
+    /// Adds a multiple of a gradient that is all there, value by value.
+    pub fn add_scaled(self, factor: f32, gradient: &[f32]) {
+        for (value, &part) in self.values.iter_mut().zip(gradient) {
+            *value = if self.accumulate { *value + factor * part } else { factor * part };
+        }
+    }
 }
 
 impl InputGradients<'_> {
@@ -220,6 +227,9 @@ pub struct Prepare<'a> {
     pub gradients: ParameterGradients<'a>,
 }
 
+/// What is called with the inputs and the output's gradient of each shard of a batch.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(Inputs<'_>, &[f32]);
+
 /// The gradient of some rows of a parameter, from the whole batch.
 pub struct WeightGradient<'a> {
     /// Which parameter.
@@ -234,7 +244,7 @@ pub struct WeightGradient<'a> {
     pub input_shapes: &'a [Shape],
     /// The output's shape.
     pub output_shape: &'a Shape,
-    pub(crate) shards: &'a dyn Fn(&mut dyn FnMut(Inputs<'_>, &[f32])),
+    pub(crate) shards: &'a dyn Fn(Visit<'_>),
 }
 
 impl WeightGradient<'_> {

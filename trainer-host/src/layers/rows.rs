@@ -58,39 +58,45 @@ pub(crate) fn add_column_sums(sums: &mut [f32], values: &[f32]) {
     );
 }
 
-/// `output = input * scale + shift` for every row.
-pub(crate) fn scale_and_shift(output: &mut [f32], input: &[f32], scale: &[f32], shift: &[f32]) {
+/// `output = (input - center) * scale + shift` for every row.
+pub(crate) fn scale_and_shift(output: &mut [f32], input: &[f32], [center, scale, shift]: [&[f32]; 3]) {
     let channels = scale.len();
     vectorized(
         #[inline(always)]
         || {
+            let (center_blocks, center_rest) = center.as_chunks::<BLOCK>();
             let (scale_blocks, scale_rest) = scale.as_chunks::<BLOCK>();
             let (shift_blocks, shift_rest) = shift.as_chunks::<BLOCK>();
             for (output, input) in output.chunks_exact_mut(channels).zip(input.chunks_exact(channels)) {
                 let (output_blocks, output_rest) = output.as_chunks_mut::<BLOCK>();
                 let (input_blocks, input_rest) = input.as_chunks::<BLOCK>();
-                let blocks = output_blocks.iter_mut().zip(input_blocks).zip(scale_blocks).zip(shift_blocks);
-                for (((output, input), scale), shift) in blocks {
+                let factors = center_blocks.iter().zip(scale_blocks).zip(shift_blocks);
+                for ((output, input), ((center, scale), shift)) in output_blocks.iter_mut().zip(input_blocks).zip(factors) {
                     for lane in 0..BLOCK {
-                        output[lane] = input[lane] * scale[lane] + shift[lane];
+                        output[lane] = (input[lane] - center[lane]) * scale[lane] + shift[lane];
                     }
                 }
-                let rest = output_rest.iter_mut().zip(input_rest).zip(scale_rest).zip(shift_rest);
-                for (((output, input), scale), shift) in rest {
-                    *output = input * scale + shift;
+                let factors = center_rest.iter().zip(scale_rest).zip(shift_rest);
+                for ((output, input), ((center, scale), shift)) in output_rest.iter_mut().zip(input_rest).zip(factors) {
+                    *output = (input - center) * scale + shift;
                 }
             }
         },
     );
 }
 
-/// `output += a * scale + b * factor + shift` for every row, or `=` without `ACCUMULATE`.
-pub(crate) fn combine<const ACCUMULATE: bool>(output: &mut [f32], [a, b]: [&[f32]; 2], [scale, factor, shift]: [&[f32]; 3]) {
+/// `output += a * scale + (b - center) * factor + shift` for every row, or `=` without `ACCUMULATE`.
+pub(crate) fn combine<const ACCUMULATE: bool>(
+    output: &mut [f32],
+    [a, b]: [&[f32]; 2],
+    [scale, center, factor, shift]: [&[f32]; 4],
+) {
     let channels = scale.len();
     vectorized(
         #[inline(always)]
         || {
             let (scale_blocks, scale_rest) = scale.as_chunks::<BLOCK>();
+            let (center_blocks, center_rest) = center.as_chunks::<BLOCK>();
             let (factor_blocks, factor_rest) = factor.as_chunks::<BLOCK>();
             let (shift_blocks, shift_rest) = shift.as_chunks::<BLOCK>();
             let rows = output.chunks_exact_mut(channels).zip(a.chunks_exact(channels)).zip(b.chunks_exact(channels));
@@ -98,17 +104,17 @@ pub(crate) fn combine<const ACCUMULATE: bool>(output: &mut [f32], [a, b]: [&[f32
                 let (output_blocks, output_rest) = output.as_chunks_mut::<BLOCK>();
                 let ((a_blocks, a_rest), (b_blocks, b_rest)) = (a.as_chunks::<BLOCK>(), b.as_chunks::<BLOCK>());
                 let values = output_blocks.iter_mut().zip(a_blocks).zip(b_blocks);
-                let factors = scale_blocks.iter().zip(factor_blocks).zip(shift_blocks);
-                for (((output, a), b), ((scale, factor), shift)) in values.zip(factors) {
+                let factors = scale_blocks.iter().zip(center_blocks).zip(factor_blocks).zip(shift_blocks);
+                for (((output, a), b), (((scale, center), factor), shift)) in values.zip(factors) {
                     for lane in 0..BLOCK {
-                        let value = a[lane] * scale[lane] + b[lane] * factor[lane] + shift[lane];
+                        let value = a[lane] * scale[lane] + (b[lane] - center[lane]) * factor[lane] + shift[lane];
                         output[lane] = if ACCUMULATE { output[lane] + value } else { value };
                     }
                 }
                 let values = output_rest.iter_mut().zip(a_rest).zip(b_rest);
-                let factors = scale_rest.iter().zip(factor_rest).zip(shift_rest);
-                for (((output, a), b), ((scale, factor), shift)) in values.zip(factors) {
-                    let value = a * scale + b * factor + shift;
+                let factors = scale_rest.iter().zip(center_rest).zip(factor_rest).zip(shift_rest);
+                for (((output, a), b), (((scale, center), factor), shift)) in values.zip(factors) {
+                    let value = a * scale + (b - center) * factor + shift;
                     *output = if ACCUMULATE { *output + value } else { value };
                 }
             }
@@ -128,19 +134,19 @@ mod tests {
                 (0..rows * channels).map(|number| ((number * factor) % 23) as f32 - 9.0).collect()
             };
             let (a, b, per_channel) = (numbers(7), numbers(5), numbers(3));
-            let [scale, factor, shift] = [0, 1, 2].map(|row| &per_channel[row * channels..(row + 1) * channels]);
+            let [scale, center, factor, shift] = [0, 1, 2, 3].map(|row| &per_channel[row * channels..(row + 1) * channels]);
             let (mut biased, mut sums, mut scaled) = (a.clone(), vec![1.0; channels], vec![f32::NAN; a.len()]);
             let (mut replaced, mut added) = (vec![f32::NAN; a.len()], b.clone());
             add_bias(&mut biased, shift);
             add_column_sums(&mut sums, &a);
-            scale_and_shift(&mut scaled, &a, scale, shift);
-            combine::<false>(&mut replaced, [&a, &b], [scale, factor, shift]);
-            combine::<true>(&mut added, [&a, &b], [scale, factor, shift]);
+            scale_and_shift(&mut scaled, &a, [center, scale, shift]);
+            combine::<false>(&mut replaced, [&a, &b], [scale, center, factor, shift]);
+            combine::<true>(&mut added, [&a, &b], [scale, center, factor, shift]);
             for (position, &value) in a.iter().enumerate() {
                 let channel = position % channels;
-                let combined = value * scale[channel] + b[position] * factor[channel] + shift[channel];
+                let combined = value * scale[channel] + (b[position] - center[channel]) * factor[channel] + shift[channel];
                 assert_eq!(biased[position], value + shift[channel]);
-                assert_eq!(scaled[position], value * scale[channel] + shift[channel]);
+                assert_eq!(scaled[position], (value - center[channel]) * scale[channel] + shift[channel]);
                 assert_eq!(replaced[position], combined);
                 assert_eq!(added[position], b[position] + combined);
             }

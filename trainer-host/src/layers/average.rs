@@ -1,0 +1,118 @@
+//! Average: the mean of two or more tensors of one shape: `y = (x_1 + ... + x_n) / n`.
+
+use super::merge::{chain, common_shape};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
+use crate::export::lower::Lowering;
+use crate::export::{Clamp, Value, ops};
+use crate::graph::Shape;
+use crate::numeric::vectorized;
+
+/// Averages its inputs, value by value.
+#[derive(Debug, Clone, Default)]
+pub struct Average {
+    base: LayerBase,
+}
+
+impl Average {
+    /// The layer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Layer for Average {
+    fn kind(&self) -> &'static str {
+        "Average"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        common_shape(inputs)
+    }
+
+    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+        Requirements::default()
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        let count = pass.input_shapes.len();
+        let factor = 1.0 / count as f32;
+        let inputs = pass.inputs;
+        let output = &mut *pass.output;
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((output, &first), &second) in output.iter_mut().zip(inputs.get(0)).zip(inputs.get(1)) {
+                    *output = factor * (first + second);
+                }
+                for input in 2..count {
+                    for (output, &value) in output.iter_mut().zip(inputs.get(input)) {
+                        *output += factor * value;
+                    }
+                }
+            },
+        );
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        let count = pass.input_shapes.len();
+        for input in 0..count {
+            if let Some(gradient) = pass.input_gradients.get_mut(input) {
+                gradient.add_scaled(1.0 / count as f32, pass.output_gradient);
+            }
+        }
+    }
+
+    /// A chain of weighted sums of two.
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let part = 1.0 / lowering.inputs.len() as f32;
+        Ok(chain(lowering, "sum", |input| {
+            let coefficients = if input == 1 { [part, part] } else { [1.0, part] };
+            ops::Add { coefficients, clamp: Clamp::NONE }
+        }))
+    }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![
+        Example::new(Average::new(), &[&[4, 3], &[4, 3]]),
+        Example::new(Average::new(), &[&[7], &[7], &[7]]),
+        Example::new(Average::new(), &[&[2, 3, 5], &[2, 3, 5], &[2, 3, 5], &[2, 3, 5]]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::{Harness, check};
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_naive_reference() {
+        for count in [2, 3, 5] {
+            let shapes = vec![Shape::from([3, 4, 5]); count];
+            check(&Average::new(), &shapes, &|inputs, _| {
+                let mean = |place: usize| inputs.iter().map(|input| input[place]).sum::<f64>() / count as f64;
+                (0..60).map(mean).collect()
+            });
+        }
+    }
+
+    #[test]
+    fn mean_of_three() {
+        let layer = Average::new();
+        let mut harness = Harness::new(&layer, &vec![Shape::from([2]); 3], 1);
+        for (input, values) in [[3.0, -3.0], [6.0, 0.0], [-3.0, 9.0]].iter().enumerate() {
+            harness.inputs[input].copy_from_slice(values);
+        }
+        let output = harness.forward();
+        assert!((output[0] - 2.0).abs() < 1e-6 && (output[1] - 2.0).abs() < 1e-6, "{output:?}");
+    }
+}

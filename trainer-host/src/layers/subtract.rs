@@ -1,0 +1,106 @@
+//! Subtract: the first tensor minus the second, of one shape: `y = x_1 - x_2`.
+
+use super::merge::common_shape;
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
+use crate::export::lower::Lowering;
+use crate::export::{Clamp, Value, ops};
+use crate::graph::Shape;
+use crate::numeric::vectorized;
+
+/// Subtracts its second input from its first, value by value.
+#[derive(Debug, Clone, Default)]
+pub struct Subtract {
+    base: LayerBase,
+}
+
+impl Subtract {
+    /// The layer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Layer for Subtract {
+    fn kind(&self) -> &'static str {
+        "Subtract"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            [_, _] => common_shape(inputs).map_err(|_| "two inputs of the same shape".to_owned()),
+            _ => Err("exactly two inputs".to_owned()),
+        }
+    }
+
+    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+        Requirements::default()
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        let (first, second) = (pass.inputs.get(0), pass.inputs.get(1));
+        let output = &mut *pass.output;
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((output, &first), &second) in output.iter_mut().zip(first).zip(second) {
+                    *output = first - second;
+                }
+            },
+        );
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        for (input, factor) in [(0, 1.0), (1, -1.0)] {
+            if let Some(gradient) = pass.input_gradients.get_mut(input) {
+                gradient.add_scaled(factor, pass.output_gradient);
+            }
+        }
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        Ok(lowering.output(ops::Add { coefficients: [1.0, -1.0], clamp: Clamp::NONE }))
+    }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    vec![Example::new(Subtract::new(), &[&[4, 3], &[4, 3]])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::{Harness, check};
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_naive_reference() {
+        for shape in [vec![1], vec![17], vec![3, 4, 5]] {
+            let shapes = [Shape::new(shape.clone()), Shape::new(shape)];
+            check(&Subtract::new(), &shapes, &|inputs, _| inputs[0].iter().zip(&inputs[1]).map(|(a, b)| a - b).collect());
+        }
+    }
+
+    #[test]
+    fn the_second_is_subtracted() {
+        let layer = Subtract::new();
+        let mut harness = Harness::new(&layer, &[Shape::from([2]), Shape::from([2])], 1);
+        harness.inputs[0].copy_from_slice(&[1.0, -2.0]);
+        harness.inputs[1].copy_from_slice(&[4.0, 0.5]);
+        assert_eq!(harness.forward(), [-3.0, -2.5]);
+    }
+
+    #[test]
+    fn wants_two_of_one_shape() {
+        let [a, b] = [Shape::from([3]), Shape::from([4])];
+        assert_eq!(Subtract::new().output_shape(&[a.clone(), b]), Err("two inputs of the same shape".to_owned()));
+        assert_eq!(Subtract::new().output_shape(&[a.clone(), a.clone(), a]), Err("exactly two inputs".to_owned()));
+    }
+}
