@@ -16,10 +16,16 @@ impl<const N: usize> Arena<N> {
 
     /// An arena for `model`. In a `static`, one that is too small does not compile:
     ///
-    /// ```compile_fail
-    /// # use samara_runtime::Arena;
-    /// const NOT_A_MODEL: &[u8] = &[0; 80];
-    /// static ARENA: Arena<16> = Arena::for_model(NOT_A_MODEL);
+    /// ```
+    /// # use samara_runtime::{Arena, arena_bytes, include_model};
+    /// static MODEL: &[u8] = include_model!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/v1.samara"));
+    /// static ARENA: Arena<{ arena_bytes(MODEL) }> = Arena::for_model(MODEL);
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// # use samara_runtime::{Arena, arena_bytes, include_model};
+    /// # static MODEL: &[u8] = include_model!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/v1.samara"));
+    /// static ARENA: Arena<{ arena_bytes(MODEL) - 16 }> = Arena::for_model(MODEL);
     /// ```
     ///
     /// # Panics
