@@ -92,3 +92,27 @@ fn int8_files_come_close() {
         },
     );
 }
+
+#[test]
+fn a_tensor_may_be_merged_with_itself() {
+    // In place, the device would write what it still has to read.
+    let merges: [fn(&SymbolicTensor) -> SymbolicTensor; 5] = [
+        |x| Add::new().apply([x, x]),
+        |x| Subtract::new().apply([x, x]),
+        |x| Multiply::new().apply([x, x, x]),
+        |x| Average::new().apply([x, x, x]),
+        |x| Maximum::new().apply([x, x]),
+    ];
+    let inputs = [Tensor::from_samples([6], scattered(SAMPLES * 6, 3)).expect("whole samples")];
+    for (number, merge) in merges.into_iter().enumerate() {
+        let x = input([6]);
+        let hidden = ActivationLayer::new(Activation::Swish).apply(&x);
+        let model = Model::new("merged", &x, merge(&hidden)).expect("a model");
+        let trained = model.predict_all(&inputs).expect("a prediction");
+        let device = on_device(&model.export_f32().expect("every layer lowers"), &inputs);
+        assert_eq!(trained[0].values().len(), device.len());
+        for (a, b) in trained[0].values().iter().zip(&device) {
+            assert!((a - b).abs() <= 1e-5 * (1.0 + a.abs()), "merge {number}: {a} in training, {b} on the device");
+        }
+    }
+}
