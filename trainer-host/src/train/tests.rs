@@ -277,3 +277,121 @@ fn a_model_is_applied_like_a_layer_and_cut_in_two() {
     }
     assert_eq!(second.parameters().len(), 2);
 }
+
+fn predicted(output: impl Fn(&SymbolicTensor) -> SymbolicTensor, shape: &[usize], values: &[f32]) -> Vec<f32> {
+    let x = input(shape);
+    let model = Model::new("literal", &x, output(&x)).unwrap();
+    model.predict(&Tensor::from_samples(shape, values.to_vec()).unwrap()).unwrap().values().to_vec()
+}
+
+fn assert_close(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    for (a, b) in found.iter().zip(expected) {
+        assert!((a - b).abs() <= 1e-6 * (1.0 + b.abs()), "{found:?} is not {expected:?}");
+    }
+}
+
+#[test]
+fn values_of_activations() {
+    let values = [-2.0, -0.5, 0.0, 1.0, 7.0];
+    for (activation, expected) in [
+        (Activation::Linear, values),
+        (Activation::Relu, [0.0, 0.0, 0.0, 1.0, 7.0]),
+        (Activation::Relu6, [0.0, 0.0, 0.0, 1.0, 6.0]),
+        (Activation::LEAKY_RELU, [-0.6, -0.15, 0.0, 1.0, 7.0]),
+        (Activation::Selu, [-1.520_166_8, -0.691_758_2, 0.0, 1.050_701, 7.354_907]),
+        (Activation::Sigmoid, [0.119_202_92, 0.377_540_67, 0.5, 0.731_058_6, 0.999_089]),
+        (Activation::Tanh, [-0.964_027_6, -0.462_117_16, 0.0, 0.761_594_15, 0.999_998_3]),
+        (Activation::Softmax, [0.000_122_955_6, 0.000_551_048_3, 0.000_908_525, 0.002_469_627, 0.995_947_8]),
+    ] {
+        assert_close(&predicted(|x| ActivationLayer::new(activation).apply(x), &[5], &values), &expected);
+    }
+    // Softmax is over the last axis, and 1000 overflows nothing.
+    let rows = predicted(|x| ActivationLayer::new(Activation::Softmax).apply(x), &[2, 2], &[1000.0, 1000.0, 0.0, 3f32.ln()]);
+    assert_close(&rows, &[0.5, 0.5, 0.25, 0.75]);
+}
+
+#[test]
+fn values_of_dense_and_add() {
+    let x = input([2, 2]);
+    let y = Dense::new(3).apply(&x);
+    let model = Model::new("literal", &x, Add::new().apply([&y, &y, &y])).unwrap();
+    model.set_parameter("dense/kernel", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    model.set_parameter("dense/bias", &[0.5, 0.0, -0.5]).unwrap();
+    // [1 2] times the kernel is [9 12 15], [0 -1] is [-4 -5 -6]; plus the bias, three times.
+    let found = model.predict(&Tensor::new([1, 2, 2], vec![1.0, 2.0, 0.0, -1.0]).unwrap()).unwrap();
+    assert_eq!(found.values(), [28.5, 36.0, 43.5, -10.5, -15.0, -19.5]);
+}
+
+#[test]
+fn batch_normalization_by_hand() {
+    let x = input([2]);
+    let mut model = Model::new("literal", &x, BatchNormalization::new().momentum(0.75).apply(&x)).unwrap();
+    with_squared_errors(&mut model);
+    // Channel 0 has mean 4 and variance 5; channel 1 has mean 10,000 and variance 0.5, which f32 sums would lose.
+    let values = vec![1.0, 9_999.0, 3.0, 10_000.0, 5.0, 10_000.0, 7.0, 10_001.0];
+    let inputs = Tensor::new([4, 2], values).unwrap();
+    let targets = Tensor::new([4, 2], vec![0.0; 8]).unwrap();
+    let data = Dataset::new(inputs.clone(), targets).unwrap();
+    let history = model.fit(&data, Fit { verbose: false, shuffle: false, ..Fit::default() }).unwrap();
+    // The outputs' squares have the means 5 / 5.001 and 0.5 / 0.501.
+    let expected = (5.0 / 5.001 + 0.5 / 0.501) / 2.0;
+    assert!((history.last("loss").unwrap() - expected).abs() < 1e-4, "{history:?}");
+    assert_close(&model.parameter("batch_normalization/moving_mean").unwrap(), &[1.0, 2500.0]);
+    assert_close(&model.parameter("batch_normalization/moving_variance").unwrap(), &[2.0, 0.875]);
+    // gamma's gradient at gamma 1 is the mean over values and channels of 2 h^2, the rate 0.1.
+    let gamma = model.parameter("batch_normalization/gamma").unwrap();
+    assert_close(&gamma, &[1.0 - 0.1 * 5.0 / 5.001, 1.0 - 0.1 * 0.5 / 0.501]);
+    model.set_parameter("batch_normalization/gamma", &[2.0, 1.0]).unwrap();
+    model.set_parameter("batch_normalization/beta", &[-1.0, 0.0]).unwrap();
+    let found = model.predict(&inputs.slice(2..3)).unwrap();
+    // 2 * (5 - 1) / sqrt(2.001) - 1 and 7500 / sqrt(0.876)
+    assert_close(found.values(), &[4.655_441_3, 8_013.259_3]);
+}
+
+#[test]
+fn dropout_keeps_the_mean_and_only_drops_in_training() {
+    let x = input([1000]);
+    let mut model = Model::new("dropping", &x, Dropout::new(0.4).apply(&x)).unwrap();
+    with_squared_errors(&mut model);
+    let ones = Tensor::new([64, 1000], vec![1.0; 64_000]).unwrap();
+    let zeros = Tensor::new([64, 1000], vec![0.0; 64_000]).unwrap();
+    let data = Dataset::new(ones, zeros).unwrap();
+    let history = model.fit(&data, Fit { epochs: 2, verbose: false, ..Fit::default() }).unwrap();
+    // 0.6 of the values are 1 / 0.6: the mean square is 1 / 0.6; and each step drops others.
+    for loss in history.get("loss") {
+        assert!((loss - 1.0 / 0.6).abs() < 0.02, "{loss}");
+    }
+    assert_ne!(history.get("loss")[0], history.get("loss")[1]);
+    assert_eq!(model.evaluate(&data, 64).unwrap().get("loss"), Some(1.0));
+}
+
+#[test]
+fn schedules_and_momentum_reach_the_optimizer() {
+    // One parameter, gradient 2 * (w - 0) for an input of 1 and a target of 0: a rate of 0 leaves it where it is.
+    #[derive(Debug)]
+    struct Nothing;
+    impl crate::schedules::Schedule for Nothing {
+        fn factor(&self, _step: usize, _steps: usize) -> f32 {
+            0.0
+        }
+    }
+    let x = input([1]);
+    let mut model = Model::new("line", &x, Dense::new(1).without_bias().apply(&x)).unwrap();
+    model.compile(Sgd::new(0.25), MeanSquaredError).unwrap();
+    model.set_parameter("dense/kernel", &[8.0]).unwrap();
+    let data = Dataset::new(Tensor::new([2, 1], vec![1.0; 2]).unwrap(), Tensor::new([2, 1], vec![0.0; 2]).unwrap()).unwrap();
+    let still = Fit { schedule: Some(Box::new(Nothing)), verbose: false, ..Fit::default() };
+    assert_eq!(model.fit(&data, still).unwrap().epochs[0].learning_rate, 0.0);
+    assert_eq!(model.parameter("dense/kernel").unwrap(), [8.0]);
+    model.fit(&data, Fit { epochs: 2, verbose: false, ..Fit::default() }).unwrap();
+    // 8 - 0.25 * 16 = 4, then 2.
+    assert_eq!(model.parameter("dense/kernel").unwrap(), [2.0]);
+    // The state goes on from fit to fit: with momentum 0.5 a second fit of one epoch makes the second step.
+    model.compile(Sgd::new(0.25).momentum(0.5), MeanSquaredError).unwrap();
+    model.set_parameter("dense/kernel", &[8.0]).unwrap();
+    for expected in [4.0, 0.0] {
+        model.fit(&data, Fit { verbose: false, ..Fit::default() }).unwrap();
+        assert_eq!(model.parameter("dense/kernel").unwrap(), [expected]);
+    }
+}
