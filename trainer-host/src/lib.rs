@@ -58,7 +58,7 @@ pub mod prelude {
     pub use crate::graph::{Shape, SymbolicTensor, input, named_input};
     pub use crate::layers::*;
     pub use crate::losses::*;
-    pub use crate::optimizers::{Adam, RmsProp, Sgd};
+    pub use crate::optimizers::{AdaGrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd};
     pub use crate::schedules::{Cosine, OneCycle};
     pub use crate::{Error, Fit, History, Measurements, Model, Result, Sequential};
 }

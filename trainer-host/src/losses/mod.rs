@@ -2,11 +2,19 @@
 
 mod binary_crossentropy;
 mod categorical_crossentropy;
+mod from_logits;
+mod huber;
+mod mean_absolute_error;
 mod mean_squared_error;
 mod sparse_categorical_crossentropy;
 
 pub use binary_crossentropy::BinaryCrossentropy;
 pub use categorical_crossentropy::CategoricalCrossentropy;
+pub use from_logits::{
+    BinaryCrossentropyFromLogits, CategoricalCrossentropyFromLogits, SparseCategoricalCrossentropyFromLogits,
+};
+pub use huber::Huber;
+pub use mean_absolute_error::MeanAbsoluteError;
 pub use mean_squared_error::MeanSquaredError;
 pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
 
@@ -94,6 +102,11 @@ pub fn all() -> Vec<Arc<dyn Loss>> {
         Arc::new(BinaryCrossentropy),
         Arc::new(CategoricalCrossentropy),
         Arc::new(SparseCategoricalCrossentropy),
+        Arc::new(MeanAbsoluteError),
+        Arc::new(Huber::default()),
+        Arc::new(BinaryCrossentropyFromLogits),
+        Arc::new(CategoricalCrossentropyFromLogits),
+        Arc::new(SparseCategoricalCrossentropyFromLogits),
     ]
 }
 

@@ -1,8 +1,10 @@
 //! Metrics: one file each. Measured, not trained on.
 
 mod accuracy;
+mod binary_accuracy;
 
 pub use accuracy::Accuracy;
+pub use binary_accuracy::BinaryAccuracy;
 
 use std::fmt;
 

@@ -1,10 +1,18 @@
 //! Optimizers: one file each. They see all trainable parameters as one flat buffer, a piece at a time.
 
+mod adagrad;
 mod adam;
+mod adamw;
+mod clipping;
+mod nadam;
 mod rmsprop;
 mod sgd;
 
+pub use adagrad::AdaGrad;
 pub use adam::Adam;
+pub use adamw::AdamW;
+pub use clipping::{Clipped, Clipping};
+pub use nadam::Nadam;
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
@@ -21,8 +29,37 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     /// Values of state per parameter: 2 for Adam.
     fn state_per_parameter(&self) -> usize;
 
+    /// How gradients are clipped before [`Optimizer::update`] sees them.
+    fn clipping(&self) -> Option<Clipping> {
+        None
+    }
+
     /// Changes a piece of the parameters. The state is zero before the first step.
     fn update(&self, update: &mut Update<'_>);
+
+    /// Clips each value of the gradients to `-limit..=limit` first. The last clipping set counts.
+    fn clip_value(self, limit: f32) -> Clipped<Self>
+    where
+        Self: Sized,
+    {
+        Clipped { optimizer: self, clipping: Clipping::Value(limit) }
+    }
+
+    /// Clips each parameter's gradient to at most this Euclidean norm first. The last clipping set counts.
+    fn clip_norm(self, limit: f32) -> Clipped<Self>
+    where
+        Self: Sized,
+    {
+        Clipped { optimizer: self, clipping: Clipping::Norm(limit) }
+    }
+
+    /// Clips the gradient of all parameters together to at most this Euclidean norm first. The last clipping set counts.
+    fn clip_global_norm(self, limit: f32) -> Clipped<Self>
+    where
+        Self: Sized,
+    {
+        Clipped { optimizer: self, clipping: Clipping::GlobalNorm(limit) }
+    }
 }
 
 /// A piece of all trainable parameters.
@@ -56,4 +93,19 @@ pub(crate) fn two_steps(optimizer: &dyn Optimizer) -> [f32; 2] {
         values[step as usize - 1] = parameters[0];
     }
     values
+}
+
+/// Compares three steps of four parameters with those of Keras 3.15.
+#[cfg(test)]
+pub(crate) fn check_steps(optimizer: &dyn Optimizer, expected: [[f32; 4]; 3]) {
+    let mut parameters = [1.0, 2.0, -1.0, 0.5];
+    let mut state = vec![0.0; 4 * optimizer.state_per_parameter()];
+    let gradients = [[0.5, -1.0, 0.25, 4.0], [0.5, 1.0, -0.125, -2.0], [-1.0, 0.5, 0.75, 1.0]];
+    for ((step, gradients), expected) in (1..).zip(&gradients).zip(&expected) {
+        let learning_rate = optimizer.learning_rate();
+        optimizer.update(&mut Update { step, learning_rate, parameters: &mut parameters, gradients, state: &mut state });
+        for (found, wanted) in parameters.iter().zip(expected) {
+            assert!((found - wanted).abs() < 2e-6, "step {step}: {parameters:?}, expected {expected:?}");
+        }
+    }
 }

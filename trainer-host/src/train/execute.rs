@@ -219,24 +219,34 @@ impl Executor {
         }
     }
 
-    /// Brings all gradients together and, with an optimizer, changes the parameters.
+    /// Brings all gradients together and, with an optimizer, changes the parameters: where it clips, when all gradients
+    /// are there; else each piece at once, while it is in the cache. `sizes` are those of the trainable parameters.
     pub fn update(
         &mut self,
         values: &mut Values,
         gradients: &mut [f32],
         state: &mut [f32],
+        sizes: &[usize],
         optimizer: Option<(&dyn Optimizer, f32, u64)>,
     ) {
         let this = &*self;
+        let clipping = optimizer.and_then(|(optimizer, ..)| optimizer.clipping());
         let pieces = &self.plan.pieces;
         let per_parameter = if gradients.is_empty() { 0 } else { state.len() / gradients.len() };
         let work = |piece: &Piece, parameters: &mut [f32], gradient: &mut [f32], state: &mut [f32]| {
             this.bring_together(piece, gradient);
-            if let Some((optimizer, learning_rate, step)) = optimizer {
-                optimizer.update(&mut Update { step, learning_rate, parameters, gradients: gradient, state });
+            if clipping.is_none() {
+                change(optimizer, parameters, gradient, state);
             }
         };
         for_each_piece(pieces, 0, per_parameter, &mut values.trainable, gradients, state, &work);
+        if let Some(clipping) = clipping {
+            clipping.apply(gradients, sizes);
+            let work = |_: &Piece, parameters: &mut [f32], gradient: &mut [f32], state: &mut [f32]| {
+                change(optimizer, parameters, gradient, state);
+            };
+            for_each_piece(pieces, 0, per_parameter, &mut values.trainable, gradients, state, &work);
+        }
     }
 
     /// The gradient of a piece.
@@ -302,6 +312,13 @@ impl Executor {
         for shard in self.lanes.iter().flat_map(|lane| &lane.shards) {
             to.extend_from_slice(&shard.values[place.slot][..place.size * shard.samples]);
         }
+    }
+}
+
+/// Lets the optimizer, if there is one, change a piece.
+fn change(optimizer: Option<(&dyn Optimizer, f32, u64)>, parameters: &mut [f32], gradients: &[f32], state: &mut [f32]) {
+    if let Some((optimizer, learning_rate, step)) = optimizer {
+        optimizer.update(&mut Update { step, learning_rate, parameters, gradients, state });
     }
 }
 

@@ -6,6 +6,8 @@ mod fit;
 mod history;
 mod memory;
 mod model;
+#[cfg(test)]
+mod options_tests;
 mod plan;
 mod predict;
 mod sequential;

@@ -126,7 +126,8 @@ impl Model {
     /// Metrics are those that go with the losses (accuracy with cross-entropies); see [`Model::set_metrics`].
     ///
     /// # Errors
-    /// If the number of losses is not that of the outputs, or a loss does not fit its output's shape.
+    /// If the number of losses is not that of the outputs, a loss does not fit its output's shape, or the limit of the
+    /// optimizer's clipping is no positive number.
     pub fn compile(&mut self, optimizer: impl Optimizer + 'static, losses: impl IntoLosses) -> Result<()> {
         self.compile_with(Arc::new(optimizer), losses)
     }
@@ -137,6 +138,11 @@ impl Model {
     /// As [`Model::compile`].
     pub fn compile_with(&mut self, optimizer: Arc<dyn Optimizer>, losses: impl IntoLosses) -> Result<()> {
         let losses = losses.into_losses();
+        let limit = optimizer.clipping().map_or(1.0, |clipping| clipping.limit());
+        if !(limit > 0.0 && limit.is_finite()) {
+            let expected = "a positive number".to_owned();
+            return Err(Error::Argument { name: "the limit of the clipping", found: limit.to_string(), expected });
+        }
         if losses.len() != self.outputs.len() {
             return Err(self.count_error("outputs", self.outputs.len(), losses.len(), "losses were"));
         }

@@ -19,6 +19,8 @@ pub(super) struct Trainer {
     executor: Executor,
     values: Values,
     gradients: Aligned,
+    /// Of each trainable parameter.
+    sizes: Vec<usize>,
     optimizer: Arc<dyn Optimizer>,
     pub(super) state: OptimizerState,
     seed: u64,
@@ -78,6 +80,7 @@ impl Trainer {
         Self {
             gradients: Aligned::zeros(values.trainable.len()),
             executor: Executor::new(plan, objectives, true),
+            sizes: graph.parameters.iter().filter(|p| p.trainable).map(|p| p.shape.size()).collect(),
             graph,
             values,
             optimizer,
@@ -98,7 +101,7 @@ impl Trainer {
         self.executor.run(&mut self.values, batch);
         let rate = self.optimizer.learning_rate() * rate_factor;
         let optimizer = Some((&*self.optimizer, rate, self.state.steps));
-        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.values, optimizer);
+        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.values, &self.sizes, optimizer);
         self.executor.results()
     }
 
@@ -110,7 +113,7 @@ impl Trainer {
         let key = derive(self.seed, self.state.steps);
         let batch = Batch { inputs: data.inputs(), targets: data.targets(), samples, key };
         self.executor.run(&mut self.values, batch);
-        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.values, None);
+        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.values, &self.sizes, None);
         (self.executor.loss_of(self.executor.results(), indices.len()), &self.gradients)
     }
 
