@@ -12,17 +12,29 @@
 //!
 //! The command `samara` (in `src/bin/samara`) trains, quantizes, evaluates and inspects them; `samara --help` tells how.
 
+mod anomaly_autoencoder;
 pub mod checkpoint;
 mod ds_cnn;
+mod fashion_inception;
 mod fashion_mlp;
+mod fashion_mlp_variants;
+mod fashion_residual;
 mod fashion_separable;
 mod fashion_separable_large;
+mod fashion_xception;
+mod mobilenet_v1;
 mod resnet8;
 
+pub use anomaly_autoencoder::anomaly_autoencoder;
 pub use ds_cnn::ds_cnn;
+pub use fashion_inception::fashion_inception;
 pub use fashion_mlp::fashion_mlp;
+pub use fashion_mlp_variants::{fashion_mlp_leaky_relu, fashion_mlp_normalized_first, fashion_mlp_selu};
+pub use fashion_residual::{fashion_residual, fashion_residual_projected};
 pub use fashion_separable::fashion_separable;
 pub use fashion_separable_large::fashion_separable_large;
+pub use fashion_xception::fashion_xception;
+pub use mobilenet_v1::mobilenet_v1;
 pub use resnet8::resnet8;
 
 use samara_trainer::{Model, Result};
@@ -70,11 +82,52 @@ pub const ZOO: &[ZooModel] = &[
         build: fashion_mlp,
     },
     ZooModel {
+        name: "fashion-mlp-normalized-first",
+        description: "dense layers 300, 100, 10 with batch-norm before the activations, 28x28x1, 10 classes",
+        build: fashion_mlp_normalized_first,
+    },
+    ZooModel {
+        name: "fashion-mlp-leaky-relu",
+        description: "dense layers 300, 100, 10 with LeakyReLU and He's initial weights, 28x28x1, 10 classes",
+        build: fashion_mlp_leaky_relu,
+    },
+    ZooModel {
+        name: "fashion-mlp-selu",
+        description: "dense layers 300, 100, 10 with SELU and LeCun's initial weights, 28x28x1, 10 classes",
+        build: fashion_mlp_selu,
+    },
+    ZooModel { name: "fashion-inception", description: "two inception modules, 28x28x1, 10 classes", build: fashion_inception },
+    ZooModel {
+        name: "fashion-residual",
+        description: "residual blocks around the identity, 28x28x1, 10 classes",
+        build: fashion_residual,
+    },
+    ZooModel {
+        name: "fashion-residual-projected",
+        description: "residual blocks beside 1x1 projections, 28x28x1, 10 classes",
+        build: fashion_residual_projected,
+    },
+    ZooModel {
+        name: "fashion-xception",
+        description: "a small Xception: separable convolutions in residual blocks, 28x28x1, 10 classes",
+        build: fashion_xception,
+    },
+    ZooModel {
         name: "resnet8",
         description: "ResNet-8 of MLPerf Tiny's image classification, 32x32x3, 10 classes",
         build: resnet8,
     },
     ZooModel { name: "ds-cnn", description: "DS-CNN of MLPerf Tiny's keyword spotting, 49x10x1, 12 classes", build: ds_cnn },
+    ZooModel {
+        name: "mobilenet-v1",
+        description: "MobileNetV1-0.25 of MLPerf Tiny's visual wake words, 96x96x3, 2 classes",
+        build: mobilenet_v1,
+    },
+    ZooModel {
+        name: "anomaly-autoencoder",
+        description: "autoencoder of MLPerf Tiny's anomaly detection, 640 values in and out",
+        build: anomaly_autoencoder,
+    },
 ];
 
 /// The model of that name.
@@ -129,8 +182,13 @@ mod tests {
             let names = samara_runtime::ALL_OPS.iter().filter(|op| op.name.starts_with("scale_shift"));
             let codes: Vec<u16> = names.map(|op| u16::from(op.code)).collect();
             let left = file.nodes.iter().filter(|node| codes.contains(&node.code)).count();
-            // Behind ReLU and before a padded depthwise convolution, a shift is no longer the same everywhere.
-            let expected = if model.name == "fashion-separable-large" { 2 } else { 0 };
+            let expected = match model.name {
+                // Behind ReLU and before a padded depthwise convolution, a shift is no longer the same everywhere.
+                "fashion-separable-large" => 2,
+                // The first of each block stands behind a fork.
+                "fashion-xception" => 3,
+                _ => 0,
+            };
             assert_eq!(left, expected, "{}", model.name);
         }
     }

@@ -225,6 +225,46 @@ fn inspect_shows_nodes_and_totals() {
     assert_eq!(described["macs"], 7840);
     assert_eq!(described["file_bytes"], fs::metadata(&path).unwrap().len());
     assert_eq!(described["outputs"][0]["zero_point"], -128);
+
+    // The arena over time: the image is read while the dense layer writes, and is gone when softmax runs.
+    let rows: Vec<&str> = text.lines().skip_while(|line| !line.contains("first byte to last")).collect();
+    let [_, flatten, dense, softmax, ..] = rows[..] else { panic!("{text}") };
+    assert!(flatten.contains("...###") && dense.contains("~~~===") && dense.contains('#') && !softmax.contains('='), "{text}");
+    let live = |node: usize| described["nodes"][node]["live_bytes"].as_u64().unwrap();
+    assert_eq!((live(0), live(2)), (784, 10));
+    let scratch = described["nodes"][1]["scratch_bytes"].as_u64().unwrap();
+    assert_eq!(live(1), 784 + 10 + scratch);
+}
+
+#[test]
+fn initial_weights_are_exported_and_drawn() {
+    let place = Place::new();
+    let (out, again, picture) = (place.text("a.samara"), place.text("b.samara"), place.text("a.svg"));
+    let text = success(&["export", "--model", "ds-cnn", "--out", &out, "--json"]);
+    let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(summary["macs"], 2_656_768);
+    assert_eq!(summary["model_bytes"], fs::metadata(&out).unwrap().len());
+    success(&["export", "--model", "ds-cnn", "--out", &again]);
+    assert_eq!(fs::read(&out).unwrap(), fs::read(&again).unwrap());
+    success(&["export", "--model", "ds-cnn", "--out", &again, "--seed", "2"]);
+    assert_ne!(fs::read(&out).unwrap(), fs::read(&again).unwrap());
+    success(&["export", "--model", "ds-cnn", "--out", &again, "--f32"]);
+    assert!(success(&["inspect", &again]).contains("input: 49x10x1 f32"));
+
+    success(&["plot", &out, "--out", &picture]);
+    let svg = fs::read_to_string(&picture).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">25x5x64 int8<"), "{svg}");
+    assert!(refusal(1, &["plot", &picture, "--out", &out]).contains("a.svg: the file does not start with SMRA"));
+    assert!(refusal(2, &["export", "--model", "ds-cn", "--out", &out]).ends_with("did you mean ds-cnn?"));
+}
+
+#[test]
+fn shells_complete_commands_and_models() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = success(&["completions", shell]);
+        assert!(script.contains("export-samples") && script.contains("mobilenet-v1"), "{shell}");
+    }
+    assert!(refusal(2, &["completions", "csh"]).contains("'csh'"));
 }
 
 #[test]
@@ -277,4 +317,65 @@ fn the_list_names_every_data_set() {
     assert!(success(&["data", "list"]).contains("fashion-mnist"));
     let list: serde_json::Value = serde_json::from_str(&success(&["data", "list", "--json"])).unwrap();
     assert_eq!(list[0]["name"], "fashion-mnist");
+}
+
+fn json(arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&success(&[arguments, &["--json"]].concat())).unwrap()
+}
+
+fn accuracy(file: &str, data: &str) -> f64 {
+    json(&["evaluate", file, "--data", data])["accuracy"].as_f64().unwrap()
+}
+
+/// Fashion-MNIST's first 10,000 training samples beside a tenth more, which is held out, and all test samples.
+fn part_of_fashion_mnist(place: &Place) -> String {
+    let whole = samara_trainer::data::sources::load("fashion-mnist").unwrap();
+    let directory = place.path("part");
+    fs::create_dir(&directory).unwrap();
+    for (part, data) in [("train", whole.train.slice(0..11_111).unwrap()), ("t10k", whole.test)] {
+        let bytes = |values: &[f32], scale: f32| values.iter().map(|value| (value * scale).round() as u8).collect::<Vec<_>>();
+        let samples = data.samples() as u32;
+        let pixels = idx(&[samples, 28, 28], &bytes(data.inputs()[0].values(), 255.0));
+        fs::write(directory.join(format!("{part}-images-idx3-ubyte")), pixels).unwrap();
+        let labels = idx(&[samples], &bytes(data.targets()[0].values(), 1.0));
+        fs::write(directory.join(format!("{part}-labels-idx1-ubyte")), labels).unwrap();
+    }
+    directory.display().to_string()
+}
+
+#[test]
+#[ignore = "needs Fashion-MNIST"]
+fn the_separable_net_keeps_its_accuracy_on_the_device() {
+    let place = Place::new();
+    let (data, out) = (part_of_fashion_mnist(&place), place.text("out"));
+    let rate = ["--learning-rate", "0.004", "--schedule", "cosine", "--batch", "64"];
+    let summary = json(&[&train(&data, &out)[..], &rate].concat());
+    let trained = summary["f32_accuracy"].as_f64().unwrap();
+    let file = |name: &str| place.text(&format!("out/{name}"));
+    let (as_f32, as_int8) = (accuracy(&file("model-f32.samara"), &data), accuracy(&file("model.samara"), &data));
+    assert!(trained > 0.7, "one epoch on 10,000 samples taught too little: {trained}");
+    assert!((as_f32 - trained).abs() <= 0.002, "the f32 file has {as_f32}, the trainer {trained}");
+    assert!((as_int8 - as_f32).abs() <= 0.015, "the int8 file has {as_int8}, the f32 file {as_f32}");
+
+    let outputs = ["first", "second"].map(|name| {
+        let (model, samples, expected, labels) =
+            (file("model.samara"), place.text("samples"), place.text(name), place.text("labels"));
+        let paths = ["--out", &samples, "--expected", &expected, "--labels", &labels];
+        success(&[&["export-samples", "--model", &model, "--data", &data][..], &paths].concat());
+        fs::read(expected).unwrap()
+    });
+    assert_eq!(outputs[0].len(), 1000 * 10);
+    assert_eq!(outputs[0], outputs[1]);
+}
+
+#[test]
+#[ignore = "needs Fashion-MNIST"]
+fn the_dense_net_keeps_its_accuracy_on_the_device() {
+    let place = Place::new();
+    let out = place.text("out");
+    let mlp = ["train", "--model", "fashion-mlp", "--epochs", "1", "--data", "fashion-mnist", "--out", &out];
+    let summary = json(&mlp);
+    let (as_f32, as_int8) = (summary["f32_accuracy"].as_f64().unwrap(), summary["int8_accuracy"].as_f64().unwrap());
+    assert!(as_f32 > 0.8, "one epoch taught too little: {as_f32}");
+    assert!((as_int8 - as_f32).abs() <= 0.005, "the int8 file has {as_int8}, the trainer {as_f32}");
 }

@@ -7,7 +7,7 @@ use samara_runtime::{ALL_OPS, ElementType, Tensor, format::writer::ModelFile};
 use samara_trainer::export::run::DeviceModel;
 use serde_json::{Value, json};
 
-use crate::{files, output};
+use crate::{arena, files, output};
 
 /// Arguments of `samara inspect`.
 #[derive(Debug, clap::Args)]
@@ -98,6 +98,13 @@ fn draw(file: &ModelFile, file_bytes: usize) -> String {
     let titles = ["node", "op", "input", "output", "type, scale, zero point", "MACs", "arena", "scratch"];
     text += &format!("\n{}\n\n", output::table(&titles, &rows));
     file.outputs.iter().for_each(|&index| text += &port("output", index));
+    let live = |(node, moment): (&NodeView<'_>, &arena::Moment)| {
+        let live_bytes = output::thousands(moment.live_bytes() as u64);
+        vec![node.name.to_owned(), live_bytes, moment.draw(file.arena_bytes as usize)]
+    };
+    let rows: Vec<_> = nodes.iter().zip(&arena::moments(file)).map(live).collect();
+    let title = format!("arena, first byte to last: {}", arena::LEGEND);
+    text += &format!("\n{}\n", output::table(&["node", "live bytes", &title], &rows));
     let macs = nodes.iter().map(|node| node.macs).sum();
     let totals = [
         ("multiply-accumulates", macs),
@@ -120,7 +127,7 @@ fn describe(file: &ModelFile, file_bytes: usize) -> Value {
             "bytes": tensor.bytes(),
         })
     };
-    let node = |node: &NodeView<'_>| {
+    let node = |(node, moment): (&NodeView<'_>, &arena::Moment)| {
         json!({
             "name": node.name,
             "op": node.op,
@@ -129,6 +136,7 @@ fn describe(file: &ModelFile, file_bytes: usize) -> Value {
             "macs": node.macs,
             "scratch_offset": node.scratch.0,
             "scratch_bytes": node.scratch.1,
+            "live_bytes": moment.live_bytes(),
         })
     };
     let ports = |indices: &[u32]| indices.iter().map(|&index| tensor(&file.tensors[index as usize])).collect::<Vec<_>>();
@@ -137,7 +145,7 @@ fn describe(file: &ModelFile, file_bytes: usize) -> Value {
         "model": file.metadata.name,
         "inputs": ports(&file.inputs),
         "outputs": ports(&file.outputs),
-        "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
+        "nodes": nodes.iter().zip(&arena::moments(file)).map(node).collect::<Vec<_>>(),
         "macs": nodes.iter().map(|node| node.macs).sum::<u64>(),
         "arena_bytes": file.arena_bytes,
         "constant_bytes": file.constants.len(),

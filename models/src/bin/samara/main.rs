@@ -3,15 +3,20 @@
 //! Results go to standard output, all else to standard error. What is wrong is told in a sentence, with exit code 1; wrong
 //! arguments give exit code 2. Files appear whole or not at all.
 
+mod arena;
+mod completions;
 mod convert;
 mod data;
 mod device;
 mod evaluate;
+mod export;
 mod export_samples;
 mod files;
 mod inspect;
+mod layout;
 mod names;
 mod output;
+mod plot;
 mod quantize;
 mod train;
 
@@ -37,10 +42,19 @@ enum Command {
     Quantize(quantize::Arguments),
     /// Show what is in a model file
     Inspect(inspect::Arguments),
+    /// Draw the graph of a model file as SVG, with shapes
+    Plot(plot::Arguments),
     /// List the data sets that are known, or fetch one
     Data(data::Arguments),
     /// Write test samples as a model file takes them, and what it makes of them
     ExportSamples(export_samples::Arguments),
+    /// Write a model file with initial weights, quantized on random samples
+    ///
+    /// It knows nothing: it is for measuring size, speed and parity on devices, also of nets whose data is not at hand
+    /// (`cargo xtask device-bench --model FILE`).
+    Export(export::Arguments),
+    /// Print a script that lets a shell complete arguments: `source <(samara completions bash)`
+    Completions(completions::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,8 +63,11 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Plot(arguments) => plot::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::ExportSamples(arguments) => export_samples::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,7 +15,7 @@ use crate::{convert, device, files, names, output, train};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Model of the zoo that the weights belong to
-    #[arg(long, value_name = "NAME", value_parser = names::model)]
+    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
     model: &'static ZooModel,
     /// Directory that `samara train` wrote, or a weights.bin
     #[arg(long, value_name = "DIR|FILE")]

@@ -29,8 +29,8 @@ pub const EVALUATION_BATCH: usize = 250;
 /// Arguments of `samara train`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model of the zoo: fashion-separable, fashion-separable-large, fashion-mlp, resnet8, ds-cnn
-    #[arg(long, value_name = "NAME", value_parser = names::model)]
+    /// Model of the zoo
+    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
     model: &'static ZooModel,
     /// Data set by name (see `samara data list`), or a path: a directory of IDX files named like MNIST's, or an NPZ archive
     /// with x_train, y_train, x_test, y_test

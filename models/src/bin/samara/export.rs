@@ -1,0 +1,76 @@
+//! `samara export`: a model file with initial weights, to measure size, speed and parity on devices.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use samara_models::ZooModel;
+use samara_runtime::format::writer::ModelFile;
+use samara_runtime::selftest::Generator;
+use samara_trainer::Model;
+use samara_trainer::data::Tensor;
+use samara_trainer::export::run::DeviceModel;
+use samara_trainer::quantize::Options;
+use serde_json::json;
+
+use crate::{convert, files, names, output};
+
+/// Random samples that int8 ranges are taken from.
+const SAMPLES: usize = 32;
+
+/// Arguments of `samara export`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Model of the zoo
+    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
+    model: &'static ZooModel,
+    /// The model file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Write f32 instead of int8
+    #[arg(long = "f32")]
+    as_f32: bool,
+    /// Where weights and calibration samples come from: the same seed gives the same file
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Builds, quantizes on random samples, and writes.
+///
+/// # Errors
+/// If a layer has no counterpart on the device, or the file cannot be written.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut model = arguments.model.build()?;
+    model.initialize(arguments.seed);
+    let file = if arguments.as_f32 {
+        convert::to_f32(&model)?
+    } else {
+        DeviceModel::new(&model.export_int8(&random_samples(&model, arguments.seed)?, Options::default())?)?
+    };
+    files::write(&arguments.out, file.bytes())?;
+    let macs: u64 = ModelFile::from_bytes(file.bytes())?.metadata.macs.iter().sum();
+    let (arena_bytes, model_bytes) = (file.model()?.arena_bytes(), file.bytes().len());
+    if arguments.json {
+        return output::print_json(&json!({
+            "model": arguments.model.name, "out": arguments.out, "seed": arguments.seed, "macs": macs,
+            "arena_bytes": arena_bytes, "model_bytes": model_bytes,
+        }));
+    }
+    let [model_bytes, arena_bytes, macs] = [model_bytes as u64, arena_bytes as u64, macs].map(output::thousands);
+    let to = arguments.out.display();
+    output::print(&format!("{model_bytes} bytes written to {to}: arena of {arena_bytes} bytes, {macs} multiply-accumulates"))
+}
+
+/// Values from 0 to 1 for each input of the model.
+fn random_samples(model: &Model, seed: u64) -> Result<Vec<Tensor>> {
+    let mut generator = Generator::new((seed ^ (seed >> 32)) as u32);
+    let graph = model.graph();
+    let inputs = graph.inputs.iter().map(|&input| {
+        let shape = graph.nodes[input].shape.clone();
+        let values = (0..SAMPLES * shape.size()).map(|_| (generator.next_u32() >> 8) as f32 / (1 << 24) as f32).collect();
+        Ok(Tensor::from_samples(shape, values)?)
+    });
+    inputs.collect()
+}
