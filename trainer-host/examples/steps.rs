@@ -33,11 +33,11 @@ fn separable(filters: usize, x: &SymbolicTensor) -> SymbolicTensor {
 /// A separable convnet.
 fn w2() -> Result<Model> {
     let image = input([28, 28, 1]);
-    let x = BatchNormalization::new().apply(&separable(32, &image));
-    let x = BatchNormalization::new().apply(&separable(64, &x));
+    let x = BatchNormalization::new().apply(separable(32, &image));
+    let x = BatchNormalization::new().apply(separable(64, &x));
     let x = MaxPooling2D::new(2).apply(&x);
     let x = separable(128, &separable(64, &x));
-    let x = GlobalAveragePooling2D::new().apply(&MaxPooling2D::new(2).apply(&x));
+    let x = GlobalAveragePooling2D::new().apply(MaxPooling2D::new(2).apply(&x));
     let x = Dense::new(32).activation(Activation::Relu).apply(&x);
     Model::new("w2", image, Dense::new(10).activation(Activation::Softmax).apply(&x))
 }
@@ -61,7 +61,7 @@ fn w3() -> Result<Model> {
         }
         x = relu(&Add::new().apply([&x, &y]));
     }
-    let x = Flatten::new().apply(&AveragePooling2D::new(8).apply(&x));
+    let x = Flatten::new().apply(AveragePooling2D::new(8).apply(&x));
     Model::new("w3", image, Dense::new(10).activation(Activation::Softmax).apply(&x))
 }
 
@@ -74,7 +74,7 @@ fn w4() -> Result<Model> {
         x = normalized(DepthwiseConv2D::new(3).padding(Padding::Same).apply(&x));
         x = normalized(Conv2D::new(64, 1).apply(&x));
     }
-    let x = Flatten::new().apply(&AveragePooling2D::new([25, 5]).apply(&x));
+    let x = Flatten::new().apply(AveragePooling2D::new([25, 5]).apply(&x));
     Model::new("w4", sound, Dense::new(12).activation(Activation::Softmax).apply(&x))
 }
 
@@ -115,6 +115,9 @@ impl Callback for Clock {
     }
 }
 
+/// A net's name, how to build it, its optimizer, and the batch sizes to measure.
+type Workload = (&'static str, fn() -> Result<Model>, Arc<dyn Optimizer>, &'static [usize]);
+
 /// Times of a step, sorted.
 fn measure(model: &mut Model, batch: usize, steps: usize, seconds: u64) -> Result<Vec<f64>> {
     let data = data(model, batch * steps)?;
@@ -131,7 +134,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let only_batch: Option<usize> = arguments.get(1).and_then(|batch| batch.parse().ok());
     println!("{} threads; milliseconds per step: median, fastest", rayon::current_num_threads());
-    let nets: [(&str, fn() -> Result<Model>, Arc<dyn Optimizer>, &[usize]); 4] = [
+    let nets: [Workload; 4] = [
         ("w1", w1, Arc::new(Sgd::new(1e-3)), &[32, 128]),
         ("w2", w2, Arc::new(Adam::new(1e-3)), &[32, 128]),
         ("w3", w3, Arc::new(Adam::new(1e-3)), &[32, 128]),

@@ -181,7 +181,7 @@ impl Layer for BatchNormalization {
         let place = |parameter: usize| pass.places[parameter].range.clone();
         let gamma = &pass.trainable[place(0)];
         let (mean_place, variance_place) = (place(2), place(3));
-        for channel in 0..channels {
+        for (channel, &gamma) in gamma.iter().enumerate() {
             let moving_mean = &mut pass.statistics[mean_place.clone()][channel];
             let mut mean = f64::from(*moving_mean);
             if pass.training {
@@ -196,7 +196,7 @@ impl Layer for BatchNormalization {
                 *moving_variance = self.momentum * *moving_variance + (1.0 - self.momentum) * variance as f32;
             }
             let inverse = 1.0 / (variance + f64::from(self.epsilon)).sqrt();
-            let scale = f64::from(gamma[channel]) * inverse;
+            let scale = f64::from(gamma) * inverse;
             for (part, value) in [(MEAN, mean), (SCALE, scale), (INVERSE, inverse)] {
                 pass.state[part * channels + channel] = value as f32;
             }
