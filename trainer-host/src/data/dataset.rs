@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 pub struct Dataset {
     inputs: Vec<Tensor>,
     targets: Vec<Tensor>,
+    weights: Option<Vec<f32>>,
 }
 
 impl Dataset {
@@ -44,7 +45,7 @@ impl Dataset {
             }
             tensor.check_finite(what)?;
         }
-        Ok(Self { inputs, targets })
+        Ok(Self { inputs, targets, weights: None })
     }
 
     /// Number of samples.
@@ -62,13 +63,46 @@ impl Dataset {
         &self.targets
     }
 
+    /// The same data with a weight for each sample, 0 or more, which its loss is multiplied with, in training and in
+    /// evaluation. As in Keras, the loss of a batch is still divided by the number of samples, and metrics are not
+    /// weighted.
+    ///
+    /// # Errors
+    /// If there are not as many weights as samples, or one is negative, NaN or infinite.
+    pub fn with_weights(self, weights: Vec<f32>) -> Result<Self> {
+        if weights.len() != self.samples() {
+            let what = "the tensor of weights".to_owned();
+            return Err(Error::SampleCount { what, found: weights.len(), expected: self.samples() });
+        }
+        check_weights("a sample's weight", &weights)?;
+        Ok(Self { weights: Some(weights), ..self })
+    }
+
+    /// The samples' weights, if they have been set.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
     /// Some consecutive samples as a data set of their own.
     ///
     /// # Errors
     /// If none are left.
     pub fn slice(&self, range: Range<usize>) -> Result<Self> {
         let cut = |tensors: &[Tensor]| tensors.iter().map(|tensor| tensor.slice(range.clone())).collect();
-        Self::with_many(cut(&self.inputs), cut(&self.targets))
+        let data = Self::with_many(cut(&self.inputs), cut(&self.targets))?;
+        let weights = self.weights().map(|weights| weights[range.start..range.start + data.samples()].to_vec());
+        Ok(Self { weights, ..data })
+    }
+}
+
+/// Weights must be finite and not negative.
+pub(crate) fn check_weights(name: &'static str, weights: &[f32]) -> Result<()> {
+    match weights.iter().find(|weight| !(**weight >= 0.0 && weight.is_finite())) {
+        None => Ok(()),
+        Some(wrong) => {
+            let expected = "0 or a positive number".to_owned();
+            Err(Error::Argument { name, found: wrong.to_string(), expected })
+        }
     }
 }
 
@@ -94,5 +128,19 @@ mod tests {
             message(Dataset::new(infinite, Tensor::from_labels(&[0u8]))),
             "input 0 has the value inf in sample 0, position 1: all values must be finite"
         );
+    }
+    #[test]
+    fn weights_go_with_their_samples() {
+        let data = || {
+            let inputs = Tensor::new([3, 1], vec![0.5; 3]).unwrap();
+            Dataset::new(inputs, Tensor::from_labels(&[0u8, 1, 2])).unwrap()
+        };
+        let weighted = data().with_weights(vec![1.0, 2.0, 0.0]).unwrap();
+        assert_eq!(weighted.slice(1..9).unwrap().weights(), Some(&[2.0, 0.0][..]));
+        assert_eq!(data().slice(0..2).unwrap().weights(), None);
+        let message = |weights: &[f32]| data().with_weights(weights.to_vec()).unwrap_err().to_string();
+        assert_eq!(message(&[1.0]), "the tensor of weights has 1 samples, but input 0 has 3");
+        assert_eq!(message(&[1.0, -1.0, 1.0]), "a sample's weight is -1, but must be 0 or a positive number");
+        assert_eq!(message(&[1.0, f32::NAN, 1.0]), "a sample's weight is NaN, but must be 0 or a positive number");
     }
 }

@@ -5,4 +5,5 @@ pub mod sources;
 mod tensor;
 
 pub use dataset::Dataset;
+pub(crate) use dataset::check_weights;
 pub use tensor::Tensor;

@@ -1,22 +1,11 @@
 //! Accuracy: the share of right answers, whichever way targets are given.
 
-use super::{Metric, MetricPass};
+use super::{Metric, MetricPass, largest};
 
 /// The share of right answers. With class numbers as targets, or with one value per class, the largest output must be
 /// the right class; with a single yes-or-no output, it must lie on the right side of 0.5.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Accuracy;
-
-/// The position of the largest value, the first of equals.
-fn largest(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (position, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = position;
-        }
-    }
-    best
-}
 
 impl Metric for Accuracy {
     fn name(&self) -> &'static str {

@@ -1,5 +1,7 @@
 //! `evaluate`: loss and metrics on a data set.
 
+use std::ops::Range;
+
 use super::execute::{Batch, Executor, Objective, Samples, Values};
 use super::model::check_batch;
 use super::plan::Plan;
@@ -21,13 +23,13 @@ impl Evaluator {
         Self { executor: Executor::new(plan, objectives, false), batch }
     }
 
-    /// Measures on all samples.
-    pub fn measure(&mut self, graph: &Graph, values: &mut Values, data: &Dataset) -> Measurements {
-        let samples = data.samples();
+    /// Measures on these samples.
+    pub fn measure(&mut self, graph: &Graph, values: &mut Values, data: &Dataset, range: Range<usize>) -> Measurements {
+        let samples = range.len();
         let mut sums = vec![0.0; self.executor.results().len()];
-        for start in (0..samples).step_by(self.batch) {
-            let range = Samples::Range { start, count: (samples - start).min(self.batch) };
-            let batch = Batch { inputs: data.inputs(), targets: data.targets(), samples: range, key: 0 };
+        for start in range.clone().step_by(self.batch) {
+            let samples = Samples::Range { start, count: (range.end - start).min(self.batch) };
+            let batch = Batch { inputs: data.inputs(), targets: data.targets(), weights: data.weights(), samples, key: 0 };
             self.executor.run(values, batch);
             for (sum, part) in sums.iter_mut().zip(self.executor.results()) {
                 *sum += part;
@@ -49,6 +51,6 @@ impl Model {
         let batch = batch.min(data.samples());
         let mut evaluator = Evaluator::new(self.graph(), compiled.objectives.clone(), batch);
         let mut values = Values::load(self.graph());
-        Ok(in_pool(|| evaluator.measure(self.graph(), &mut values, data)))
+        Ok(in_pool(|| evaluator.measure(self.graph(), &mut values, data, 0..data.samples())))
     }
 }

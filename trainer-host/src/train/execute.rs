@@ -54,6 +54,8 @@ impl Samples<'_> {
 pub(crate) struct Batch<'a> {
     pub inputs: &'a [Tensor],
     pub targets: &'a [Tensor],
+    /// What each sample of the data counts in the loss, if not 1.
+    pub weights: Option<&'a [f32]>,
     pub samples: Samples<'a>,
     /// From which layers' random numbers derive.
     pub key: u64,
@@ -65,6 +67,13 @@ pub(crate) struct Objective {
     pub loss: Arc<dyn Loss>,
     pub weight: f32,
     pub metrics: Vec<Arc<dyn Metric>>,
+}
+
+impl Objective {
+    /// How many sums are kept for the output: one for the loss, then those of its metrics.
+    pub fn sums(&self) -> usize {
+        1 + self.metrics.iter().map(|metric| metric.sums()).sum::<usize>()
+    }
 }
 
 /// The parameters' values.
@@ -92,7 +101,7 @@ struct Lane {
     scratch: Aligned,
     gradients: Aligned,
     sums: Vec<f64>,
-    /// For each output the loss, then its metrics.
+    /// For each output the sum of its losses, then the sums of its metrics.
     results: Vec<f64>,
 }
 
@@ -123,7 +132,7 @@ struct Shared<'a> {
 
 impl Executor {
     pub fn new(plan: Plan, objectives: Vec<Objective>, training: bool) -> Self {
-        let results: usize = objectives.iter().map(|objective| 1 + objective.metrics.len()).sum();
+        let results: usize = objectives.iter().map(Objective::sums).sum();
         let shard = |number: usize| {
             let buffers = |sizes: &[usize]| sizes.iter().map(|size| Aligned::zeros(size * plan.shard_samples)).collect();
             let targets: Vec<usize> =
@@ -301,7 +310,7 @@ impl Executor {
         let mut loss = 0.0;
         for objective in &self.objectives {
             loss += f64::from(objective.weight) * sums[start] / samples as f64;
-            start += 1 + objective.metrics.len();
+            start += objective.sums();
         }
         loss
     }
@@ -477,7 +486,7 @@ impl Shard {
         let values = &self.values[node.place.slot][..node.place.size * samples];
         let gradient = before.gradient.filter(|_| shared.training);
         let gradient = gradient.map(|place| &mut self.gradients[place.slot][..place.size * samples]);
-        let sum = objective.loss.evaluate(&mut LossPass {
+        let mut pass = LossPass {
             samples,
             shape: &node.shape,
             output: values,
@@ -485,14 +494,45 @@ impl Shard {
             targets,
             gradient,
             scale: objective.weight / shared.batch.samples.count() as f32,
-        });
-        let start: usize = shared.objectives[..index].iter().map(|objective| 1 + objective.metrics.len()).sum();
+        };
+        let sum = match shared.batch.weights {
+            None => objective.loss.evaluate(&mut pass),
+            Some(weights) => {
+                let weight = |sample: usize| weights[shared.batch.samples.index(self.first + sample)];
+                weighted(&*objective.loss, pass, output.target_size, weight)
+            }
+        };
+        let start: usize = shared.objectives[..index].iter().map(Objective::sums).sum();
         results[start] += sum;
         let pass = MetricPass { samples, shape: &node.shape, output: values, targets };
-        for (result, metric) in results[start + 1..].iter_mut().zip(&objective.metrics) {
-            *result += metric.sum(&pass);
+        let mut results = &mut results[start + 1..];
+        for metric in &objective.metrics {
+            let (own, others) = results.split_at_mut(metric.sums());
+            metric.add(&pass, own);
+            results = others;
         }
     }
+}
+
+/// The sum of the samples' losses times their weights: the loss is asked for one sample at a time.
+fn weighted(loss: &dyn Loss, pass: LossPass<'_>, target_size: usize, weight: impl Fn(usize) -> f32) -> f64 {
+    let LossPass { samples, shape, output, before_activation, targets, mut gradient, scale } = pass;
+    let size = shape.size();
+    let mut sum = 0.0;
+    for sample in 0..samples {
+        let (range, weight) = (sample * size..(sample + 1) * size, weight(sample));
+        let own = loss.evaluate(&mut LossPass {
+            samples: 1,
+            shape,
+            output: &output[range.clone()],
+            before_activation: before_activation.map(|values| &values[range.clone()]),
+            targets: &targets[sample * target_size..(sample + 1) * target_size],
+            gradient: gradient.as_mut().map(|values| &mut values[range]),
+            scale: scale * weight,
+        });
+        sum += f64::from(weight) * own;
+    }
+    sum
 }
 
 fn parameters<'a>(node: &'a PlanNode, shared: Shared<'a>) -> Parameters<'a> {

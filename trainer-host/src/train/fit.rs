@@ -6,8 +6,9 @@ use super::evaluate::Evaluator;
 use super::model::check_batch;
 use super::{EpochLog, History, Model, in_pool};
 use crate::callbacks::{Begin, Callback, Progress, StepLog};
-use crate::data::Dataset;
+use crate::data::{Dataset, check_weights};
 use crate::error::{Error, Result};
+use crate::metrics::largest;
 use crate::numeric::random::Random;
 use crate::schedules::Schedule;
 
@@ -19,6 +20,13 @@ pub struct Fit<'a> {
     pub batch: usize,
     /// Data to measure on after every epoch.
     pub validation: Option<&'a Dataset>,
+    /// The share of the data, from 0 to below 1, to measure on instead of training on it: the last samples, before any
+    /// shuffling, as in Keras.
+    pub validation_split: f32,
+    /// What samples of each class count in the training's loss, class 0 first; it is multiplied with the samples' own
+    /// weights. The validation is not weighted by it. For models with one output whose target is one class: its number,
+    /// or one value per class of which the largest counts.
+    pub class_weights: Option<Vec<f32>>,
     /// Where shuffling and dropout get their random numbers from: the same seed gives the same model, for any number of
     /// threads.
     pub seed: u64,
@@ -39,6 +47,8 @@ impl Default for Fit<'_> {
             epochs: 1,
             batch: 32,
             validation: None,
+            validation_split: 0.0,
+            class_weights: None,
             seed: 0,
             shuffle: true,
             schedule: None,
@@ -61,6 +71,7 @@ impl Model {
         if let Some(validation) = options.validation {
             self.check(validation)?;
         }
+        check_split(&options, data.samples())?;
         if u32::try_from(data.samples()).is_err() {
             return Err(Error::Argument {
                 name: "the number of samples",
@@ -71,18 +82,27 @@ impl Model {
         if options.verbose {
             options.callbacks.insert(0, Box::new(Progress::new()));
         }
-        in_pool(|| self.run_epochs(data, options))
+        let weights = match &options.class_weights {
+            Some(classes) => Some(weights_by_class(data, classes)?),
+            None => data.weights().map(<[f32]>::to_vec),
+        };
+        in_pool(|| self.run_epochs(data, weights.as_deref(), options))
     }
 
-    fn run_epochs(&mut self, data: &Dataset, options: Fit<'_>) -> Result<History> {
-        let Fit { epochs, validation, seed, shuffle, schedule, mut callbacks, .. } = options;
-        let samples = data.samples();
+    fn run_epochs(&mut self, data: &Dataset, weights: Option<&[f32]>, options: Fit<'_>) -> Result<History> {
+        let samples = trained_samples(&options, data.samples());
+        let Fit { epochs, seed, shuffle, schedule, mut callbacks, .. } = options;
+        let validation = match options.validation {
+            Some(validation) => Some((validation, 0..validation.samples())),
+            None => (samples < data.samples()).then(|| (data, samples..data.samples())),
+        };
         let batch = options.batch.min(samples);
         let mut trainer = self.trainer(batch, seed)?;
         let graph = self.shared_graph();
         let objectives = self.compiled("fit")?.objectives.clone();
         let base_rate = self.compiled("fit")?.optimizer.learning_rate();
-        let mut evaluator = validation.map(|data| Evaluator::new(&graph, objectives, batch.min(data.samples())));
+        let mut validation =
+            validation.map(|(data, range)| (Evaluator::new(&graph, objectives, batch.min(range.len())), data, range));
         let mut order: Vec<u32> = (0..samples as u32).collect();
         let steps = samples.div_ceil(batch);
         let mut history = History::default();
@@ -98,7 +118,7 @@ impl Model {
             for (number, indices) in order.chunks(batch).enumerate() {
                 let step = (epoch - 1) * steps + number;
                 factor = schedule.as_ref().map_or(1.0, |schedule| schedule.factor(step, epochs * steps));
-                let results = trainer.step(data, indices, factor);
+                let results = trainer.step(data, weights, indices, factor);
                 for (sum, part) in sums.iter_mut().zip(results) {
                     *sum += part;
                 }
@@ -111,8 +131,9 @@ impl Model {
                 callbacks.iter_mut().for_each(|callback| callback.step(&log));
             }
             let mut measurements = trainer.executor().measurements(&graph, &sums, samples);
-            if let (Some(evaluator), Some(data)) = (&mut evaluator, validation) {
-                measurements.extend_with_prefix("val_", evaluator.measure(&graph, trainer.values(), data));
+            if let Some((evaluator, data, range)) = &mut validation {
+                let measured = evaluator.measure(&graph, trainer.values(), data, range.clone());
+                measurements.extend_with_prefix("val_", measured);
             }
             trainer.store();
             let seconds = started.elapsed().as_secs_f64();
@@ -131,4 +152,52 @@ impl Model {
         callbacks.iter_mut().for_each(|callback| callback.end());
         Ok(history)
     }
+}
+
+/// How many samples are trained on: those before the validation split.
+fn trained_samples(options: &Fit<'_>, samples: usize) -> usize {
+    (samples as f64 * (1.0 - f64::from(options.validation_split)) + SPLIT_ROUNDING).floor() as usize
+}
+
+/// 0.2 as an f32 is a little more than a fifth: a split of 100 samples by it leaves 80 all the same.
+const SPLIT_ROUNDING: f64 = 1e-3;
+
+fn check_split(options: &Fit<'_>, samples: usize) -> Result<()> {
+    let split = options.validation_split;
+    let found = || split.to_string();
+    if !(0.0..1.0).contains(&split) {
+        let expected = "at least 0 and below 1".to_owned();
+        return Err(Error::Argument { name: "validation_split", found: found(), expected });
+    }
+    if split > 0.0 && options.validation.is_some() {
+        let expected = "0 where `validation` is given too".to_owned();
+        return Err(Error::Argument { name: "validation_split", found: found(), expected });
+    }
+    let trained = trained_samples(options, samples);
+    if split > 0.0 && (trained == 0 || trained == samples) {
+        let expected = format!("such that of {samples} samples some are trained on and some validated on");
+        return Err(Error::Argument { name: "validation_split", found: found(), expected });
+    }
+    Ok(())
+}
+
+/// The samples' weights times those of their classes.
+fn weights_by_class(data: &Dataset, classes: &[f32]) -> Result<Vec<f32>> {
+    check_weights("a class's weight", classes)?;
+    let [target] = data.targets() else {
+        let (found, expected) = (format!("given for {} targets", data.targets().len()), "given for one".to_owned());
+        return Err(Error::Argument { name: "class_weights", found, expected });
+    };
+    let values = target.sample_shape().size();
+    let of_sample = |sample: usize| {
+        let target = &target.values()[sample * values..(sample + 1) * values];
+        let class = if values == 1 { target[0] as usize } else { largest(target) };
+        let own = data.weights().map_or(1.0, |weights| weights[sample]);
+        classes.get(class).map(|weight| weight * own).ok_or_else(|| Error::Argument {
+            name: "class_weights",
+            found: format!("a list of {}", classes.len()),
+            expected: format!("at least {}: sample {sample} has the class {class}", class + 1),
+        })
+    };
+    (0..data.samples()).map(of_sample).collect()
 }

@@ -47,7 +47,7 @@ impl Model {
         in_pool(|| {
             for start in (0..samples).step_by(BATCH) {
                 let range = Samples::Range { start, count: (samples - start).min(BATCH) };
-                executor.run(&mut values, Batch { inputs, targets: &[], samples: range, key: 0 });
+                executor.run(&mut values, Batch { inputs, targets: &[], weights: None, samples: range, key: 0 });
                 for (output, (to, _)) in outputs.iter_mut().enumerate() {
                     executor.read_output(output, to);
                 }

@@ -92,12 +92,13 @@ impl Trainer {
     /// One step on the samples with these numbers, at most the planned batch; the learning rate is the optimizer's times
     /// `rate_factor`. Returns for each output the sum of its samples' losses, then of its metrics.
     ///
-    /// The data must have been checked against the model (`Model::check`).
-    pub(crate) fn step(&mut self, data: &Dataset, indices: &[u32], rate_factor: f32) -> &[f64] {
+    /// `weights` are what each sample of the data counts in the loss, if not 1. The data must have been checked against
+    /// the model (`Model::check`).
+    pub(crate) fn step(&mut self, data: &Dataset, weights: Option<&[f32]>, indices: &[u32], rate_factor: f32) -> &[f64] {
         let key = derive(self.seed, self.state.steps);
         self.state.steps += 1;
         let samples = Samples::Indices(indices);
-        let batch = Batch { inputs: data.inputs(), targets: data.targets(), samples, key };
+        let batch = Batch { inputs: data.inputs(), targets: data.targets(), weights, samples, key };
         self.executor.run(&mut self.values, batch);
         let rate = self.optimizer.learning_rate() * rate_factor;
         let optimizer = Some((&*self.optimizer, rate, self.state.steps));
@@ -111,7 +112,7 @@ impl Trainer {
     pub(crate) fn gradients(&mut self, data: &Dataset, indices: &[u32]) -> (f64, &[f32]) {
         let samples = Samples::Indices(indices);
         let key = derive(self.seed, self.state.steps);
-        let batch = Batch { inputs: data.inputs(), targets: data.targets(), samples, key };
+        let batch = Batch { inputs: data.inputs(), targets: data.targets(), weights: data.weights(), samples, key };
         self.executor.run(&mut self.values, batch);
         self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.values, &self.sizes, None);
         (self.executor.loss_of(self.executor.results(), indices.len()), &self.gradients)
@@ -138,14 +139,19 @@ impl Executor {
         let mut measurements = Measurements::default();
         measurements.push("loss".to_owned(), self.loss_of(sums, samples));
         let several = self.objectives().len() > 1;
-        let mut sums = sums.iter();
+        let mut sums = sums;
         for (objective, &output) in self.objectives().iter().zip(&graph.outputs) {
             let prefix = if several { format!("{}_", graph.nodes[output].name) } else { String::new() };
-            let names = std::iter::once("loss").chain(objective.metrics.iter().map(|metric| metric.name()));
-            for (position, (name, sum)) in names.zip(&mut sums).enumerate() {
-                if several || position > 0 {
-                    measurements.push(format!("{prefix}{name}"), sum / samples as f64);
-                }
+            let (own, others) = sums.split_at(objective.sums());
+            sums = others;
+            let (loss, mut own) = own.split_at(1);
+            if several {
+                measurements.push(format!("{prefix}loss"), loss[0] / samples as f64);
+            }
+            for metric in &objective.metrics {
+                let (of_metric, rest) = own.split_at(metric.sums());
+                own = rest;
+                measurements.push(format!("{prefix}{}", metric.name()), metric.result(of_metric, samples));
             }
         }
         measurements
