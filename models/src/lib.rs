@@ -172,6 +172,23 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_the_whole_zoo() {
+        let thousands = |number: u64| match number {
+            1_000_000.. => format!("{},{:03},{:03}", number / 1_000_000, number / 1000 % 1000, number % 1000),
+            _ => format!("{},{:03}", number / 1000, number % 1000),
+        };
+        let readme = include_str!("../../README.md");
+        for model in ZOO {
+            let built = model.build().unwrap();
+            let input = &built.graph().nodes[built.graph().inputs[0]].shape;
+            let shape = input.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+            let sizes = [expect::parameters(&built) as u64, expect::macs(&built)].map(thousands);
+            let row = format!("| `{}` | {shape} | {} | {} | ", model.name, sizes[0], sizes[1]);
+            assert!(readme.contains(&row), "README.md should have a row {row}");
+        }
+    }
+
+    #[test]
     fn batch_norms_fold_into_the_layers_beside_them() {
         for model in ZOO {
             let built = model.build().unwrap();
