@@ -162,7 +162,7 @@ fn metrics_are_merged_over_shards_and_batches() {
     model.set_metrics(0, vec![Arc::new(MeanAbsoluteErrorMetric), Arc::new(Auc::default()), Arc::new(Accuracy)]).unwrap();
     // Scores 0 to 0.99, of which every third is a yes below 0.5 and every second above.
     let scores: Vec<f32> = (0..100u8).map(|number| f32::from(number) / 100.0).collect();
-    let is_yes = |number: usize| if number < 50 { number % 3 == 0 } else { number % 2 == 0 };
+    let is_yes = |number: usize| if number < 50 { number.is_multiple_of(3) } else { number.is_multiple_of(2) };
     let targets: Vec<f32> = (0..100).map(|number| f32::from(is_yes(number))).collect();
     let (mut ordered, mut pairs) = (0, 0);
     for yes in (0..100).filter(|&number| is_yes(number)) {
