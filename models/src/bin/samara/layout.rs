@@ -39,31 +39,29 @@ pub fn place(widths: &[f64], edges: &[(usize, usize)]) -> Placed {
         layer_of[node] = above.max().unwrap_or(0);
     }
     let count = layer_of.iter().max().map_or(0, |last| last + 1);
-    let mut layers: Vec<Vec<Item>> = (0..count).map(|_| Vec::new()).collect();
+    let mut layers: Vec<Vec<Item>> = Vec::new();
     let mut links = Vec::new();
     let mut place_of = vec![0; widths.len()];
     for layer in 0..count {
-        // Nodes, and lines that pass, with the places above that they hang on.
-        let mut hanging: Vec<(Option<usize>, Vec<usize>, Vec<(usize, usize)>)> = Vec::new();
-        for node in (0..widths.len()).filter(|&node| layer_of[node] == layer) {
-            hanging.push((Some(node), Vec::new(), Vec::new()));
-        }
+        let nodes = (0..widths.len()).filter(|&node| layer_of[node] == layer);
+        let mut hanging: Vec<Hanging> =
+            nodes.map(|node| Hanging { node: Some(node), above: Vec::new(), passing: None }).collect();
         for &(from, to) in edges.iter().filter(|&&(from, to)| layer_of[from] < layer && layer_of[to] >= layer) {
             let above = if layer_of[from] + 1 == layer { place_of[from] } else { passing_place(&links, layer, (from, to)) };
-            match hanging.iter_mut().find(|(node, ..)| layer_of[to] == layer && *node == Some(to)) {
-                Some(item) => item.1.push(above),
-                None => hanging.push((None, vec![above], vec![(from, to)])),
+            match hanging.iter_mut().find(|item| item.node == Some(to)) {
+                Some(item) => item.above.push(above),
+                None => hanging.push(Hanging { node: None, above: vec![above], passing: Some((from, to)) }),
             }
         }
-        let middle = |above: &[usize]| above.iter().sum::<usize>() as f64 / above.len().max(1) as f64;
-        hanging.sort_by(|a, b| middle(&a.1).total_cmp(&middle(&b.1)));
-        for (place, (node, above, edge)) in hanging.into_iter().enumerate() {
-            if let Some(node) = node {
+        hanging.sort_by(|a, b| a.middle().total_cmp(&b.middle()));
+        for (place, item) in hanging.iter().enumerate() {
+            if let Some(node) = item.node {
                 place_of[node] = place;
             }
-            links.extend(above.iter().map(|&above| (layer - 1, above, place, edge.first().copied())));
-            layers[layer].push(Item { node, x: 0.0, width: node.map_or(0.0, |node| widths[node]) });
+            links.extend(item.above.iter().map(|&above| (layer - 1, above, place, item.passing)));
         }
+        let place = |item: Hanging| Item { node: item.node, x: 0.0, width: item.node.map_or(0.0, |node| widths[node]) };
+        layers.push(hanging.into_iter().map(place).collect());
     }
     let links: Vec<(usize, usize, usize)> = links.into_iter().map(|(layer, from, to, _)| (layer, from, to)).collect();
     for sweep in 0..SWEEPS {
@@ -76,6 +74,20 @@ pub fn place(widths: &[f64], edges: &[(usize, usize)]) -> Placed {
     let (left, right) = edges.fold((f64::MAX, f64::MIN), |(left, right), (start, end)| (left.min(start), right.max(end)));
     layers.iter_mut().flatten().for_each(|item| item.x -= left);
     Placed { layers, links, width: if count == 0 { 0.0 } else { right - left } }
+}
+
+/// A node of a layer, or an edge that passes it, and the places in the layer above that it hangs on.
+struct Hanging {
+    node: Option<usize>,
+    above: Vec<usize>,
+    passing: Option<(usize, usize)>,
+}
+
+impl Hanging {
+    /// Where it would stand best.
+    fn middle(&self) -> f64 {
+        self.above.iter().sum::<usize>() as f64 / self.above.len().max(1) as f64
+    }
 }
 
 /// A piece of a line: layer, place in it, place in the next, and the edge if that place is of a line that passes.
