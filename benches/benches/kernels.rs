@@ -15,7 +15,13 @@ fn kernels(criterion: &mut Criterion) {
         ("dense 640 to 128", Kind::Dense, Shape::from([640]), Shape::from([128]), 640),
         ("pointwise 8x8x64 to 64", Kind::Conv2d(window(1, 1)), Shape::from([8, 8, 64]), Shape::from([8, 8, 64]), 64),
         ("conv 3x3 16x16x16 to 16", Kind::Conv2d(window(3, 1)), Shape::from([16, 16, 16]), Shape::from([16, 16, 16]), 144),
-        ("depthwise 3x3 16x16x64", Kind::DepthwiseConv2d(window(3, 1)), Shape::from([16, 16, 64]), Shape::from([16, 16, 64]), 9),
+        (
+            "depthwise 3x3 16x16x64",
+            Kind::DepthwiseConv2d(window(3, 1)),
+            Shape::from([16, 16, 64]),
+            Shape::from([16, 16, 64]),
+            9,
+        ),
     ];
     for int8 in [true, false] {
         let mut group = criterion.benchmark_group(if int8 { "int8" } else { "f32" });

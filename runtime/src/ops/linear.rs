@@ -62,7 +62,7 @@ impl LinearI8 {
 /// Most inputs of an int8 output.
 pub const MAXIMUM_FAN_IN: usize = 1 << 16;
 
-/// Scratch bytes of [`multiply_rows`].
+/// Scratch bytes of a matrix product with `rows` rows of `fan_in` inputs.
 pub const fn rows_scratch_bytes(rows: usize, fan_in: usize) -> usize {
     simd::columns_words(fan_in, if rows > 1 { 2 } else { 1 }) * 4
 }

@@ -572,7 +572,7 @@ mod tests {
     #[test]
     fn every_op_is_in_a_model_and_every_model_loads() {
         let models = op_models();
-        let mut used = vec![false; 128];
+        let mut used = [false; 128];
         for (name, bytes) in &models {
             let sums = crate::selftest::checksums(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(!sums.is_empty(), "{name} has no output");
