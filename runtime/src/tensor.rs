@@ -2,7 +2,6 @@
 
 /// Type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum ElementType {
     /// 32-bit IEEE 754, little-endian.

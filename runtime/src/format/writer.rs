@@ -3,7 +3,7 @@
 use super::{
     ALIGNMENT, LAYOUT_PAIRED,
     crc::crc32,
-    header::{FORMAT_VERSION, HEADER_BYTES, MAGIC, TENSOR_RECORD_BYTES, at, u16_at, u32_at},
+    header::{FORMAT_VERSION, HEADER_BYTES, MAGIC, TENSOR_RECORD_BYTES, at, u32_at},
 };
 use crate::tensor::{ElementType, Tensor};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -189,11 +189,6 @@ impl ModelFile {
             arena_bytes: u32_at(bytes, at::ARENA_BYTES),
         })
     }
-}
-
-/// The format version of a file, if it has one.
-pub fn version_of(bytes: &[u8]) -> Option<u16> {
-    (bytes.starts_with(&MAGIC) && bytes.len() >= HEADER_BYTES).then(|| u16_at(bytes, at::VERSION))
 }
 
 /// Writes the right checksum into a file whose bytes were changed.
