@@ -124,7 +124,9 @@ fn names_that_are_unknown_come_with_near_ones() {
 
 #[test]
 fn arguments_that_make_no_sense() {
-    for (name, value) in [("--epochs", "0"), ("--batch", "-3"), ("--learning-rate", "nan"), ("--optimizer", "adamm")] {
+    let arguments =
+        [("--epochs", "0"), ("--batch", "-3"), ("--learning-rate", "nan"), ("--optimizer", "adamm"), ("--clip-norm", "0")];
+    for (name, value) in arguments {
         let argument = format!("{name}={value}");
         let mut arguments = train("fashion-mnist", "unused");
         arguments.retain(|argument| !["--epochs", "1"].contains(argument));

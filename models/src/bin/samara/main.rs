@@ -15,6 +15,7 @@ mod files;
 mod inspect;
 mod layout;
 mod names;
+mod optimizers;
 mod output;
 mod plot;
 mod quantize;

@@ -1,14 +1,12 @@
 //! Names on the command line, and the near ones where a name is unknown.
 
 use std::ffi::OsStr;
-use std::sync::Arc;
 
 use anyhow::Result;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum};
 use samara_models::{ZOO, ZooModel};
 use samara_trainer::data::sources::{self, SOURCES, SourceError, Splits};
-use samara_trainer::optimizers::{Adam, Optimizer, RmsProp, Sgd};
 use samara_trainer::quantize::Calibration;
 use samara_trainer::schedules::{Cosine, OneCycle, Schedule};
 
@@ -86,39 +84,6 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
-}
-
-/// An optimizer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OptimizerName {
-    /// Stochastic gradient descent
-    Sgd,
-    /// The same with a momentum of 0.9
-    Momentum,
-    /// RMSprop with rho 0.9
-    Rmsprop,
-    /// Adam
-    Adam,
-}
-
-impl OptimizerName {
-    /// The learning rate where none is given: Keras's.
-    pub const fn default_learning_rate(self) -> f32 {
-        match self {
-            Self::Sgd | Self::Momentum => 0.01,
-            Self::Rmsprop | Self::Adam => 0.001,
-        }
-    }
-
-    /// The optimizer.
-    pub fn build(self, learning_rate: f32) -> Arc<dyn Optimizer> {
-        match self {
-            Self::Sgd => Arc::new(Sgd::new(learning_rate)),
-            Self::Momentum => Arc::new(Sgd::new(learning_rate).momentum(0.9)),
-            Self::Rmsprop => Arc::new(RmsProp::new(learning_rate)),
-            Self::Adam => Arc::new(Adam::new(learning_rate)),
-        }
-    }
 }
 
 /// A learning-rate schedule.

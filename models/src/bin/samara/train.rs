@@ -12,7 +12,8 @@ use samara_trainer::quantize::Calibration;
 use samara_trainer::{Fit, Model};
 use serde_json::json;
 
-use crate::names::{OptimizerName, ScheduleName};
+use crate::names::ScheduleName;
+use crate::optimizers::OptimizerArguments;
 use crate::{convert, device, files, names, output};
 
 /// Name of the file with the weights in f32.
@@ -42,12 +43,8 @@ pub struct Arguments {
     /// Samples per step
     #[arg(long, default_value = "32", value_parser = names::count)]
     batch: usize,
-    /// Optimizer
-    #[arg(long, value_enum, default_value = "adam")]
-    optimizer: OptimizerName,
-    /// Learning rate [default: 0.01 for sgd and momentum, 0.001 for rmsprop and adam]
-    #[arg(long, value_name = "NUMBER", value_parser = names::positive)]
-    learning_rate: Option<f32>,
+    #[command(flatten)]
+    optimizer: OptimizerArguments,
     /// How the learning rate changes from step to step
     #[arg(long, value_enum, default_value = "constant")]
     schedule: ScheduleName,
@@ -68,12 +65,13 @@ pub struct Arguments {
 /// If the data cannot be had or does not fit the model, training diverges, or a file cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
-    let learning_rate = arguments.learning_rate.unwrap_or(arguments.optimizer.default_learning_rate());
+    let optimizer = arguments.optimizer.build()?;
+    let learning_rate = optimizer.learning_rate();
     files::prepare_directory(&arguments.out)?;
     let splits = names::data(&arguments.data)?;
     let mut model = arguments.model.build()?;
     model.initialize(arguments.seed);
-    model.compile_with(arguments.optimizer.build(learning_rate), SparseCategoricalCrossentropy)?;
+    model.compile_with(optimizer, SparseCategoricalCrossentropy)?;
     check(&model, &splits, &arguments.data)?;
 
     let fit = Fit {
