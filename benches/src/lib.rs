@@ -1,4 +1,6 @@
-//! Models for the criterion benches: `cargo bench -p samara-benches`.
+//! Models and data for the criterion benches, `cargo bench -p samara-benches`, and for the comparison with other frameworks.
+
+pub mod training;
 
 use samara_trainer::{
     export::{
