@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use samara_runtime::format::writer::repair_crc;
 use samara_trainer::prelude::*;
+use serde_json::Value;
 
 struct Place(tempfile::TempDir);
 
@@ -48,6 +49,17 @@ fn success(arguments: &[&str]) -> String {
     let output = samara(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line on standard output, parsed.
+fn json(arguments: &[&str]) -> Value {
+    let text = success(&[arguments, &["--json"]].concat());
+    assert_eq!((text.lines().count(), text.ends_with('\n')), (1, true), "{arguments:?}: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+fn length(path: &str) -> u64 {
+    fs::metadata(path).unwrap().len()
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -223,9 +235,10 @@ fn inspect_shows_nodes_and_totals() {
     let text = success(&["inspect", &path]);
     assert!(text.starts_with("model small\ninput: 28x28x1 int8 "), "{text}");
     assert!(text.contains("dense_i8") && text.contains("softmax_i8") && text.contains("7,840"), "{text}");
-    let described: serde_json::Value = serde_json::from_str(&success(&["inspect", "--json", &path])).unwrap();
+    let described = json(&["inspect", &path]);
+    assert_eq!((&described["file"], &described["model"]), (&Value::from(path.as_str()), &Value::from("small")));
     assert_eq!(described["macs"], 7840);
-    assert_eq!(described["file_bytes"], fs::metadata(&path).unwrap().len());
+    assert_eq!(described["model_bytes"], length(&path));
     assert_eq!(described["outputs"][0]["zero_point"], -128);
 
     // The arena over time: the image is read while the dense layer writes, and is gone when softmax runs.
@@ -242,10 +255,9 @@ fn inspect_shows_nodes_and_totals() {
 fn initial_weights_are_exported_and_drawn() {
     let place = Place::new();
     let (out, again, picture) = (place.text("a.samara"), place.text("b.samara"), place.text("a.svg"));
-    let text = success(&["export", "--model", "ds-cnn", "--out", &out, "--json"]);
-    let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let summary = json(&["export", "--model", "ds-cnn", "--out", &out]);
     assert_eq!(summary["macs"], 2_656_768);
-    assert_eq!(summary["model_bytes"], fs::metadata(&out).unwrap().len());
+    assert_eq!(summary["model_bytes"], length(&out));
     success(&["export", "--model", "ds-cnn", "--out", &again]);
     assert_eq!(fs::read(&out).unwrap(), fs::read(&again).unwrap());
     success(&["export", "--model", "ds-cnn", "--out", &again, "--seed", "2"]);
@@ -274,19 +286,23 @@ fn from_training_to_samples_for_the_device() {
     let place = Place::new();
     let (data, out) = (images(&place, 300, |sample| (sample % 10) as u8), place.text("out"));
     let mut arguments = train(&data, &out);
-    arguments.extend(["--json", "--learning-rate", "0.01", "--batch", "10"]);
-    let text = success(&arguments);
-    let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(text.lines().count(), 1);
+    arguments.extend(["--learning-rate", "0.01", "--batch", "10"]);
+    let summary = json(&arguments);
     assert_eq!(names(&place.path("out")), ["model-f32.samara", "model.samara", "weights.bin"]);
     assert_eq!(summary["parameters"], 19_082);
     let file = |name: &str| place.text(&format!("out/{name}"));
-    assert_eq!(summary["model_bytes"], fs::metadata(file("model.samara")).unwrap().len());
+    assert_eq!(summary["model_bytes"], length(&file("model.samara")));
+    for (key, expected) in [("optimizer", "adam"), ("schedule", "constant"), ("weights", &file("weights.bin"))] {
+        assert_eq!(summary[key], expected);
+    }
+    assert_eq!((&summary["learning_rate"], &summary["batch"], &summary["epochs"]), (&0.01.into(), &10.into(), &1.into()));
+    assert_eq!(summary["history"].as_array().unwrap().len(), 1);
 
     // The same accuracy, whoever asks: the trainer and the device's own code in f32, and the int8 file.
     let evaluate = |name: &str| {
-        let text = success(&["evaluate", &file(name), "--data", &data, "--json"]);
-        serde_json::from_str::<serde_json::Value>(&text).unwrap()["accuracy"].clone()
+        let measured = json(&["evaluate", &file(name), "--data", &data]);
+        assert_eq!((&measured["samples"], &measured["model"]), (&20.into(), &"fashion-separable".into()));
+        measured["accuracy"].clone()
     };
     assert_eq!(evaluate("weights.bin"), summary["f32_accuracy"]);
     assert_eq!(evaluate("model-f32.samara"), summary["f32_accuracy"]);
@@ -308,21 +324,94 @@ fn from_training_to_samples_for_the_device() {
     let mut arguments = vec!["export-samples", "--model", &model, "--data", &data, "--out", &inputs];
     arguments.extend(["--expected", &outputs, "--labels", &labels, "--count"]);
     success(&[&arguments[..], &["7"]].concat());
-    let lengths = [&inputs, &outputs, &labels].map(|path| fs::metadata(path).unwrap().len());
-    assert_eq!(lengths, [7 * 784, 7 * 10, 7]);
+    assert_eq!([&inputs, &outputs, &labels].map(|path| length(path)), [7 * 784, 7 * 10, 7]);
     assert_eq!(fs::read(&labels).unwrap(), [0, 1, 2, 3, 4, 5, 6]);
     assert!(refusal(1, &[&arguments[..], &["21"]].concat()).ends_with("has 20 test samples, --count asks for 21"));
 }
 
 #[test]
-fn the_list_names_every_data_set() {
-    assert!(success(&["data", "list"]).contains("fashion-mnist"));
-    let list: serde_json::Value = serde_json::from_str(&success(&["data", "list", "--json"])).unwrap();
-    assert_eq!(list[0]["name"], "fashion-mnist");
+fn data_sets_are_listed_and_found() {
+    let place = Place::new();
+    let data = images(&place, 40, |sample| (sample % 10) as u8);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_samara"));
+        let output = command.env("SAMARA_DATA", &data).args(["data"]).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let parsed = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+    assert!(run(&["list"]).lines().nth(1).unwrap().starts_with("fashion-mnist"));
+    assert_eq!(run(&["fetch", "fashion-mnist"]), format!("{data}\n"));
+    let (list, found) = (parsed(run(&["list", "--json"])), parsed(run(&["fetch", "fashion-mnist", "--json"])));
+    assert_eq!((&found["data"], &found["directory"]), (&"fashion-mnist".into(), &data.as_str().into()));
+    assert_eq!(list, Value::from(vec![found]));
 }
 
-fn json(arguments: &[&str]) -> serde_json::Value {
-    serde_json::from_str(&success(&[arguments, &["--json"]].concat())).unwrap()
+/// Whoever writes a script needs no second look: what a field is called, it is called everywhere, and it says what the
+/// files hold.
+#[test]
+fn json_has_the_same_fields_everywhere() {
+    let place = Place::new();
+    let (data, out) = (images(&place, 100, |sample| (sample % 10) as u8), place.text("out"));
+    let trained = json(&train(&data, &out));
+    let file = trained["int8_model"].as_str().unwrap();
+    let [again, picture, initial] = ["again.samara", "graph.svg", "initial.samara"].map(|name| place.text(name));
+    let name = "fashion-separable";
+    let quantized = json(&["quantize", "--model", name, "--weights", &out, "--data", &data, "--out", &again]);
+    let evaluated = json(&["evaluate", &again, "--data", &data]);
+    let inspected = json(&["inspect", &again]);
+    let plotted = json(&["plot", &again, "--out", &picture]);
+    let exported = json(&["export", "--model", name, "--out", &initial]);
+    let [inputs, outputs, labels] = ["inputs", "outputs", "labels"].map(|name| place.text(name));
+    let paths = ["--out", &inputs, "--expected", &outputs, "--labels", &labels, "--count", "9"];
+    let samples = json(&[&["export-samples", "--model", &again, "--data", &data][..], &paths].concat());
+
+    for summary in [&trained, &quantized, &evaluated, &inspected, &plotted, &exported, &samples] {
+        assert_eq!(summary["model"], name, "{summary}");
+    }
+    for summary in [&trained, &quantized, &inspected, &plotted, &exported] {
+        for key in ["macs", "arena_bytes"] {
+            assert_eq!(summary[key], inspected[key], "{key} in {summary}");
+        }
+    }
+    for (summary, path) in
+        [(&trained, file), (&quantized, &again), (&inspected, &again), (&plotted, &again), (&exported, &initial)]
+    {
+        assert_eq!(summary["model_bytes"], length(path), "{summary}");
+    }
+    for summary in [&trained, &quantized, &evaluated, &samples] {
+        assert_eq!(summary["data"], data.as_str(), "{summary}");
+    }
+    for summary in [&evaluated, &inspected, &plotted, &samples] {
+        assert_eq!(summary["file"], again.as_str(), "{summary}");
+    }
+    for (summary, path) in [(&quantized, &again), (&plotted, &picture), (&exported, &initial), (&samples, &inputs)] {
+        assert_eq!(summary["out"], path.as_str(), "{summary}");
+    }
+    assert_eq!(quantized["weights"], trained["weights"]);
+    assert_eq!(quantized["int8_accuracy"], trained["int8_accuracy"]);
+    assert_eq!((&samples["samples"], &samples["expected"]), (&9.into(), &outputs.as_str().into()));
+    assert_eq!((&samples["input_bytes"], &samples["output_bytes"]), (&length(&inputs).into(), &length(&outputs).into()));
+}
+
+/// A new command that forgets `--json` fails here.
+#[test]
+fn every_command_with_a_result_has_json() {
+    let commands = |arguments: &[&str]| {
+        let text = success(&[arguments, &["--help"]].concat());
+        let lines = text.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        let names: Vec<String> = lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
+        names
+    };
+    let mut checked = 0;
+    for name in commands(&[]).iter().filter(|name| !["help", "completions", "data"].contains(&name.as_str())) {
+        assert!(success(&[name, "--help"]).contains("--json"), "{name}");
+        checked += 1;
+    }
+    for name in commands(&["data"]).iter().filter(|name| *name != "help") {
+        assert!(success(&["data", name, "--help"]).contains("--json"), "data {name}");
+        checked += 1;
+    }
+    assert!(checked >= 9, "{checked}");
 }
 
 fn accuracy(file: &str, data: &str) -> f64 {

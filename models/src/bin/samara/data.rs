@@ -1,9 +1,11 @@
 //! `samara data`: the data sets that are known.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Subcommand;
 use samara_trainer::data::sources::{SOURCES, Source};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{names, output};
 
@@ -27,6 +29,9 @@ enum Command {
         /// Its name
         #[arg(value_parser = source)]
         name: &'static Source,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -45,8 +50,7 @@ fn source(name: &str) -> Result<&'static Source, String> {
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::List { json: true } => {
-            let describe = |source: &Source| json!({"name": source.name, "description": source.description, "directory": (source.locate)()});
-            output::print_json(&SOURCES.iter().map(describe).collect())
+            output::print_json(&SOURCES.iter().map(|source| describe(source, (source.locate)())).collect())
         }
         Command::List { json: false } => {
             let row = |source: &Source| {
@@ -55,6 +59,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             };
             output::print(&output::table(&["name", "what", "where"], &SOURCES.iter().map(row).collect::<Vec<_>>()))
         }
-        Command::Fetch { name } => output::print(&(name.fetch)()?.display().to_string()),
+        Command::Fetch { name, json: true } => output::print_json(&describe(name, Some((name.fetch)()?))),
+        Command::Fetch { name, json: false } => output::print(&(name.fetch)()?.display().to_string()),
     }
+}
+
+fn describe(source: &Source, directory: Option<PathBuf>) -> Value {
+    json!({"data": source.name, "description": source.description, "directory": directory})
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use samara_runtime::Tensor as DeviceTensor;
+use samara_runtime::{Tensor as DeviceTensor, format::writer::ModelFile};
 use samara_trainer::data::Dataset;
 use samara_trainer::export::run::DeviceModel;
 
@@ -20,6 +20,14 @@ pub fn load(path: &Path) -> Result<DeviceModel> {
         bail!("{}: this command takes models with one input and one output", path.display());
     }
     Ok(model)
+}
+
+/// The model's name.
+///
+/// # Errors
+/// None in practice: the bytes were accepted before.
+pub fn name(model: &DeviceModel) -> Result<String> {
+    Ok(ModelFile::from_bytes(model.bytes())?.metadata.name)
 }
 
 /// The model's input and output.

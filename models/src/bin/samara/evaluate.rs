@@ -29,22 +29,22 @@ pub struct Arguments {
 /// If the file is neither a model nor weights, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let is_checkpoint = files::read(&arguments.file)?.starts_with(&checkpoint::MAGIC);
-    let (accuracy, samples) = if is_checkpoint {
+    let (name, accuracy, samples) = if is_checkpoint {
         let (mut model, saved) = load_weights(arguments)?;
         model.compile(Sgd::new(1.0), SparseCategoricalCrossentropy)?;
         let splits = names::data(&arguments.data)?;
         train::check(&model, &splits, &arguments.data)?;
         saved.restore(&model).with_context(|| arguments.file.display().to_string())?;
         let measured = model.evaluate(&splits.test, train::EVALUATION_BATCH)?;
-        (measured.get("accuracy").context("the model measures no accuracy")?, splits.test.samples())
+        (saved.model, measured.get("accuracy").context("the model measures no accuracy")?, splits.test.samples())
     } else {
         let model = device::load(&arguments.file)?;
         let splits = names::data(&arguments.data)?;
-        (device::accuracy(&model, &splits.test)?, splits.test.samples())
+        (device::name(&model)?, device::accuracy(&model, &splits.test)?, splits.test.samples())
     };
     if arguments.json {
         return output::print_json(&json!({
-            "file": arguments.file, "data": arguments.data, "samples": samples, "accuracy": accuracy,
+            "file": arguments.file, "model": name, "data": arguments.data, "samples": samples, "accuracy": accuracy,
         }));
     }
     output::print(&format!("accuracy {accuracy:.4} on {} test samples", output::thousands(samples as u64)))

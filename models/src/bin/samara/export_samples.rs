@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 
 use crate::{device, files, names, output};
 
@@ -27,6 +28,9 @@ pub struct Arguments {
     /// File for the labels, a byte each
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the model and writes the files.
@@ -60,6 +64,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     files::write(&arguments.out, &inputs)?;
     files::write(&arguments.expected, &outputs)?;
     files::write(&arguments.labels, &labels)?;
+    if arguments.json {
+        return output::print_json(&json!({
+            "file": arguments.model, "model": device::name(&model)?, "data": arguments.data, "samples": count,
+            "out": arguments.out, "expected": arguments.expected, "labels": arguments.labels,
+            "input_bytes": inputs.len(), "output_bytes": outputs.len(),
+        }));
+    }
     output::note(&format!("{count} samples: {} bytes in, {} bytes out", inputs.len(), outputs.len()));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `samara inspect`: what is in a model file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use samara_runtime::{ALL_OPS, ElementType, Tensor, format::writer::ModelFile};
@@ -28,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = DeviceModel::new(&files::read(&arguments.file)?).with_context(shown)?;
     let file = ModelFile::from_bytes(model.bytes()).with_context(shown)?;
     if arguments.json {
-        output::print_json(&describe(&file, model.bytes().len()))
+        output::print_json(&describe(&arguments.file, &file, model.bytes().len()))
     } else {
         output::print(&draw(&file, model.bytes().len()))
     }
@@ -73,7 +73,7 @@ fn place(offset: usize, bytes: usize) -> String {
     if bytes == 0 { String::new() } else { format!("{offset}..{}", offset + bytes) }
 }
 
-fn draw(file: &ModelFile, file_bytes: usize) -> String {
+fn draw(file: &ModelFile, model_bytes: usize) -> String {
     let port = |kind: &str, index: u32| {
         let tensor = &file.tensors[index as usize];
         let place = place(tensor.offset as usize, tensor.bytes());
@@ -110,13 +110,13 @@ fn draw(file: &ModelFile, file_bytes: usize) -> String {
         ("multiply-accumulates", macs),
         ("arena bytes", u64::from(file.arena_bytes)),
         ("constants in flash, bytes", file.constants.len() as u64),
-        ("file bytes", file_bytes as u64),
+        ("model bytes", model_bytes as u64),
     ];
     let rows: Vec<_> = totals.iter().map(|(name, number)| vec![(*name).to_owned(), output::thousands(*number)]).collect();
     text + "\n" + &output::table(&["total", ""], &rows)
 }
 
-fn describe(file: &ModelFile, file_bytes: usize) -> Value {
+fn describe(path: &Path, file: &ModelFile, model_bytes: usize) -> Value {
     let tensor = |tensor: &Tensor| {
         json!({
             "shape": tensor.shape(),
@@ -142,6 +142,7 @@ fn describe(file: &ModelFile, file_bytes: usize) -> Value {
     let ports = |indices: &[u32]| indices.iter().map(|&index| tensor(&file.tensors[index as usize])).collect::<Vec<_>>();
     let nodes = nodes(file);
     json!({
+        "file": path,
         "model": file.metadata.name,
         "inputs": ports(&file.inputs),
         "outputs": ports(&file.outputs),
@@ -149,6 +150,6 @@ fn describe(file: &ModelFile, file_bytes: usize) -> Value {
         "macs": nodes.iter().map(|node| node.macs).sum::<u64>(),
         "arena_bytes": file.arena_bytes,
         "constant_bytes": file.constants.len(),
-        "file_bytes": file_bytes,
+        "model_bytes": model_bytes,
     })
 }

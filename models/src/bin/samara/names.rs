@@ -108,6 +108,11 @@ impl ScheduleName {
     }
 }
 
+/// The name of a choice on the command line.
+pub fn shown(choice: impl ValueEnum) -> String {
+    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 /// `minmax` or `percentile=0.9999`.
 pub fn calibration(text: &str) -> Result<Calibration, String> {
     if text == "minmax" {

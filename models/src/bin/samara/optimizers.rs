@@ -63,8 +63,7 @@ impl OptimizerArguments {
     /// If it has no weight decay, but one is given.
     pub fn build(&self) -> Result<Arc<dyn Optimizer>> {
         if self.weight_decay.is_some() && self.name != OptimizerName::Adamw {
-            let found = self.name.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
-            bail!("--weight-decay is given with the optimizer {found}, but only adamw has one");
+            bail!("--weight-decay is given with the optimizer {}, but only adamw has one", names::shown(self.name));
         }
         let Self { name, learning_rate, clip_norm, weight_decay } = *self;
         let learning_rate = learning_rate.unwrap_or(name.default_learning_rate());

@@ -28,6 +28,11 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// The shortest number that stands for this one: 0.001 where a plain conversion gives 0.0010000000474974513.
+pub fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
+
 /// 1,234,567.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -67,6 +72,11 @@ mod tests {
     #[test]
     fn numbers_get_commas() {
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn numbers_stay_short() {
+        assert_eq!([0.001, 1e-30, 3.0].map(decimal), [0.001, 1e-30, 3.0]);
     }
 
     #[test]

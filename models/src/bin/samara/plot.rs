@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use samara_runtime::{ALL_OPS, ElementType, Tensor, format::writer::ModelFile};
 use samara_trainer::export::run::DeviceModel;
+use serde_json::json;
 
 use crate::layout::{self, Item};
 use crate::{files, output};
@@ -18,6 +19,9 @@ pub struct Arguments {
     /// The SVG file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Draws and writes.
@@ -29,6 +33,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = DeviceModel::new(&files::read(&arguments.file)?).with_context(shown)?;
     let file = ModelFile::from_bytes(model.bytes()).with_context(shown)?;
     files::write(&arguments.out, draw(&file).as_bytes())?;
+    if arguments.json {
+        return output::print_json(&json!({
+            "file": arguments.file, "model": file.metadata.name, "out": arguments.out,
+            "macs": file.metadata.macs.iter().sum::<u64>(), "arena_bytes": file.arena_bytes, "model_bytes": model.bytes().len(),
+        }));
+    }
     output::note(&format!("{} nodes drawn in {}", file.nodes.len(), arguments.out.display()));
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use samara_models::{ZooModel, checkpoint::Checkpoint};
+use samara_runtime::format::writer::ModelFile;
 use samara_trainer::losses::SparseCategoricalCrossentropy;
 use samara_trainer::optimizers::Sgd;
 use samara_trainer::quantize::Calibration;
@@ -54,7 +55,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     files::write(&arguments.out, file.bytes())?;
     if arguments.json {
         return output::print_json(&json!({
-            "model": arguments.model.name, "out": arguments.out, "int8_accuracy": accuracy,
+            "model": arguments.model.name, "weights": path, "data": arguments.data, "out": arguments.out,
+            "int8_accuracy": accuracy, "macs": ModelFile::from_bytes(file.bytes())?.metadata.macs.iter().sum::<u64>(),
             "arena_bytes": file.model()?.arena_bytes(), "model_bytes": file.bytes().len(),
         }));
     }
