@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use samara_runtime::{ALL_OPS, Model, Session, format::writer::ModelFile};
 
-use crate::paths;
+use crate::{boards::Board, paths};
 
 /// A model file, read and checked.
 #[derive(Debug, Clone)]
@@ -39,10 +39,15 @@ impl ModelBytes {
     }
 
     /// `true` if the board has flash and RAM enough, with something to spare for code and stack.
-    pub fn fits(&self, board: &crate::boards::Board) -> bool {
+    pub fn fits(&self, board: &Board) -> bool {
+        self.fits_beside(0, board)
+    }
+
+    /// As [`ModelBytes::fits`], with this many bytes of the flash taken by others.
+    pub fn fits_beside(&self, taken: usize, board: &Board) -> bool {
         const CODE: usize = 96 << 10;
         const STACK: usize = 6 << 10;
-        self.bytes.len() + CODE <= board.flash_bytes && self.arena_bytes + STACK <= board.ram_bytes
+        self.bytes.len() + taken + CODE <= board.flash_bytes && self.arena_bytes + STACK <= board.ram_bytes
     }
 
     /// Bytes of one record: all inputs, one after the other.

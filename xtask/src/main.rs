@@ -6,6 +6,7 @@ mod device_bench;
 mod emulator;
 mod firmware;
 mod host;
+mod layers;
 mod paths;
 mod process;
 mod report;
@@ -66,6 +67,8 @@ enum Command {
         #[arg(long = "model")]
         models: Vec<PathBuf>,
     },
+    /// Trains and runs every layer and every net of the zoo here and on all boards, and writes docs/layers.md
+    Layers,
     /// Measures instructions, memory and flash of models on emulated boards
     DeviceBench {
         /// Model files [default: those in models/ and the demo's]
@@ -103,6 +106,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Demo { epochs, boards } => demo::run(epochs, &boards)?,
         Command::Test { stages } => return test::run(&stages),
         Command::Firmware { board, model } => device_bench::firmware(boards::find(&board)?, &model)?,
+        Command::Layers => layers::run()?,
         Command::Selftest { boards, models } => selftest::run(&boards, &models)?,
         Command::DeviceBench { models, boards, nodes } => device_bench::run(&models, &boards, nodes)?,
     }

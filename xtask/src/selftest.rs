@@ -1,7 +1,8 @@
 //! The same models and inputs here and on every board; one differing bit fails.
 
 use std::{
-    fs,
+    collections::BTreeSet,
+    fmt, fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +14,8 @@ use crate::{
     boards::{self, BOARDS, Board},
     emulator::{self, Clock},
     firmware::{self, Elf, Embed},
-    host::{self, ModelBytes},
+    host::ModelBytes,
+    layers::Made,
     paths,
     report::Report,
 };
@@ -22,66 +24,88 @@ use crate::{
 pub const EVERY_INT8_OP: &str = "every-int8-op";
 const EMULATOR_LIMIT: Duration = Duration::from_secs(240);
 
-/// The models of the self-test, with this machine's checksums.
+/// A model of the self-test, with this machine's checksums.
+#[derive(Debug)]
+struct Case {
+    model: ModelBytes,
+    checksums: Vec<Checksum>,
+}
+
+/// The models of the self-test.
 #[derive(Debug)]
 pub struct Cases {
-    cases: Vec<(ModelBytes, Vec<Checksum>)>,
+    cases: Vec<Case>,
+    made: Made,
+}
+
+/// What a board's self-test ran, every checksum equal to this machine's.
+#[derive(Debug)]
+pub struct Ran {
+    /// The board.
+    pub board: &'static Board,
+    /// Number of checksums.
+    pub checksums: usize,
+    /// Names of the models.
+    pub models: BTreeSet<String>,
 }
 
 impl Cases {
-    /// One small model per op and element type, the repository's models, and `more`.
+    /// One small model per op and element type, every layer's and every zoo net's files, and `more`.
     ///
     /// # Errors
-    /// If a model is refused.
+    /// If the tests that make files fail, or a model is refused.
     pub fn collect(more: &[PathBuf]) -> Result<Self> {
         let directory = paths::artifacts("selftest");
         fs::create_dir_all(&directory)?;
+        let made = Made::collect()?;
         let mut models = Vec::new();
         for (name, bytes) in samara_runtime::selftest::op_models() {
             let path = directory.join(format!("{name}.samara"));
             paths::write_if_changed(&path, &bytes)?;
             models.push(ModelBytes::read(&path)?);
         }
-        models.extend(host::repository_models()?);
-        for path in more {
-            models.push(ModelBytes::read(path)?);
+        for path in made.layer_files().chain(made.zoo.iter().cloned()).chain(more.iter().cloned()) {
+            models.push(ModelBytes::read(&path)?);
         }
         let with_checksums = |model: ModelBytes| {
-            let sums = checksums(&model.bytes).with_context(|| format!("{} is refused as a model", model.name))?;
-            Ok((model, sums))
+            let checksums = checksums(&model.bytes).with_context(|| format!("{} is refused as a model", model.name))?;
+            Ok(Case { model, checksums })
         };
-        Ok(Self { cases: models.into_iter().map(with_checksums).collect::<Result<_>>()? })
+        Ok(Self { cases: models.into_iter().map(with_checksums).collect::<Result<_>>()?, made })
     }
 
-    /// The cases that the board can hold, all together in flash; and the names of the others.
-    fn on(&self, board: &Board) -> (Vec<&(ModelBytes, Vec<Checksum>)>, Vec<&str>) {
-        let mut flash = 0;
-        let mut held = Vec::new();
-        let mut left = Vec::new();
-        for case in &self.cases {
-            let bytes = case.0.bytes.len();
-            // The last case of the bundle must fit after all that came before.
-            let reserved = ModelBytes { bytes: vec![0; flash + bytes], ..case.0.clone() };
-            if reserved.fits(board) {
-                flash += bytes.next_multiple_of(16) + 8;
-                held.push(case);
-            } else {
-                left.push(case.0.name.as_str());
+    /// The layers and zoo nets among the cases.
+    pub fn made(&self) -> &Made {
+        &self.made
+    }
+
+    /// The cases that the board can hold, in bundles that fit into its flash.
+    fn bundles(&self, board: &Board) -> Vec<Vec<&Case>> {
+        let mut bundles: Vec<(usize, Vec<&Case>)> = Vec::new();
+        for case in self.cases.iter().filter(|case| case.model.fits(board)) {
+            // In a bundle, models start at multiples of 16, and each has 8 bytes of index.
+            let bytes = case.model.bytes.len().next_multiple_of(16) + 8;
+            match bundles.iter_mut().find(|(used, _)| case.model.fits_beside(*used + 32, board)) {
+                Some((used, bundle)) => {
+                    *used += bytes;
+                    bundle.push(case);
+                }
+                None => bundles.push((bytes, vec![case])),
             }
         }
-        (held, left)
+        bundles.into_iter().map(|(_, bundle)| bundle).collect()
     }
 
-    /// Builds the board's self-test.
+    /// Builds the board's self-test with its first bundle.
     ///
     /// # Errors
     /// If the build fails.
     pub fn build(&self, board: &Board) -> Result<Elf> {
-        let (held, left) = self.on(board);
-        if !left.is_empty() {
-            println!("  {}: too small for {}", board.name, left.join(", "));
-        }
-        let models: Vec<&[u8]> = held.iter().map(|case| case.0.bytes.as_slice()).collect();
+        self.build_bundle(board, self.bundles(board).first().map_or(&[], Vec::as_slice))
+    }
+
+    fn build_bundle(&self, board: &Board, cases: &[&Case]) -> Result<Elf> {
+        let models: Vec<&[u8]> = cases.iter().map(|case| case.model.bytes.as_slice()).collect();
         let bundle = Self::bundle_path(board);
         paths::write_if_changed(&bundle, &pack_bundle(&models))?;
         firmware::build(board, "selftest", self.embed(&bundle))
@@ -97,55 +121,63 @@ impl Cases {
         paths::artifacts("selftest").join(format!("{}.bundle", board.name))
     }
 
-    /// Runs a board's self-test and compares. Returns the number of checksums that were equal.
+    /// Builds and runs the board's self-test, bundle by bundle, and compares.
     ///
     /// # Errors
-    /// If anything differs: the SIMD variant, its results, denormals, a checksum.
-    pub fn check(&self, board: &Board, elf: &Elf) -> Result<usize> {
-        let place = emulator::run(board, elf, &[], &[], Clock::Free, EMULATOR_LIMIT)?;
-        self.compare(board, &Report::read(&place.join("report"))?)
-    }
-
-    fn compare(&self, board: &Board, report: &Report) -> Result<usize> {
-        let variant = report.word("variant")?;
-        if variant != board.simd_variant {
-            bail!("{} runs the {variant} kernels, expected {}", board.name, board.simd_variant);
+    /// If a build fails, or anything differs: the SIMD variant, its results, denormals, a checksum.
+    pub fn run(&self, board: &'static Board) -> Result<Ran> {
+        let mut ran = Ran { board, checksums: 0, models: BTreeSet::new() };
+        for cases in self.bundles(board) {
+            let elf = self.build_bundle(board, &cases)?;
+            let place = emulator::run(board, &elf, &[], &[], Clock::Free, EMULATOR_LIMIT)?;
+            ran.checksums += compare(board, &cases, &Report::read(&place.join("report"))?)?;
+            ran.models.extend(cases.iter().map(|case| case.model.name.clone()));
         }
-        let mismatches = report.number("simd_mismatches")?;
-        if mismatches > 0 {
-            bail!("{}: {mismatches} results of the {variant} kernels differ from the portable ones", board.name);
-        }
-        if report.number("keeps_denormals")? != 1 {
-            bail!("{} flushes denormal numbers to zero", board.name);
-        }
-        let (held, _) = self.on(board);
-        let mut found = report.all("case");
-        let mut equal = 0;
-        for (index, (model, expected)) in held.iter().enumerate() {
-            for sum in expected {
-                let line = [index as u64, u64::from(sum.round), sum.output as u64, u64::from(sum.crc)].map(|n| n.to_string());
-                if found.next() != Some(line.as_slice()) {
-                    bail!(
-                        "{}: {} differs from this machine in round {}, output {}",
-                        board.name,
-                        model.name,
-                        sum.round,
-                        sum.output
-                    );
-                }
-                equal += 1;
-            }
-        }
-        if found.next().is_some() || report.number("cases")? != held.len() as u64 {
-            bail!("{} ran other cases than this machine", board.name);
-        }
-        Ok(equal)
+        Ok(ran)
     }
 
     /// The case of that name.
     pub fn model(&self, name: &str) -> Option<&ModelBytes> {
-        self.cases.iter().map(|case| &case.0).find(|model| model.name == name)
+        self.cases.iter().map(|case| &case.model).find(|model| model.name == name)
     }
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (checksums, models, variant) = (self.checksums, self.models.len(), self.board.simd_variant);
+        write!(f, "{checksums} checksums of {models} models equal this machine's, {variant} kernels")
+    }
+}
+
+/// Compares a bundle's report with this machine's checksums. Returns the number of those that were equal.
+fn compare(board: &Board, cases: &[&Case], report: &Report) -> Result<usize> {
+    let variant = report.word("variant")?;
+    if variant != board.simd_variant {
+        bail!("{} runs the {variant} kernels, expected {}", board.name, board.simd_variant);
+    }
+    let mismatches = report.number("simd_mismatches")?;
+    if mismatches > 0 {
+        bail!("{}: {mismatches} results of the {variant} kernels differ from the portable ones", board.name);
+    }
+    if report.number("keeps_denormals")? != 1 {
+        bail!("{} flushes denormal numbers to zero", board.name);
+    }
+    let mut found = report.all("case");
+    let mut equal = 0;
+    for (index, case) in cases.iter().enumerate() {
+        for sum in &case.checksums {
+            let line = [index as u64, u64::from(sum.round), sum.output as u64, u64::from(sum.crc)].map(|n| n.to_string());
+            if found.next() != Some(line.as_slice()) {
+                let (board, model) = (board.name, &case.model.name);
+                bail!("{board}: {model} differs from this machine in round {}, output {}", sum.round, sum.output);
+            }
+            equal += 1;
+        }
+    }
+    if found.next().is_some() || report.number("cases")? != cases.len() as u64 {
+        bail!("{} ran other cases than this machine", board.name);
+    }
+    Ok(equal)
 }
 
 /// Runs the self-test on the boards.
@@ -156,9 +188,7 @@ pub fn run(board_names: &[String], more: &[PathBuf]) -> Result<()> {
     let all: Vec<&str> = BOARDS.iter().map(|board| board.name).collect();
     let cases = Cases::collect(more)?;
     for board in boards::select(board_names, &all)? {
-        let elf = cases.build(board)?;
-        let equal = cases.check(board, &elf)?;
-        println!("{}: {equal} checksums equal this machine's, {} kernels", board.core, board.simd_variant);
+        println!("{}: {}", board.core, cases.run(board)?);
     }
     Ok(())
 }

@@ -73,13 +73,16 @@ pub fn emulators() -> Result<()> {
         return Ok(());
     }
     println!("QEMU: missing, installing {}", QEMU_PACKAGES.join(" "));
-    let plain = install(&QEMU_PACKAGES);
-    if plain.is_err() && is_ci() {
-        // A machine image with a newer qemu-utils from elsewhere blocks the distribution's QEMU.
-        println!("QEMU: the plain installation failed; trying again without the package qemu-utils, which this removes");
-        install(&["--no-install-recommends", QEMU_PACKAGES[0], QEMU_PACKAGES[1], "qemu-utils-"])?;
-    } else {
-        plain?;
+    // A machine image with a newer qemu-utils from elsewhere blocks the distribution's QEMU.
+    let without_utils = ["--no-install-recommends", QEMU_PACKAGES[0], QEMU_PACKAGES[1], "qemu-utils-"];
+    match install(&QEMU_PACKAGES) {
+        Err(_) if is_ci() => {
+            println!("QEMU: the plain installation failed; trying again without the package qemu-utils, which this removes");
+            install(&without_utils)?;
+        }
+        plain => plain.with_context(|| {
+            format!("if a newer qemu-utils is in the way, `apt-get install {}` removes it", without_utils.join(" "))
+        })?,
     }
     if !has_emulators() {
         bail!("QEMU was installed but does not start: does `{} --version` work?", BOARDS[0].emulator);

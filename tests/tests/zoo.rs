@@ -1,0 +1,92 @@
+//! Every net of the zoo in int8: close to f32, and, trained, as accurate.
+
+use std::fs;
+
+use samara_models::{ZOO, ZooModel};
+use samara_tests::{generator, signal_to_noise};
+use samara_trainer::export::run::DeviceModel;
+use samara_trainer::prelude::*;
+use samara_trainer::quantize::Options;
+
+use rand::Rng;
+
+/// Samples that ranges are taken from, and as many others to compare on.
+const SAMPLES: usize = 32;
+
+/// Random samples of a model's inputs, from 0 to 1, some dark, some bright.
+fn samples(model: &Model, seed: u64) -> Vec<Tensor> {
+    let mut random = generator(seed);
+    let graph = model.graph();
+    let shapes = graph.inputs.iter().map(|&input| graph.nodes[input].shape.clone());
+    let tensor = |shape: Shape| {
+        let brightness: Vec<f32> = (0..SAMPLES).map(|_| random.random()).collect();
+        let values =
+            (0..SAMPLES * shape.size()).map(|place| brightness[place / shape.size()] * random.random::<f32>()).collect();
+        Tensor::from_samples(shape, values).expect("whole samples")
+    };
+    shapes.map(tensor).collect()
+}
+
+/// The model up to its softmax, whose outputs would hide the noise: all near one in the number of classes.
+fn without_softmax(model: Model) -> Model {
+    let graph = model.graph();
+    let output = &graph.nodes[graph.outputs[0]];
+    let is_softmax = output.layer.as_ref().and_then(|layer| layer.as_activation()) == Some(Activation::Softmax);
+    let tensor = |&node: &usize| model.tensor(&graph.nodes[node].name).expect("a node of the model");
+    match &output.inputs[..] {
+        [before] if is_softmax => {
+            let inputs: Vec<SymbolicTensor> = graph.inputs.iter().map(tensor).collect();
+            Model::new(model.name(), inputs, tensor(before)).expect("a part of a model")
+        }
+        _ => model,
+    }
+}
+
+/// Batch-norms that do something, as after training.
+fn disturb(model: &Model) {
+    let mut random = generator(7);
+    for parameter in model.parameters() {
+        let mut values = parameter.values();
+        let width = match parameter.name.rsplit('/').next() {
+            Some("gamma" | "beta" | "moving_variance") => 0.3,
+            Some("moving_mean") => 0.1,
+            _ => continue,
+        };
+        values.iter_mut().for_each(|value| *value += width * (2.0 * random.random::<f32>() - 1.0));
+        model.set_parameter(&parameter.name, &values).expect("as many values");
+    }
+}
+
+/// The model's int8 file keeps at least 25 dB of signal to quantization noise, on samples that the ranges are not from. The files
+/// are left for the emulated boards.
+#[test]
+fn int8_keeps_25_decibels_on_every_net() {
+    for zoo in ZOO {
+        let model = without_softmax(zoo.build().expect("a net of the zoo"));
+        disturb(&model);
+        let options = Options { float_ports: true, ..Options::default() };
+        let int8 = model.export_int8(&samples(&model, 1), options).expect("a net that quantizes");
+        let inputs = samples(&model, 2);
+        let expected = model.predict_all(&inputs).expect("a prediction");
+        let device = DeviceModel::new(&int8).expect("a file that the runtime accepts");
+        let found = device.run_each(
+            SAMPLES,
+            |session, sample| session.write_f32(0, inputs[0].sample(sample).unwrap_or_default()),
+            |session, _| session.output_f32(0).map(Iterator::collect::<Vec<f32>>).unwrap_or_default(),
+        );
+        let ratio = signal_to_noise(expected[0].values(), &found.expect("samples that fit").concat());
+        println!("{}: {ratio:.1} dB", zoo.name);
+        assert!(ratio >= 25.0, "{}: {ratio:.1} dB of signal to quantization noise", zoo.name);
+        if let Some(directory) = samara_tests::results() {
+            let path = directory.join("zoo").join(format!("{}.samara", zoo.name));
+            fs::write(path, whole(zoo)).expect("a file that can be written");
+        }
+    }
+}
+
+/// The whole net in int8, as devices run it.
+fn whole(zoo: &ZooModel) -> Vec<u8> {
+    let model = zoo.build().expect("a net of the zoo");
+    disturb(&model);
+    model.export_int8(&samples(&model, 1), Options::default()).expect("a net that quantizes")
+}
