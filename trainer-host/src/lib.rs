@@ -46,6 +46,7 @@ pub mod metrics;
 mod numeric;
 pub mod optimizers;
 pub mod quantize;
+pub mod regularizers;
 pub mod schedules;
 mod train;
 
@@ -59,6 +60,7 @@ pub mod prelude {
     pub use crate::layers::*;
     pub use crate::losses::*;
     pub use crate::optimizers::{AdaGrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd};
+    pub use crate::regularizers::{L1, L1L2, L2};
     pub use crate::schedules::{Cosine, OneCycle};
     pub use crate::{Error, Fit, History, Measurements, Model, Result, Sequential};
 }

@@ -25,17 +25,18 @@ impl Callback for Counter {
 #[test]
 fn a_step_allocates_nothing() {
     let image = input([12, 12, 2]);
-    let x = Conv2D::new(16, 3).padding(Padding::Same).activation(Activation::Relu).apply(&image);
+    let x = Conv2D::new(16, 3).kernel_regularizer(L2::default()).padding(Padding::Same);
+    let x = x.activation(Activation::Relu).apply(&image);
     let x = BatchNormalization::new().apply(&x);
     let y = SeparableConv2D::new(16, 3).padding(Padding::Same).activation(Activation::Relu).apply(&x);
     let y = DepthwiseConv2D::new(3).padding(Padding::Same).apply(&y);
     let x = Add::new().apply([&x, &y]);
     let x = Concatenate::new().apply([&MaxPooling2D::new(2).apply(&x), &AveragePooling2D::new(2).apply(&x)]);
     let x = Dropout::new(0.2).apply(Flatten::new().apply(&x));
-    let x = Dense::new(300).activation(Activation::Selu).apply(&x);
+    let x = Dense::new(300).kernel_regularizer(L1L2::new(1e-4, 1e-4)).activation(Activation::Selu).apply(&x);
     let y = Dense::new(10).activation(Activation::Softmax).apply(&x);
     let mut model = Model::new("everything", image, y).unwrap();
-    model.compile(Adam::new(1e-3), SparseCategoricalCrossentropy).unwrap();
+    model.compile(Adam::new(1e-3).clip_norm(1.0), SparseCategoricalCrossentropy).unwrap();
 
     let samples = 3210;
     let values = (0..samples * 288).map(|number| (number % 17) as f32 / 17.0).collect();

@@ -53,6 +53,20 @@ fn names_and_shared_layers_must_fit() {
 }
 
 #[test]
+fn penalties_must_be_sizes() {
+    let x = input([4]);
+    let shared = Dense::new(4).kernel_regularizer(L2::new(-0.5)).named("shared");
+    let y = Dense::new(2).bias_regularizer(L1L2::new(0.1, f32::NAN)).apply(shared.apply(shared.apply(&x)));
+    assert_eq!(
+        message(Model::new("penalties", &x, BatchNormalization::new().gamma_regularizer(L1::new(f32::INFINITY)).apply(&y))),
+        "model 'penalties' cannot be built:\n  \
+         - layer 'shared', regularizer of its kernel: l2 is -0.5, but must be a finite number of at least 0\n  \
+         - layer 'dense', regularizer of its bias: l2 is NaN, but must be a finite number of at least 0\n  \
+         - layer 'batch_normalization', regularizer of its gamma: l1 is inf, but must be a finite number of at least 0"
+    );
+}
+
+#[test]
 fn losses_must_fit_outputs() {
     let x = input([4]);
     let mut model = Model::new("single", &x, Dense::new(1).apply(&x)).unwrap();

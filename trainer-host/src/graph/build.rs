@@ -9,6 +9,7 @@ use super::{Origin, Shape, SymbolicTensor};
 use crate::error::{Error, Result};
 use crate::layers::{Layer, ParameterValue};
 use crate::numeric::random::Random;
+use crate::regularizers::SharedRegularizer;
 
 /// One application of a layer, or an input.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct ParameterEntry {
     pub shape: Shape,
     /// `false` for statistics, such as batch normalization's moving averages.
     pub trainable: bool,
+    /// What its values add to the loss.
+    pub regularizer: Option<SharedRegularizer>,
     /// The layer that holds the values.
     pub layer: Arc<dyn Layer>,
     /// Which of the layer's parameters.
@@ -161,10 +164,16 @@ impl Graph {
             } else {
                 let start = self.parameters.len();
                 let prefix = self.nodes[index].name.clone();
+                for spec in &specs {
+                    if let Some(Err(fault)) = spec.regularizer.as_ref().map(|regularizer| regularizer.check()) {
+                        faults.push(format!("layer '{prefix}', regularizer of its {}: {fault}", spec.name));
+                    }
+                }
                 self.parameters.extend(specs.into_iter().enumerate().map(|(number, spec)| ParameterEntry {
                     name: format!("{prefix}/{}", spec.name),
                     shape: spec.shape,
                     trainable: spec.trainable,
+                    regularizer: spec.regularizer,
                     layer: layer.clone(),
                     index: number,
                 }));

@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Layer;
 use crate::graph::{Shape, SymbolicTensor};
-use crate::initializers::SharedInitializer;
+use crate::initializers::{Initializer, SharedInitializer};
+use crate::regularizers::SharedRegularizer;
 
 /// A parameter that a layer wants.
 #[derive(Debug, Clone)]
@@ -15,8 +16,30 @@ pub struct ParameterSpec {
     pub shape: Shape,
     /// Its first values.
     pub initializer: SharedInitializer,
+    /// What its values add to the loss; for trainable parameters.
+    pub regularizer: Option<SharedRegularizer>,
     /// `false` for statistics, which no optimizer touches.
     pub trainable: bool,
+}
+
+/// What a user can say about a trainable parameter.
+#[derive(Debug, Clone)]
+pub(super) struct Trainable {
+    pub initializer: SharedInitializer,
+    pub regularizer: Option<SharedRegularizer>,
+}
+
+impl Trainable {
+    /// Drawn by this initializer, without regularizer.
+    pub fn new(initializer: impl Initializer + 'static) -> Self {
+        Self { initializer: Arc::new(initializer), regularizer: None }
+    }
+
+    /// The parameter under this name.
+    pub fn spec(&self, name: &'static str, shape: impl Into<Shape>) -> ParameterSpec {
+        let Self { initializer, regularizer } = self.clone();
+        ParameterSpec { name, shape: shape.into(), initializer, regularizer, trainable: true }
+    }
 }
 
 /// A parameter of a layer, with its values.

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use super::rows::{BLOCK, combine, scale_and_shift};
-use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements};
+use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements, Trainable};
 use crate::export::lower::Lowering;
 use crate::export::{Clamp, Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{ones, zeros};
 use crate::numeric::vectorized;
+use crate::regularizers::Regularizer;
 
 /// Normalizes each channel over the batch. Stands anywhere: on inputs, before or after activations.
 #[derive(Debug, Clone)]
@@ -20,12 +21,15 @@ pub struct BatchNormalization {
     base: LayerBase,
     momentum: f32,
     epsilon: f32,
+    gamma: Trainable,
+    beta: Trainable,
 }
 
 impl BatchNormalization {
     /// With Keras's defaults: momentum 0.99, epsilon 0.001.
     pub fn new() -> Self {
-        Self { base: LayerBase::new(), momentum: 0.99, epsilon: 1e-3 }
+        let (gamma, beta) = (Trainable::new(ones()), Trainable::new(zeros()));
+        Self { base: LayerBase::new(), momentum: 0.99, epsilon: 1e-3, gamma, beta }
     }
 
     /// Sets how slowly the moving averages follow, from 0 to 1.
@@ -37,6 +41,18 @@ impl BatchNormalization {
     /// Sets what is added to the variance.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
+        self
+    }
+
+    /// Adds a penalty on gamma to the loss.
+    pub fn gamma_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.gamma.regularizer = Some(Arc::new(regularizer));
+        self
+    }
+
+    /// Adds a penalty on beta to the loss.
+    pub fn beta_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.beta.regularizer = Some(Arc::new(regularizer));
         self
     }
 
@@ -141,15 +157,20 @@ impl Layer for BatchNormalization {
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
-        let shape = Shape::from([inputs[0].channels()]);
-        [("gamma", true, true), ("beta", false, true), ("moving_mean", false, false), ("moving_variance", true, false)]
-            .map(|(name, is_one, trainable)| ParameterSpec {
-                name,
-                shape: shape.clone(),
-                initializer: if is_one { Arc::new(ones()) } else { Arc::new(zeros()) },
-                trainable,
-            })
-            .to_vec()
+        let channels = [inputs[0].channels()];
+        let statistic = |name, initializer| ParameterSpec {
+            name,
+            shape: Shape::from(channels),
+            initializer: Arc::new(initializer),
+            regularizer: None,
+            trainable: false,
+        };
+        vec![
+            self.gamma.spec("gamma", channels),
+            self.beta.spec("beta", channels),
+            statistic("moving_mean", zeros()),
+            statistic("moving_variance", ones()),
+        ]
     }
 
     fn requirements(&self, inputs: &[Shape]) -> Requirements {

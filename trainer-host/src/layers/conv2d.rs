@@ -12,14 +12,15 @@ use std::sync::Arc;
 use super::convolution::{AddKernelGradient, Convolve};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
-    Activation, Backward, Example, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias,
-    add_column_sums,
+    Activation, Backward, Example, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable,
+    add_bias, add_column_sums,
 };
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
+use crate::initializers::{Initializer, glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply, vectorized};
+use crate::regularizers::Regularizer;
 
 /// Values of the matrix of windows: a quarter of a megabyte.
 const BLOCK: usize = 1 << 16;
@@ -30,10 +31,10 @@ pub struct Conv2D {
     base: LayerBase,
     filters: usize,
     window: Window,
-    bias: bool,
+    has_bias: bool,
     activation: Option<Arc<dyn Layer>>,
-    kernel_initializer: SharedInitializer,
-    bias_initializer: SharedInitializer,
+    kernel: Trainable,
+    bias: Trainable,
 }
 
 impl Conv2D {
@@ -44,10 +45,10 @@ impl Conv2D {
             base: LayerBase::new(),
             filters,
             window: Window::new(kernel.into()),
-            bias: true,
+            has_bias: true,
             activation: None,
-            kernel_initializer: Arc::new(glorot_uniform()),
-            bias_initializer: Arc::new(zeros()),
+            kernel: Trainable::new(glorot_uniform()),
+            bias: Trainable::new(zeros()),
         }
     }
 
@@ -77,19 +78,31 @@ impl Conv2D {
 
     /// Leaves the bias out.
     pub fn without_bias(mut self) -> Self {
-        self.bias = false;
+        self.has_bias = false;
         self
     }
 
     /// Draws the kernel's first values another way.
     pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.kernel_initializer = Arc::new(initializer);
+        self.kernel.initializer = Arc::new(initializer);
         self
     }
 
     /// Draws the bias's first values another way.
     pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.bias_initializer = Arc::new(initializer);
+        self.bias.initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Adds a penalty on the kernel to the loss.
+    pub fn kernel_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.kernel.regularizer = Some(Arc::new(regularizer));
+        self
+    }
+
+    /// Adds a penalty on the bias to the loss.
+    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.bias.regularizer = Some(Arc::new(regularizer));
         self
     }
 
@@ -123,7 +136,7 @@ impl Conv2D {
 
     /// `true` with a bias, parameter 1.
     pub fn has_bias(&self) -> bool {
-        self.bias
+        self.has_bias
     }
 
     fn geometry(&self, inputs: &[Shape]) -> Geometry {
@@ -172,19 +185,9 @@ impl Layer for Conv2D {
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let [height, width] = self.window.kernel;
-        let kernel = ParameterSpec {
-            name: "kernel",
-            shape: Shape::from([height, width, inputs[0].channels(), self.filters]),
-            initializer: self.kernel_initializer.clone(),
-            trainable: true,
-        };
-        let bias = ParameterSpec {
-            name: "bias",
-            shape: Shape::from([self.filters]),
-            initializer: self.bias_initializer.clone(),
-            trainable: true,
-        };
-        if self.bias { vec![kernel, bias] } else { vec![kernel] }
+        let mut specs = vec![self.kernel.spec("kernel", [height, width, inputs[0].channels(), self.filters])];
+        specs.extend(self.has_bias.then(|| self.bias.spec("bias", [self.filters])));
+        specs
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {
@@ -203,14 +206,14 @@ impl Layer for Conv2D {
         if is_pointwise(&geometry) {
             let (pixels, channels) = (input.len() / geometry.channels, geometry.channels);
             multiply(pass.output, Matrix::new(input, pixels, channels), Matrix::new(kernel, channels, filters), false);
-            if self.bias {
+            if self.has_bias {
                 add_bias(pass.output, pass.parameters.get(1));
             }
             return;
         }
         let zeros = &mut pass.scratch[..geometry.channels];
         zeros.fill(0.0);
-        let bias = self.bias.then(|| pass.parameters.get(1));
+        let bias = self.has_bias.then(|| pass.parameters.get(1));
         let outputs = pass.output.chunks_exact_mut(pass.output_shape.size());
         for (input, output) in input.chunks_exact(geometry.input_size()).zip(outputs) {
             let geometry = &geometry;
@@ -221,7 +224,7 @@ impl Layer for Conv2D {
     fn backward(&self, pass: &mut Backward<'_>) {
         let geometry = self.geometry(pass.input_shapes);
         let (fan_in, filters) = (geometry.taps() * geometry.channels, self.filters);
-        if self.bias {
+        if self.has_bias {
             add_column_sums(pass.parameter_gradients.get_mut(1), pass.output_gradient);
         }
         let kernel_gradient = pass.parameter_gradients.get_mut(0);

@@ -5,24 +5,25 @@
 use std::sync::Arc;
 
 use super::{
-    Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, WeightGradient, add_bias,
+    Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, add_bias,
     add_column_sums,
 };
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
+use crate::initializers::{Initializer, glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};
+use crate::regularizers::Regularizer;
 
 /// A fully connected layer.
 #[derive(Debug, Clone)]
 pub struct Dense {
     base: LayerBase,
     units: usize,
-    bias: bool,
+    has_bias: bool,
     activation: Option<Arc<dyn Layer>>,
-    kernel_initializer: SharedInitializer,
-    bias_initializer: SharedInitializer,
+    kernel: Trainable,
+    bias: Trainable,
 }
 
 impl Dense {
@@ -31,10 +32,10 @@ impl Dense {
         Self {
             base: LayerBase::new(),
             units,
-            bias: true,
+            has_bias: true,
             activation: None,
-            kernel_initializer: Arc::new(glorot_uniform()),
-            bias_initializer: Arc::new(zeros()),
+            kernel: Trainable::new(glorot_uniform()),
+            bias: Trainable::new(zeros()),
         }
     }
 
@@ -46,19 +47,31 @@ impl Dense {
 
     /// Leaves the bias out.
     pub fn without_bias(mut self) -> Self {
-        self.bias = false;
+        self.has_bias = false;
         self
     }
 
     /// Draws the kernel's first values another way.
     pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.kernel_initializer = Arc::new(initializer);
+        self.kernel.initializer = Arc::new(initializer);
         self
     }
 
     /// Draws the bias's first values another way.
     pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.bias_initializer = Arc::new(initializer);
+        self.bias.initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Adds a penalty on the kernel to the loss.
+    pub fn kernel_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.kernel.regularizer = Some(Arc::new(regularizer));
+        self
+    }
+
+    /// Adds a penalty on the bias to the loss.
+    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.bias.regularizer = Some(Arc::new(regularizer));
         self
     }
 
@@ -69,7 +82,7 @@ impl Dense {
 
     /// `true` with a bias, parameter 1.
     pub fn has_bias(&self) -> bool {
-        self.bias
+        self.has_bias
     }
 }
 
@@ -101,19 +114,9 @@ impl Layer for Dense {
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
-        let kernel = ParameterSpec {
-            name: "kernel",
-            shape: Shape::from([inputs[0].channels(), self.units]),
-            initializer: self.kernel_initializer.clone(),
-            trainable: true,
-        };
-        let bias = ParameterSpec {
-            name: "bias",
-            shape: Shape::from([self.units]),
-            initializer: self.bias_initializer.clone(),
-            trainable: true,
-        };
-        if self.bias { vec![kernel, bias] } else { vec![kernel] }
+        let mut specs = vec![self.kernel.spec("kernel", [inputs[0].channels(), self.units])];
+        specs.extend(self.has_bias.then(|| self.bias.spec("bias", [self.units])));
+        specs
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {
@@ -125,7 +128,7 @@ impl Layer for Dense {
         let rows = pass.output.len() / outputs;
         let input = Matrix::new(pass.inputs.get(0), rows, inputs);
         multiply(pass.output, input, Matrix::new(pass.parameters.get(0), inputs, outputs), false);
-        if self.bias {
+        if self.has_bias {
             add_bias(pass.output, pass.parameters.get(1));
         }
     }

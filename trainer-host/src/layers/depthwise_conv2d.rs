@@ -6,21 +6,24 @@ use std::sync::Arc;
 
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
 use super::windows::{Geometry, Size2D, Window};
-use super::{Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_column_sums};
+use super::{
+    Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_column_sums,
+};
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
+use crate::initializers::{Initializer, glorot_uniform, zeros};
+use crate::regularizers::Regularizer;
 
 /// A convolution of each channel by itself (Keras's `depth_multiplier` is 1).
 #[derive(Debug, Clone)]
 pub struct DepthwiseConv2D {
     base: LayerBase,
     window: Window,
-    bias: bool,
+    has_bias: bool,
     activation: Option<Arc<dyn Layer>>,
-    kernel_initializer: SharedInitializer,
-    bias_initializer: SharedInitializer,
+    kernel: Trainable,
+    bias: Trainable,
 }
 
 impl DepthwiseConv2D {
@@ -30,10 +33,10 @@ impl DepthwiseConv2D {
         Self {
             base: LayerBase::new(),
             window: Window::new(kernel.into()),
-            bias: true,
+            has_bias: true,
             activation: None,
-            kernel_initializer: Arc::new(glorot_uniform()),
-            bias_initializer: Arc::new(zeros()),
+            kernel: Trainable::new(glorot_uniform()),
+            bias: Trainable::new(zeros()),
         }
     }
 
@@ -63,19 +66,31 @@ impl DepthwiseConv2D {
 
     /// Leaves the bias out.
     pub fn without_bias(mut self) -> Self {
-        self.bias = false;
+        self.has_bias = false;
         self
     }
 
     /// Draws the kernel's first values another way.
     pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.kernel_initializer = Arc::new(initializer);
+        self.kernel.initializer = Arc::new(initializer);
         self
     }
 
     /// Draws the bias's first values another way.
     pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.bias_initializer = Arc::new(initializer);
+        self.bias.initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Adds a penalty on the kernel to the loss.
+    pub fn depthwise_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.kernel.regularizer = Some(Arc::new(regularizer));
+        self
+    }
+
+    /// Adds a penalty on the bias to the loss.
+    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.bias.regularizer = Some(Arc::new(regularizer));
         self
     }
 
@@ -104,7 +119,7 @@ impl DepthwiseConv2D {
 
     /// `true` with a bias, parameter 1.
     pub fn has_bias(&self) -> bool {
-        self.bias
+        self.has_bias
     }
 
     fn geometry(&self, inputs: &[Shape]) -> Geometry {
@@ -133,19 +148,9 @@ impl Layer for DepthwiseConv2D {
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let channels = inputs[0].channels();
         let [height, width] = self.window.kernel;
-        let kernel = ParameterSpec {
-            name: "kernel",
-            shape: Shape::from([height, width, channels, 1]),
-            initializer: self.kernel_initializer.clone(),
-            trainable: true,
-        };
-        let bias = ParameterSpec {
-            name: "bias",
-            shape: Shape::from([channels]),
-            initializer: self.bias_initializer.clone(),
-            trainable: true,
-        };
-        if self.bias { vec![kernel, bias] } else { vec![kernel] }
+        let mut specs = vec![self.kernel.spec("kernel", [height, width, channels, 1])];
+        specs.extend(self.has_bias.then(|| self.bias.spec("bias", [channels])));
+        specs
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {
@@ -161,7 +166,7 @@ impl Layer for DepthwiseConv2D {
     fn forward(&self, pass: &mut Forward<'_>) {
         let geometry = self.geometry(pass.input_shapes);
         let kernel = pass.parameters.get(0);
-        let bias = self.bias.then(|| pass.parameters.get(1));
+        let bias = self.has_bias.then(|| pass.parameters.get(1));
         let inputs = pass.inputs.get(0).chunks_exact(geometry.input_size());
         for (input, output) in inputs.zip(pass.output.chunks_exact_mut(pass.output_shape.size())) {
             correlate(&geometry, input, kernel, bias, output, false);
@@ -171,7 +176,7 @@ impl Layer for DepthwiseConv2D {
     fn backward(&self, pass: &mut Backward<'_>) {
         let geometry = self.geometry(pass.input_shapes);
         let (input_size, output_size) = (geometry.input_size(), pass.output_shape.size());
-        if self.bias {
+        if self.has_bias {
             add_column_sums(pass.parameter_gradients.get_mut(1), pass.output_gradient);
         }
         let kernel_gradient = pass.parameter_gradients.get_mut(0);

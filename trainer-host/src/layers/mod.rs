@@ -71,6 +71,7 @@ pub(crate) use rows::{add_bias, add_column_sums};
 
 pub use windows::{Padding, Size2D};
 
+use base::Trainable;
 pub use base::{Apply, IntoInputs, LayerBase, Named, ParameterSpec, ParameterValue};
 pub use pass::{
     Backward, Forward, GradientPlace, GradientSlot, InputGradients, Inputs, ParameterGradients, ParameterPlace, Parameters,

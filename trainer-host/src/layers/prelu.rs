@@ -6,18 +6,18 @@
 
 use std::sync::Arc;
 
-use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements};
+use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable};
 use crate::export::lower::Lowering;
 use crate::export::{Value, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, SharedInitializer, zeros};
+use crate::initializers::{Initializer, zeros};
 use crate::numeric::vectorized;
 
 /// Leaky ReLU whose slopes are learned, one per channel.
 #[derive(Debug, Clone)]
 pub struct PReLU {
     base: LayerBase,
-    alpha_initializer: SharedInitializer,
+    alpha: Trainable,
 }
 
 impl Default for PReLU {
@@ -29,12 +29,12 @@ impl Default for PReLU {
 impl PReLU {
     /// The layer, with slopes of 0 at first.
     pub fn new() -> Self {
-        Self { base: LayerBase::new(), alpha_initializer: Arc::new(zeros()) }
+        Self { base: LayerBase::new(), alpha: Trainable::new(zeros()) }
     }
 
     /// Other slopes at first; 0.25 in the paper.
     pub fn alpha_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.alpha_initializer = Arc::new(initializer);
+        self.alpha.initializer = Arc::new(initializer);
         self
     }
 }
@@ -62,12 +62,7 @@ impl Layer for PReLU {
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let mut shape = vec![1; inputs[0].len() - 1];
         shape.push(inputs[0].channels());
-        vec![ParameterSpec {
-            name: "alpha",
-            shape: Shape::new(shape),
-            initializer: self.alpha_initializer.clone(),
-            trainable: true,
-        }]
+        vec![self.alpha.spec("alpha", shape)]
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {

@@ -12,13 +12,15 @@ use std::sync::Arc;
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
-    Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, add_bias, add_column_sums,
+    Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_bias,
+    add_column_sums,
 };
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, SharedInitializer, glorot_uniform, zeros};
+use crate::initializers::{Initializer, glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};
+use crate::regularizers::Regularizer;
 
 /// Values of `z` that are computed at once, where a single image has no more: a quarter of a megabyte.
 const BLOCK: usize = 1 << 16;
@@ -29,11 +31,11 @@ pub struct SeparableConv2D {
     base: LayerBase,
     filters: usize,
     window: Window,
-    bias: bool,
+    has_bias: bool,
     activation: Option<Arc<dyn Layer>>,
-    depthwise_initializer: SharedInitializer,
-    pointwise_initializer: SharedInitializer,
-    bias_initializer: SharedInitializer,
+    depthwise: Trainable,
+    pointwise: Trainable,
+    bias: Trainable,
 }
 
 impl SeparableConv2D {
@@ -44,11 +46,11 @@ impl SeparableConv2D {
             base: LayerBase::new(),
             filters,
             window: Window::new(kernel.into()),
-            bias: true,
+            has_bias: true,
             activation: None,
-            depthwise_initializer: Arc::new(glorot_uniform()),
-            pointwise_initializer: Arc::new(glorot_uniform()),
-            bias_initializer: Arc::new(zeros()),
+            depthwise: Trainable::new(glorot_uniform()),
+            pointwise: Trainable::new(glorot_uniform()),
+            bias: Trainable::new(zeros()),
         }
     }
 
@@ -78,32 +80,50 @@ impl SeparableConv2D {
 
     /// Leaves the bias out.
     pub fn without_bias(mut self) -> Self {
-        self.bias = false;
+        self.has_bias = false;
         self
     }
 
     /// Draws the first values of both kernels another way.
     pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.depthwise_initializer = Arc::new(initializer);
-        self.pointwise_initializer = self.depthwise_initializer.clone();
+        self.depthwise.initializer = Arc::new(initializer);
+        self.pointwise.initializer = self.depthwise.initializer.clone();
         self
     }
 
     /// Draws the depthwise kernel's first values another way.
     pub fn depthwise_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.depthwise_initializer = Arc::new(initializer);
+        self.depthwise.initializer = Arc::new(initializer);
         self
     }
 
     /// Draws the pointwise kernel's first values another way.
     pub fn pointwise_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.pointwise_initializer = Arc::new(initializer);
+        self.pointwise.initializer = Arc::new(initializer);
         self
     }
 
     /// Draws the bias's first values another way.
     pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.bias_initializer = Arc::new(initializer);
+        self.bias.initializer = Arc::new(initializer);
+        self
+    }
+
+    /// Adds a penalty on the depthwise kernel to the loss.
+    pub fn depthwise_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.depthwise.regularizer = Some(Arc::new(regularizer));
+        self
+    }
+
+    /// Adds a penalty on the pointwise kernel to the loss.
+    pub fn pointwise_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.pointwise.regularizer = Some(Arc::new(regularizer));
+        self
+    }
+
+    /// Adds a penalty on the bias to the loss.
+    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.bias.regularizer = Some(Arc::new(regularizer));
         self
     }
 
@@ -137,7 +157,7 @@ impl SeparableConv2D {
 
     /// `true` with a bias, parameter 2.
     pub fn has_bias(&self) -> bool {
-        self.bias
+        self.has_bias
     }
 
     fn geometry(&self, inputs: &[Shape]) -> Geometry {
@@ -172,25 +192,12 @@ impl Layer for SeparableConv2D {
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let channels = inputs[0].channels();
         let [height, width] = self.window.kernel;
-        let depthwise = ParameterSpec {
-            name: "depthwise_kernel",
-            shape: Shape::from([height, width, channels, 1]),
-            initializer: self.depthwise_initializer.clone(),
-            trainable: true,
-        };
-        let pointwise = ParameterSpec {
-            name: "pointwise_kernel",
-            shape: Shape::from([1, 1, channels, self.filters]),
-            initializer: self.pointwise_initializer.clone(),
-            trainable: true,
-        };
-        let bias = ParameterSpec {
-            name: "bias",
-            shape: Shape::from([self.filters]),
-            initializer: self.bias_initializer.clone(),
-            trainable: true,
-        };
-        if self.bias { vec![depthwise, pointwise, bias] } else { vec![depthwise, pointwise] }
+        let mut specs = vec![
+            self.depthwise.spec("depthwise_kernel", [height, width, channels, 1]),
+            self.pointwise.spec("pointwise_kernel", [1, 1, channels, self.filters]),
+        ];
+        specs.extend(self.has_bias.then(|| self.bias.spec("bias", [self.filters])));
+        specs
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {
@@ -217,7 +224,7 @@ impl Layer for SeparableConv2D {
             }
             let pointwise = Matrix::new(pass.parameters.get(1), channels, filters);
             multiply(output, Matrix::new(middle, images * pixels, channels), pointwise, false);
-            if self.bias {
+            if self.has_bias {
                 add_bias(output, pass.parameters.get(2));
             }
         }
@@ -240,7 +247,7 @@ impl Layer for SeparableConv2D {
             for (input, middle) in image_pairs {
                 correlate(&geometry, input, depthwise, None, middle, false);
             }
-            if self.bias {
+            if self.has_bias {
                 add_column_sums(pass.parameter_gradients.get_mut(2), output_gradient);
             }
             let rows = images * pixels;

@@ -40,7 +40,8 @@ impl Evaluator {
 }
 
 impl Model {
-    /// The loss and the metrics on a data set, with batch normalization by moving averages and without dropout.
+    /// The loss, regularizers' penalties included, and the metrics on a data set, with batch normalization by moving
+    /// averages and without dropout.
     ///
     /// # Errors
     /// Before `compile`, or if the data does not fit the model.

@@ -101,7 +101,7 @@ struct Lane {
     scratch: Aligned,
     gradients: Aligned,
     sums: Vec<f64>,
-    /// For each output the sum of its losses, then the sums of its metrics.
+    /// For each output the sum of its losses, then the sums of its metrics; the last is left to the executor.
     results: Vec<f64>,
 }
 
@@ -132,7 +132,7 @@ struct Shared<'a> {
 
 impl Executor {
     pub fn new(plan: Plan, objectives: Vec<Objective>, training: bool) -> Self {
-        let results: usize = objectives.iter().map(Objective::sums).sum();
+        let results = objectives.iter().map(Objective::sums).sum::<usize>() + 1;
         let shard = |number: usize| {
             let buffers = |sizes: &[usize]| sizes.iter().map(|size| Aligned::zeros(size * plan.shard_samples)).collect();
             let targets: Vec<usize> =
@@ -167,7 +167,7 @@ impl Executor {
     }
 
     /// Runs all steps for a batch of at most the planned size. The results are, for each output, the sum of its losses,
-    /// then of its metrics.
+    /// then of its metrics; last, the regularizers' penalty, once for each sample.
     pub fn run(&mut self, values: &mut Values, batch: Batch<'_>) {
         let count = batch.samples.count();
         for shard in self.lanes.iter_mut().flat_map(|lane| &mut lane.shards) {
@@ -191,6 +191,11 @@ impl Executor {
             for (total, &part) in self.results.iter_mut().zip(&lane.results) {
                 *total += part;
             }
+        }
+        let penalties = self.plan.regularized.iter();
+        let penalty: f64 = penalties.map(|(range, regularizer)| regularizer.penalty(&values.trainable[range.clone()])).sum();
+        if let Some(last) = self.results.last_mut() {
+            *last = penalty * count as f64;
         }
     }
 
@@ -244,6 +249,9 @@ impl Executor {
         let per_parameter = if gradients.is_empty() { 0 } else { state.len() / gradients.len() };
         let work = |piece: &Piece, parameters: &mut [f32], gradient: &mut [f32], state: &mut [f32]| {
             this.bring_together(piece, gradient);
+            if let Some(regularizer) = &piece.regularizer {
+                regularizer.add_gradient(parameters, gradient);
+            }
             if clipping.is_none() {
                 change(optimizer, parameters, gradient, state);
             }
@@ -304,7 +312,7 @@ impl Executor {
         &self.objectives
     }
 
-    /// The weighted loss, from sums such as `results`, as a mean over samples.
+    /// The weighted loss with the penalties, from sums such as `results`, as a mean over samples.
     pub fn loss_of(&self, sums: &[f64], samples: usize) -> f64 {
         let mut start = 0;
         let mut loss = 0.0;
@@ -312,7 +320,7 @@ impl Executor {
             loss += f64::from(objective.weight) * sums[start] / samples as f64;
             start += objective.sums();
         }
-        loss
+        loss + sums[start] / samples as f64
     }
 
     /// Copies the values of an output, sample by sample.

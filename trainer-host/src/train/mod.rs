@@ -10,6 +10,8 @@ mod model;
 mod options_tests;
 mod plan;
 mod predict;
+#[cfg(test)]
+mod regularizer_tests;
 mod sequential;
 #[cfg(test)]
 mod tests;

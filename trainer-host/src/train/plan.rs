@@ -5,12 +5,14 @@
 //! never on the number of threads. Between the points where something of the whole batch is needed (batch
 //! normalization's moments) a shard runs the whole chain of layers without waiting.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::memory::{Lifetime, share};
 use crate::graph::{Graph, Shape};
 use crate::layers::{GradientPlace, Layer, ParameterPlace, Place};
 use crate::losses::Loss;
+use crate::regularizers::SharedRegularizer;
 
 /// What a lane does for one shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,8 @@ pub(super) struct Piece {
     pub offset: usize,
     pub length: usize,
     pub gradient: PieceGradient,
+    /// Adds its own to the gradient.
+    pub regularizer: Option<SharedRegularizer>,
 }
 
 /// How the gradient of a piece comes about.
@@ -113,6 +117,8 @@ pub(super) struct Plan {
     pub gradient_sizes: Vec<usize>,
     /// All trainable parameters in pieces, by offset.
     pub pieces: Vec<Piece>,
+    /// Where the parameters with a penalty in the loss lie within all trainable ones; none without losses.
+    pub regularized: Vec<(Range<usize>, SharedRegularizer)>,
     /// Size of the buffer of a lane's gradients.
     pub lane_gradients: usize,
     pub largest_sums: usize,
@@ -176,6 +182,7 @@ impl Plan {
             scratch: nodes.iter().map(scratch_of).fold(0, Ord::max),
             largest_sums: nodes.iter().map(|node| node.sums.max(node.backward_sums)).fold(0, Ord::max),
             pieces: if training { pieces(graph, &nodes) } else { Vec::new() },
+            regularized: if losses.is_empty() { Vec::new() } else { regularized(graph, &parameters) },
             inputs: graph.inputs.clone(),
             outputs,
             segments: segments(&nodes, steps),
@@ -223,6 +230,12 @@ fn place_parameters(graph: &Graph, training: bool) -> PlacedParameters {
         placed.places.push(ParameterPlace { trainable: entry.trainable, range, lane_range });
     }
     placed
+}
+
+/// The parameters with a penalty in the loss.
+fn regularized(graph: &Graph, parameters: &PlacedParameters) -> Vec<(Range<usize>, SharedRegularizer)> {
+    let entries = graph.parameters.iter().zip(&parameters.places).filter(|(_, place)| place.trainable);
+    entries.filter_map(|(entry, place)| Some((place.range.clone(), entry.regularizer.clone()?))).collect()
 }
 
 /// Decides for each output whether loss and last activation are computed as one.
@@ -446,7 +459,8 @@ fn pieces(graph: &Graph, nodes: &[PlanNode]) -> Vec<Piece> {
         done.push(range.clone());
         let sharing: Vec<usize> = (0..nodes.len()).filter(|&other| graph.nodes[other].parameters == *range).collect();
         for (parameter, place) in node.parameters.iter().enumerate().filter(|(_, place)| place.trainable) {
-            let row = graph.parameters[range.start + parameter].shape.channels();
+            let entry = &graph.parameters[range.start + parameter];
+            let row = entry.shape.channels();
             let step = (PIECE / row).max(1) * row;
             for start in (0..place.range.len()).step_by(step) {
                 let gradient = if layer.has_batch_weight_gradient() {
@@ -455,7 +469,8 @@ fn pieces(graph: &Graph, nodes: &[PlanNode]) -> Vec<Piece> {
                     PieceGradient::Lanes { start: place.lane_range.start + start }
                 };
                 let length = step.min(place.range.len() - start);
-                pieces.push(Piece { offset: place.range.start + start, length, gradient });
+                let (offset, regularizer) = (place.range.start + start, entry.regularizer.clone());
+                pieces.push(Piece { offset, length, gradient, regularizer });
             }
         }
     }

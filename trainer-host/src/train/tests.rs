@@ -74,7 +74,7 @@ fn check_gradients(model: &mut Model, data: &Dataset) {
     assert_eq!(offset, found.len());
 }
 
-fn check_model(inputs: &[SymbolicTensor], outputs: &[SymbolicTensor], samples: usize) {
+pub(super) fn check_model(inputs: &[SymbolicTensor], outputs: &[SymbolicTensor], samples: usize) {
     let mut model = Model::new("checked", inputs, outputs).unwrap();
     with_squared_errors(&mut model);
     let data = data_for(&model, samples);

@@ -90,7 +90,8 @@ impl Trainer {
     }
 
     /// One step on the samples with these numbers, at most the planned batch; the learning rate is the optimizer's times
-    /// `rate_factor`. Returns for each output the sum of its samples' losses, then of its metrics.
+    /// `rate_factor`. Returns for each output the sum of its samples' losses, then of its metrics; last the penalty, once
+    /// for each sample.
     ///
     /// `weights` are what each sample of the data counts in the loss, if not 1. The data must have been checked against
     /// the model (`Model::check`).
@@ -133,8 +134,9 @@ impl Trainer {
 }
 
 impl Executor {
-    /// Means over samples of what was summed up, under the names that histories use. With several outputs, `loss` is the
-    /// weighted sum, and each output's values follow with its node's name before them.
+    /// Means over samples of what was summed up, under the names that histories use. `loss` is the weighted sum over the
+    /// outputs and the regularizers' penalty; with several outputs, each output's values follow with its node's name
+    /// before them.
     pub(super) fn measurements(&self, graph: &Graph, sums: &[f64], samples: usize) -> Measurements {
         let mut measurements = Measurements::default();
         measurements.push("loss".to_owned(), self.loss_of(sums, samples));
