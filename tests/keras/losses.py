@@ -1,4 +1,4 @@
-"""Losses of Keras on the first 20 steps of three small nets, from weights and data that a formula gives, for tests/tests/keras_losses.rs.
+"""Losses of Keras on the first 20 steps of four small nets, from weights and data that a formula gives, for tests/tests/keras_losses.rs.
 
     python3 -m venv venv && venv/bin/pip install keras==3.15.1 tensorflow-cpu==2.21.0
     venv/bin/python tests/keras/losses.py > tests/keras/losses.json
@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from keras import layers as L
+from keras import regularizers as R
 
 STEPS, SAMPLES, CLASSES = 20, 32, 4
 
@@ -46,8 +47,18 @@ def residual():
     return keras.Model(i, L.Dense(CLASSES, "softmax")(x)), keras.optimizers.RMSprop(0.003)
 
 
+def regularized():
+    i = keras.Input((6, 7, 2))
+    x = L.Conv2D(5, 3, activation="relu", kernel_regularizer=R.L1L2(0.002, 0.01), bias_regularizer=R.L2(0.1))(i)
+    x = L.BatchNormalization(gamma_regularizer=R.L1(0.001), beta_regularizer=R.L2())(x)
+    x = L.SeparableConv2D(6, 2, activation="relu", depthwise_regularizer=R.L2(0.02), pointwise_regularizer=R.L1L2(0.003, 0.02))(x)
+    x = L.DepthwiseConv2D(2, depthwise_regularizer=R.L1())(x)
+    x = L.Dense(CLASSES, "softmax", kernel_regularizer=R.L1L2(0.01, 0.02))(L.Flatten()(x))
+    return keras.Model(i, x), keras.optimizers.SGD(0.05, momentum=0.9, clipnorm=0.05)
+
+
 losses = {"keras": keras.__version__}
-for net in (mlp, separable, residual):
+for net in (mlp, separable, residual, regularized):
     model, optimizer = net()
     for layer in model.layers:
         for number, weight in enumerate(layer.weights):

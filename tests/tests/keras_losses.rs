@@ -1,5 +1,5 @@
 //! From the same weights and data, the losses of the first 20 steps are Keras's: a wrong default, update rule, padding or
-//! batch-norm moment would show.
+//! batch-norm moment or penalty would show.
 
 use samara_trainer::{optimizers::Optimizer, prelude::*};
 use serde_json::Value;
@@ -51,6 +51,18 @@ fn residual() -> Result<Model> {
     Model::new("residual", &input, Dense::new(CLASSES).activation(Activation::Softmax).apply(&x))
 }
 
+fn regularized() -> Result<Model> {
+    let input = input([6, 7, 2]);
+    let x = Conv2D::new(5, 3).kernel_regularizer(L1L2::new(0.002, 0.01)).bias_regularizer(L2::new(0.1));
+    let x = x.activation(Activation::Relu).apply(&input);
+    let x = BatchNormalization::new().gamma_regularizer(L1::new(0.001)).beta_regularizer(L2::default()).apply(&x);
+    let y = SeparableConv2D::new(6, 2).depthwise_regularizer(L2::new(0.02)).pointwise_regularizer(L1L2::new(0.003, 0.02));
+    let x = y.activation(Activation::Relu).apply(&x);
+    let x = DepthwiseConv2D::new(2).depthwise_regularizer(L1::default()).apply(&x);
+    let y = Dense::new(CLASSES).kernel_regularizer(L1L2::new(0.01, 0.02)).activation(Activation::Softmax);
+    Model::new("regularized", &input, y.apply(Flatten::new().apply(&x)))
+}
+
 fn check(model: Result<Model>, optimizer: impl Optimizer + 'static) -> Result<()> {
     let mut model = model?;
     let shape = model.graph().nodes[model.graph().inputs[0]].shape.clone();
@@ -90,4 +102,9 @@ fn a_separable_net_with_adam() -> Result<()> {
 #[test]
 fn a_residual_net_with_rmsprop() -> Result<()> {
     check(residual(), RmsProp::new(0.003))
+}
+
+#[test]
+fn a_net_with_penalties_clipping_and_momentum() -> Result<()> {
+    check(regularized(), Sgd::new(0.05).momentum(0.9).clip_norm(0.05))
 }
