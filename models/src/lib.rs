@@ -155,6 +155,18 @@ pub(crate) mod expect {
     pub fn macs(model: &Model) -> u64 {
         file(model).metadata.macs.iter().sum()
     }
+
+    /// Number of parameters that the loss counts 1e-4 times the square of, as MLPerf Tiny has it.
+    pub fn penalized(model: &Model) -> usize {
+        let mut count = 0;
+        for parameter in model.parameters() {
+            if let Some(regularizer) = &parameter.regularizer {
+                assert_eq!(regularizer.penalty(&[2.0]), f64::from(1e-4f32) * 4.0, "{}", parameter.name);
+                count += parameter.shape.size();
+            }
+        }
+        count
+    }
 }
 
 #[cfg(test)]
