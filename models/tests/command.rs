@@ -173,7 +173,12 @@ fn data_that_does_not_fit_the_model() {
     let out = place.text("out");
     let data = images(&place, 40, |sample| if sample == 17 { 12 } else { (sample % 10) as u8 });
     let message = refusal(1, &train(&data, &out));
-    assert!(message.contains("the label 12 in sample 13, but the model has 10 classes: 0 to 9"), "{message}");
+    // As the user's file counts, of whose 40 samples the first 4 are held out.
+    assert!(message.contains("the training samples of "), "{message}");
+    assert!(message.contains("the label 12 in sample 17, but the model has 10 classes: 0 to 9"), "{message}");
+    let data = images(&place, 40, |sample| if sample == 2 { 12 } else { (sample % 10) as u8 });
+    let message = refusal(1, &train(&data, &out));
+    assert!(message.contains("the validation samples of ") && message.contains("the label 12 in sample 2,"), "{message}");
 
     let pixels = 784 * 4;
     let mut values = vec![0.5; pixels];

@@ -12,6 +12,7 @@ pub struct Dataset {
     inputs: Vec<Tensor>,
     targets: Vec<Tensor>,
     weights: Option<Vec<f32>>,
+    first_sample: usize,
 }
 
 impl Dataset {
@@ -45,12 +46,18 @@ impl Dataset {
             }
             tensor.check_finite(what)?;
         }
-        Ok(Self { inputs, targets, weights: None })
+        Ok(Self { inputs, targets, weights: None, first_sample: 0 })
     }
 
     /// Number of samples.
     pub fn samples(&self) -> usize {
         self.inputs.first().map_or(0, Tensor::samples)
+    }
+
+    /// The number that the first sample had in the data that [`Dataset::slice`] cut this from, else 0. Errors that name a
+    /// sample count from there, so that it is found again in the whole data.
+    pub fn first_sample(&self) -> usize {
+        self.first_sample
     }
 
     /// The inputs.
@@ -91,7 +98,7 @@ impl Dataset {
         let cut = |tensors: &[Tensor]| tensors.iter().map(|tensor| tensor.slice(range.clone())).collect();
         let data = Self::with_many(cut(&self.inputs), cut(&self.targets))?;
         let weights = self.weights().map(|weights| weights[range.start..range.start + data.samples()].to_vec());
-        Ok(Self { weights, ..data })
+        Ok(Self { weights, first_sample: self.first_sample + range.start, ..data })
     }
 }
 
@@ -129,6 +136,14 @@ mod tests {
             "input 0 has the value inf in sample 0, position 1: all values must be finite"
         );
     }
+
+    #[test]
+    fn slices_know_where_they_begin() {
+        let whole = Dataset::new(Tensor::new([6, 1], vec![0.5; 6]).unwrap(), Tensor::from_labels(&[0u8; 6])).unwrap();
+        let part = whole.slice(2..6).unwrap();
+        assert_eq!([whole.first_sample(), part.first_sample(), part.slice(3..4).unwrap().first_sample()], [0, 2, 5]);
+    }
+
     #[test]
     fn weights_go_with_their_samples() {
         let data = || {

@@ -196,7 +196,7 @@ fn weights_by_class(data: &Dataset, classes: &[f32]) -> Result<Vec<f32>> {
         classes.get(class).map(|weight| weight * own).ok_or_else(|| Error::Argument {
             name: "class_weights",
             found: format!("a list of {}", classes.len()),
-            expected: format!("at least {}: sample {sample} has the class {class}", class + 1),
+            expected: format!("at least {}: sample {} has the class {class}", class + 1, data.first_sample() + sample),
         })
     };
     (0..data.samples()).map(of_sample).collect()

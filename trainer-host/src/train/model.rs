@@ -216,7 +216,8 @@ impl Model {
             })?;
             target.check_shape(&what, &expected)?;
             let samples = target.values().chunks_exact(target.sample_shape().size()).enumerate();
-            for (sample, values) in samples {
+            for (place, values) in samples {
+                let sample = data.first_sample() + place;
                 match objective.loss.target_fault(values, &node.shape) {
                     None => {}
                     Some(TargetFault::Label { label, classes }) => {
