@@ -102,6 +102,11 @@ impl Clamp {
         Self { minimum: bound(self.minimum), maximum: bound(self.maximum) }
     }
 
+    /// `true` if a positive factor may be moved from behind the clamp to before it.
+    pub fn is_homogeneous(self) -> bool {
+        [self.minimum, self.maximum].into_iter().all(|bound| bound == 0.0 || bound.is_infinite())
+    }
+
     /// The bounds as int8 values.
     pub fn quantized(self, quantization: Quantization) -> (i8, i8) {
         let bound = |value: f32| samara_runtime::quant::quantize(value, quantization.scale, quantization.zero_point);
@@ -225,6 +230,18 @@ pub trait DeviceOp: fmt::Debug + Send + Sync {
     /// Takes in `scale[c] * y + shift[c]` that follows, per channel of the last axis. `false` if it cannot.
     fn fold_output(&mut self, scale: &[f32], shift: &[f32]) -> bool {
         let _ = (scale, shift);
+        false
+    }
+
+    /// Multiplies each channel of the output (of the last axis) by a positive factor. `false` if it cannot, exactly.
+    fn scale_output(&mut self, factors: &[f32]) -> bool {
+        let _ = factors;
+        false
+    }
+
+    /// `true` if each channel of the input meets int8 weights whose scale no other channel shares (or finer ones): a factor per
+    /// channel, folded into them, costs no precision.
+    fn takes_factors_for_free(&self) -> bool {
         false
     }
 

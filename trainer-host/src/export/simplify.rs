@@ -38,7 +38,7 @@ fn sole_producer(graph: &DeviceGraph, value: Value) -> Option<usize> {
 }
 
 /// The node that reads `value`, if it is the only one and reads it once, and the value is no output of the model.
-fn sole_consumer(graph: &DeviceGraph, value: Value) -> Option<usize> {
+pub(crate) fn sole_consumer(graph: &DeviceGraph, value: Value) -> Option<usize> {
     let mut readers = graph
         .nodes
         .iter()

@@ -47,54 +47,88 @@ impl Range {
 /// Bins of a histogram.
 const BINS: usize = 4096;
 
-/// Runs the graph in f32 on the samples (for each input, all samples one after the other), and gives each value's range.
-///
-/// # Errors
-/// If there is no sample, the inputs are not as many or not as long as the model's, or a value is not finite.
-pub fn calibrate(graph: &DeviceGraph, inputs: &[&[f32]], method: Calibration) -> Result<Vec<Range>, ExportError> {
-    let samples = samples_of(graph, inputs)?;
-    if let Calibration::Percentile(part) = method
-        && !(0.5..=1.0).contains(&part)
-    {
-        return Err(ExportError::Calibration(format!("a percentile lies between 0.5 and 1, this is {part}")));
+/// The graph as an f32 file, and the samples to run it on.
+#[derive(Debug)]
+pub struct Observer<'a> {
+    graph: &'a DeviceGraph,
+    inputs: &'a [&'a [f32]],
+    samples: usize,
+    model: DeviceModel,
+}
+
+impl<'a> Observer<'a> {
+    /// Encodes the graph so that all tensors can be looked at. For each input, `inputs` has all samples one after the other.
+    ///
+    /// # Errors
+    /// If there is no sample, or the inputs are not as many or not as long as the model's.
+    pub fn new(graph: &'a DeviceGraph, inputs: &'a [&'a [f32]]) -> Result<Self, ExportError> {
+        let samples = samples_of(graph, inputs)?;
+        let model = DeviceModel::new(&to_checked_bytes(&encode(graph, Numbers::F32, plan_separate)?)?)?;
+        Ok(Self { graph, inputs, samples, model })
     }
-    let file = encode(graph, Numbers::F32, plan_separate)?;
-    let model = DeviceModel::new(&to_checked_bytes(&file)?)?;
-    let sizes: Vec<usize> = graph.inputs.iter().map(|&input| graph.shape(input).size()).collect();
-    let write = |session: &mut Session<'_>, sample: usize| {
-        inputs
-            .iter()
-            .zip(&sizes)
-            .enumerate()
-            .try_for_each(|(index, (values, &size))| session.write_f32(index, &values[sample * size..(sample + 1) * size]))
-    };
-    let failed = |error| ExportError::Calibration(format!("{error}"));
-    let ranges = model
-        .run_each(samples, write, |session, _| {
-            (0..graph.values.len()).map(|value| Range::of(values_of(session, value))).collect::<Vec<_>>()
-        })
-        .map_err(failed)?
-        .into_iter()
-        .reduce(|all, more| all.into_iter().zip(more).map(|(a, b)| a.union(b)).collect())
-        .unwrap_or_default();
-    for (range, (_, name)) in ranges.iter().zip(&graph.values) {
-        if !(range.minimum.is_finite() && range.maximum.is_finite()) {
-            return Err(ExportError::Calibration(format!("tensor {name:?} has infinite values in f32")));
+
+    /// Runs all samples. For each of the graph's values, `look` sees the tensor of every sample, and `join` joins what it found.
+    fn each_value<T: Send>(
+        &self,
+        look: impl Fn(usize, &mut dyn Iterator<Item = f32>) -> T + Sync,
+        join: impl Fn(T, T) -> T,
+    ) -> Result<Vec<T>, ExportError> {
+        let sizes: Vec<usize> = self.graph.inputs.iter().map(|&input| self.graph.shape(input).size()).collect();
+        let write = |session: &mut Session<'_>, sample: usize| {
+            let inputs = self.inputs.iter().zip(&sizes).enumerate();
+            inputs
+                .into_iter()
+                .try_for_each(|(index, (values, &size))| session.write_f32(index, &values[sample * size..(sample + 1) * size]))
+        };
+        let read = |session: &Session<'_>, _| {
+            let values = 0..self.graph.values.len();
+            values.map(|value| look(value, &mut values_of(session, value))).collect::<Vec<_>>()
+        };
+        let found = self.model.run_each(self.samples, write, read);
+        let found = found.map_err(|error| ExportError::Calibration(format!("{error}")))?;
+        let all = found.into_iter().reduce(|all, more| all.into_iter().zip(more).map(|(a, b)| join(a, b)).collect());
+        Ok(all.unwrap_or_default())
+    }
+
+    /// Each value's range.
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn ranges(&self, method: Calibration) -> Result<Vec<Range>, ExportError> {
+        if let Calibration::Percentile(part) = method
+            && !(0.5..=1.0).contains(&part)
+        {
+            return Err(ExportError::Calibration(format!("a percentile lies between 0.5 and 1, this is {part}")));
         }
+        let ranges = self.each_value(|_, values| Range::of(values), Range::union)?;
+        for (range, (_, name)) in ranges.iter().zip(&self.graph.values) {
+            if !(range.minimum.is_finite() && range.maximum.is_finite()) {
+                return Err(ExportError::Calibration(format!("tensor {name:?} has infinite values in f32")));
+            }
+        }
+        let Calibration::Percentile(part) = method else { return Ok(ranges) };
+        let add = |a: Vec<u64>, b: Vec<u64>| a.into_iter().zip(b).map(|(a, b)| a + b).collect();
+        let histograms = self.each_value(|value, values| histogram(values, ranges[value]), add)?;
+        Ok(ranges.iter().zip(histograms).map(|(range, histogram)| clip(*range, &histogram, part)).collect())
     }
-    let Calibration::Percentile(part) = method else { return Ok(ranges) };
-    let histograms = model
-        .run_each(samples, write, |session, _| {
-            let count = |(value, range): (usize, &Range)| histogram(values_of(session, value), *range);
-            ranges.iter().enumerate().map(count).collect::<Vec<_>>()
-        })
-        .map_err(failed)?
-        .into_iter()
-        .reduce(|all, more| {
-            all.into_iter().zip(more).map(|(a, b)| a.into_iter().zip(b).map(|(a, b)| a + b).collect()).collect()
-        })
-        .unwrap_or_default();
-    Ok(ranges.iter().zip(histograms).map(|(range, histogram)| clip(*range, &histogram, part)).collect())
+
+    /// The largest magnitude in each channel (of the last axis) of each value.
+    ///
+    /// # Errors
+    /// If the samples do not fit.
+    pub fn channel_magnitudes(&self) -> Result<Vec<Vec<f32>>, ExportError> {
+        let larger = |a: f32, b: f32| if b > a { b } else { a };
+        let look = |value: usize, values: &mut dyn Iterator<Item = f32>| {
+            let mut largest = vec![0.0; self.graph.values[value].0.channels()];
+            let channels = largest.len();
+            values.enumerate().for_each(|(place, value)| {
+                let largest = &mut largest[place % channels];
+                *largest = larger(*largest, value.abs());
+            });
+            largest
+        };
+        self.each_value(look, |a, b| a.into_iter().zip(b).map(|(a, b)| larger(a, b)).collect())
+    }
 }
 
 fn samples_of(graph: &DeviceGraph, inputs: &[&[f32]]) -> Result<usize, ExportError> {

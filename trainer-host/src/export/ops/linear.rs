@@ -108,6 +108,20 @@ impl DeviceOp for Linear {
         true
     }
 
+    fn scale_output(&mut self, factors: &[f32]) -> bool {
+        if !self.clamp.is_homogeneous() || factors.len() != self.rows.len() {
+            return false;
+        }
+        for ((row, bias), factor) in self.rows.iter_mut().zip(&mut self.bias).zip(factors) {
+            row.iter_mut().chain([bias]).for_each(|value| *value *= factor);
+        }
+        true
+    }
+
+    fn takes_factors_for_free(&self) -> bool {
+        matches!(self.kind, Kind::DepthwiseConv2d(_))
+    }
+
     fn fold_input(&mut self, scale: &[f32], shift: &[f32]) -> bool {
         let channels = match self.kind {
             Kind::Dense => self.fan_in(),

@@ -47,6 +47,33 @@ impl DeviceOp for ScaleShift {
         true
     }
 
+    fn scale_output(&mut self, factors: &[f32]) -> bool {
+        if !self.clamp.is_homogeneous() || factors.len() != self.scale.len() {
+            return false;
+        }
+        for ((a, b), factor) in self.scale.iter_mut().zip(&mut self.shift).zip(factors) {
+            *a *= factor;
+            *b *= factor;
+        }
+        true
+    }
+
+    /// Weights of 16 bits: a factor of 64 leaves ten.
+    fn takes_factors_for_free(&self) -> bool {
+        true
+    }
+
+    fn fold_input(&mut self, scale: &[f32], shift: &[f32]) -> bool {
+        if scale.len() != self.scale.len() {
+            return false;
+        }
+        for ((a, b), (scale, shift)) in self.scale.iter_mut().zip(&mut self.shift).zip(scale.iter().zip(shift)) {
+            *b += *a * shift;
+            *a *= scale;
+        }
+        true
+    }
+
     fn as_scale_shift(&self) -> Option<(&[f32], &[f32])> {
         (self.clamp == Clamp::NONE).then_some((&self.scale, &self.shift))
     }

@@ -1,0 +1,120 @@
+//! Channels of the same range, where that costs nothing: a factor per channel goes into the layer before, its inverse into the
+//! layer behind.
+//!
+//! An int8 tensor has one scale for all its channels. Where one channel reaches 10 and another 0.1, the second is left with three
+//! of the 256 steps, and a batch-norm or a layer with large weights behind makes that rounding as large as the first channel's
+//! values. Between two layers that are linear but for a ReLU, `w2 relu(w1 x) = (w2 / s) relu(s w1 x)` for any `s > 0`
+//! (cross-layer equalization: Nagel and others, *Data-Free Quantization Through Weight Equalization and Bias Correction*, 2019). The
+//! layer before has a scale of its own for each channel, so its precision stays; so has a depthwise convolution behind, or a
+//! batch-norm that could not be folded. A dense layer or a convolution behind has not: there, the factors were tried as the paper
+//! balances them, and lost as often as they won.
+//!
+//! On W2 of the zoo (`fashion-separable-large`, 20 epochs, 0.9143 in f32) int8 goes from 0.9101 to 0.9124.
+
+use crate::export::{DeviceGraph, Value, simplify::sole_consumer};
+
+/// A channel counts as at least this part of the largest: one that calibration hardly saw must not be blown up without bounds.
+const SMALLEST_PART: f32 = 1.0 / 64.0;
+
+/// Evens out the channels of every value that lies between two layers that take factors, given each channel's largest
+/// magnitude. The graph computes what it did, in real numbers.
+pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>]) {
+    for producer in 0..graph.nodes.len() {
+        let output = graph.nodes[producer].output;
+        let Some(factors) = factors(&magnitudes[output.0]) else { continue };
+        let Some(consumer) = consumer_behind(graph, output, &factors) else { continue };
+        let inverse: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
+        if graph.nodes[consumer].op.takes_factors_for_free()
+            && graph.nodes[producer].op.scale_output(&factors)
+            && !graph.nodes[consumer].op.fold_input(&inverse, &vec![0.0; factors.len()])
+        {
+            graph.nodes[producer].op.scale_output(&inverse);
+        }
+    }
+}
+
+/// The only layer that reads `value`, directly or behind ops that factors pass.
+fn consumer_behind(graph: &DeviceGraph, value: Value, factors: &[f32]) -> Option<usize> {
+    let mut consumer = sole_consumer(graph, value)?;
+    while graph.nodes[consumer].op.lets_pass(factors) {
+        consumer = sole_consumer(graph, graph.nodes[consumer].output)?;
+    }
+    Some(consumer)
+}
+
+/// What makes every channel reach as far as the largest. `None` if the value is always zero.
+fn factors(magnitudes: &[f32]) -> Option<Vec<f32>> {
+    let largest = magnitudes.iter().fold(0.0, |largest: f32, &magnitude| if magnitude > largest { magnitude } else { largest });
+    if !(largest > 0.0 && largest.is_finite()) {
+        return None;
+    }
+    let factor = |&magnitude: &f32| {
+        let part = magnitude / largest;
+        if part > SMALLEST_PART { 1.0 / part } else { 1.0 / SMALLEST_PART }
+    };
+    Some(magnitudes.iter().map(factor).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        export::{
+            Clamp,
+            ops::{Kind, Linear, Reshape, ScaleShift},
+        },
+        graph::Shape,
+    };
+
+    const RELU: Clamp = Clamp { minimum: 0.0, maximum: f32::INFINITY };
+    const MAGNITUDES: [f32; 2] = [16.0, 1.0];
+
+    /// A dense layer and a batch-norm with a reshape between them.
+    fn graph(clamp: Clamp) -> DeviceGraph {
+        let mut graph = DeviceGraph::default();
+        let x = graph.input(Shape::from([2]), "x");
+        let rows = vec![vec![8.0, 0.0], vec![0.0, 0.5]];
+        let dense = Linear { kind: Kind::Dense, rows, bias: vec![8.0, 0.5], clamp };
+        let y = graph.push("dense", dense, &[x], Shape::from([2]));
+        let y = graph.push("reshape", Reshape, &[y], Shape::from([1, 2]));
+        let norm = ScaleShift { scale: vec![1.0, 32.0], shift: vec![3.0, 4.0], clamp: Clamp::NONE };
+        let y = graph.push("norm", norm, &[y], Shape::from([1, 2]));
+        graph.outputs.push(y);
+        graph
+    }
+
+    fn equalized(mut graph: DeviceGraph) -> String {
+        let magnitudes = vec![MAGNITUDES.to_vec(); graph.values.len()];
+        equalize(&mut graph, &magnitudes);
+        format!("{graph:?}")
+    }
+
+    #[test]
+    fn factors_pass_a_relu_and_a_reshape() {
+        let text = equalized(graph(RELU));
+        assert!(text.contains("rows: [[8.0, 0.0], [0.0, 8.0]], bias: [8.0, 8.0]"), "{text}");
+        assert!(text.contains("scale: [1.0, 2.0], shift: [3.0, 4.0]"), "{text}");
+    }
+
+    #[test]
+    fn a_bounded_relu_keeps_its_bound() {
+        let bounded = || graph(Clamp { minimum: 0.0, maximum: 6.0 });
+        assert_eq!(equalized(bounded()), format!("{:?}", bounded()));
+    }
+
+    #[test]
+    fn an_output_of_the_model_keeps_its_values() {
+        let with_output = || {
+            let mut graph = graph(RELU);
+            graph.outputs.push(graph.nodes[0].output);
+            graph
+        };
+        assert_eq!(equalized(with_output()), format!("{:?}", with_output()));
+    }
+
+    #[test]
+    fn factors_are_bounded() {
+        assert_eq!(factors(&[4.0, 0.0, 0.5]), Some(vec![1.0, 64.0, 8.0]));
+        assert_eq!(factors(&[0.0, 0.0]), None);
+    }
+}
