@@ -2,7 +2,8 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[OH, OW, C]`. Where tap `ky, kx` stands: windows.rs.
 
-use super::windows::{Geometry, Size2D, Window};
+use super::options::window_methods;
+use super::windows::{Size2D, Window};
 use super::{Backward, Example, Forward, Layer, LayerBase, Padding, Requirements};
 use crate::export::lower::Lowering;
 use crate::export::{Value, ops};
@@ -23,38 +24,11 @@ impl AveragePooling2D {
         Self { base: LayerBase::new(), window: Window { strides: pool.0, ..Window::new(pool) } }
     }
 
-    /// Moves the window by this many pixels: a number or `[vertical, horizontal]`.
-    pub fn strides(mut self, strides: impl Into<Size2D>) -> Self {
-        self.window.strides = strides.into().0;
-        self
-    }
-
-    /// What happens at the borders.
-    pub fn padding(mut self, padding: Padding) -> Self {
-        self.window.padding = padding;
-        self
-    }
+    window_methods!();
 
     /// Height and width of the window.
     pub fn pool_size(&self) -> [usize; 2] {
         self.window.kernel
-    }
-
-    /// Pixels from one window to the next, vertical and horizontal.
-    pub fn stride_sizes(&self) -> [usize; 2] {
-        self.window.strides
-    }
-
-    /// Padding above the first row and left of the first column for this input shape.
-    ///
-    /// # Errors
-    /// If the layer takes no such input: what it wants.
-    pub fn padding_before(&self, input: &Shape) -> Result<[usize; 2], String> {
-        Ok(self.window.on(std::slice::from_ref(input))?.padding_before())
-    }
-
-    fn geometry(&self, inputs: &[Shape]) -> Geometry {
-        self.window.checked(inputs)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::options::trainable_methods;
 use super::rows::{BLOCK, combine, scale_and_shift};
 use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements, Trainable};
 use crate::export::lower::Lowering;
@@ -13,7 +14,6 @@ use crate::export::{Clamp, Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{ones, zeros};
 use crate::numeric::vectorized;
-use crate::regularizers::Regularizer;
 
 /// Normalizes each channel over the batch. Stands anywhere: on inputs, before or after activations.
 #[derive(Debug, Clone)]
@@ -32,6 +32,9 @@ impl BatchNormalization {
         Self { base: LayerBase::new(), momentum: 0.99, epsilon: 1e-3, gamma, beta }
     }
 
+    trainable_methods!(gamma, "gamma", gamma_initializer, gamma_regularizer);
+    trainable_methods!(beta, "beta", beta_initializer, beta_regularizer);
+
     /// Sets how slowly the moving averages follow, from 0 to 1.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
@@ -41,18 +44,6 @@ impl BatchNormalization {
     /// Sets what is added to the variance.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
-        self
-    }
-
-    /// Adds a penalty on gamma to the loss.
-    pub fn gamma_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.gamma.regularizer = Some(Arc::new(regularizer));
-        self
-    }
-
-    /// Adds a penalty on beta to the loss.
-    pub fn beta_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.beta.regularizer = Some(Arc::new(regularizer));
         self
     }
 

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::convolution::{AddKernelGradient, Convolve};
+use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable,
@@ -18,9 +19,8 @@ use super::{
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, glorot_uniform, zeros};
+use crate::initializers::{glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply, vectorized};
-use crate::regularizers::Regularizer;
 
 /// Values of the matrix of windows: a quarter of a megabyte.
 const BLOCK: usize = 1 << 16;
@@ -52,95 +52,12 @@ impl Conv2D {
         }
     }
 
-    /// Moves the window by this many pixels: a number or `[vertical, horizontal]`.
-    pub fn strides(mut self, strides: impl Into<Size2D>) -> Self {
-        self.window.strides = strides.into().0;
-        self
-    }
-
-    /// What happens at the borders.
-    pub fn padding(mut self, padding: Padding) -> Self {
-        self.window.padding = padding;
-        self
-    }
-
-    /// Spreads the taps of the window: a number or `[vertical, horizontal]`.
-    pub fn dilation(mut self, dilation: impl Into<Size2D>) -> Self {
-        self.window.dilation = dilation.into().0;
-        self
-    }
-
-    /// Applies this function to the outputs.
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation.as_layer();
-        self
-    }
-
-    /// Leaves the bias out.
-    pub fn without_bias(mut self) -> Self {
-        self.has_bias = false;
-        self
-    }
-
-    /// Draws the kernel's first values another way.
-    pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.kernel.initializer = Arc::new(initializer);
-        self
-    }
-
-    /// Draws the bias's first values another way.
-    pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.bias.initializer = Arc::new(initializer);
-        self
-    }
-
-    /// Adds a penalty on the kernel to the loss.
-    pub fn kernel_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.kernel.regularizer = Some(Arc::new(regularizer));
-        self
-    }
-
-    /// Adds a penalty on the bias to the loss.
-    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.bias.regularizer = Some(Arc::new(regularizer));
-        self
-    }
+    convolution_methods!();
+    trainable_methods!(kernel, "the kernel", kernel_initializer, kernel_regularizer);
 
     /// Number of filters, the output's channels.
     pub fn filters(&self) -> usize {
         self.filters
-    }
-
-    /// Height and width of the window.
-    pub fn kernel_size(&self) -> [usize; 2] {
-        self.window.kernel
-    }
-
-    /// Pixels from one window to the next, vertical and horizontal.
-    pub fn stride_sizes(&self) -> [usize; 2] {
-        self.window.strides
-    }
-
-    /// Pixels from one tap to the next, vertical and horizontal.
-    pub fn dilation_sizes(&self) -> [usize; 2] {
-        self.window.dilation
-    }
-
-    /// Zeros above the first row and left of the first column for this input shape.
-    ///
-    /// # Errors
-    /// If the layer takes no such input: what it wants.
-    pub fn padding_before(&self, input: &Shape) -> Result<[usize; 2], String> {
-        Ok(self.window.on(std::slice::from_ref(input))?.padding_before())
-    }
-
-    /// `true` with a bias, parameter 1.
-    pub fn has_bias(&self) -> bool {
-        self.has_bias
-    }
-
-    fn geometry(&self, inputs: &[Shape]) -> Geometry {
-        self.window.checked(inputs)
     }
 
     /// Where a product over gathered windows is slower: with few filters, but not so few channels.

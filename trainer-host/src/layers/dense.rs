@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::options::{output_methods, trainable_methods};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, add_bias,
     add_column_sums,
@@ -11,9 +12,8 @@ use super::{
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, glorot_uniform, zeros};
+use crate::initializers::{glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};
-use crate::regularizers::Regularizer;
 
 /// A fully connected layer.
 #[derive(Debug, Clone)]
@@ -39,50 +39,12 @@ impl Dense {
         }
     }
 
-    /// Applies this function to the outputs.
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation.as_layer();
-        self
-    }
-
-    /// Leaves the bias out.
-    pub fn without_bias(mut self) -> Self {
-        self.has_bias = false;
-        self
-    }
-
-    /// Draws the kernel's first values another way.
-    pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.kernel.initializer = Arc::new(initializer);
-        self
-    }
-
-    /// Draws the bias's first values another way.
-    pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.bias.initializer = Arc::new(initializer);
-        self
-    }
-
-    /// Adds a penalty on the kernel to the loss.
-    pub fn kernel_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.kernel.regularizer = Some(Arc::new(regularizer));
-        self
-    }
-
-    /// Adds a penalty on the bias to the loss.
-    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.bias.regularizer = Some(Arc::new(regularizer));
-        self
-    }
+    output_methods!();
+    trainable_methods!(kernel, "the kernel", kernel_initializer, kernel_regularizer);
 
     /// Number of outputs.
     pub fn units(&self) -> usize {
         self.units
-    }
-
-    /// `true` with a bias, parameter 1.
-    pub fn has_bias(&self) -> bool {
-        self.has_bias
     }
 }
 

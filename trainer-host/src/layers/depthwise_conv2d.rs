@@ -5,15 +5,15 @@
 use std::sync::Arc;
 
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
-use super::windows::{Geometry, Size2D, Window};
+use super::options::{convolution_methods, trainable_methods};
+use super::windows::{Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_column_sums,
 };
 use crate::export::lower::{Lowering, linear};
 use crate::export::{Value, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, glorot_uniform, zeros};
-use crate::regularizers::Regularizer;
+use crate::initializers::{glorot_uniform, zeros};
 
 /// A convolution of each channel by itself (Keras's `depth_multiplier` is 1).
 #[derive(Debug, Clone)]
@@ -40,91 +40,8 @@ impl DepthwiseConv2D {
         }
     }
 
-    /// Moves the window by this many pixels: a number or `[vertical, horizontal]`.
-    pub fn strides(mut self, strides: impl Into<Size2D>) -> Self {
-        self.window.strides = strides.into().0;
-        self
-    }
-
-    /// What happens at the borders.
-    pub fn padding(mut self, padding: Padding) -> Self {
-        self.window.padding = padding;
-        self
-    }
-
-    /// Spreads the taps of the window: a number or `[vertical, horizontal]`.
-    pub fn dilation(mut self, dilation: impl Into<Size2D>) -> Self {
-        self.window.dilation = dilation.into().0;
-        self
-    }
-
-    /// Applies this function to the outputs.
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation.as_layer();
-        self
-    }
-
-    /// Leaves the bias out.
-    pub fn without_bias(mut self) -> Self {
-        self.has_bias = false;
-        self
-    }
-
-    /// Draws the kernel's first values another way.
-    pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.kernel.initializer = Arc::new(initializer);
-        self
-    }
-
-    /// Draws the bias's first values another way.
-    pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.bias.initializer = Arc::new(initializer);
-        self
-    }
-
-    /// Adds a penalty on the kernel to the loss.
-    pub fn depthwise_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.kernel.regularizer = Some(Arc::new(regularizer));
-        self
-    }
-
-    /// Adds a penalty on the bias to the loss.
-    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.bias.regularizer = Some(Arc::new(regularizer));
-        self
-    }
-
-    /// Height and width of the window.
-    pub fn kernel_size(&self) -> [usize; 2] {
-        self.window.kernel
-    }
-
-    /// Pixels from one window to the next, vertical and horizontal.
-    pub fn stride_sizes(&self) -> [usize; 2] {
-        self.window.strides
-    }
-
-    /// Pixels from one tap to the next, vertical and horizontal.
-    pub fn dilation_sizes(&self) -> [usize; 2] {
-        self.window.dilation
-    }
-
-    /// Zeros above the first row and left of the first column for this input shape.
-    ///
-    /// # Errors
-    /// If the layer takes no such input: what it wants.
-    pub fn padding_before(&self, input: &Shape) -> Result<[usize; 2], String> {
-        Ok(self.window.on(std::slice::from_ref(input))?.padding_before())
-    }
-
-    /// `true` with a bias, parameter 1.
-    pub fn has_bias(&self) -> bool {
-        self.has_bias
-    }
-
-    fn geometry(&self, inputs: &[Shape]) -> Geometry {
-        self.window.checked(inputs)
-    }
+    convolution_methods!();
+    trainable_methods!(kernel, "the kernel", kernel_initializer, depthwise_regularizer);
 }
 
 impl Layer for DepthwiseConv2D {
@@ -220,6 +137,7 @@ pub(super) fn examples() -> Vec<Example> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::harness::{Harness, check, ramp};
+    use super::super::windows::Geometry;
     use super::*;
 
     /// One image, by the formula.

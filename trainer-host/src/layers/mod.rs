@@ -13,6 +13,7 @@ mod depthwise;
 #[cfg(test)]
 mod harness;
 mod merge;
+mod options;
 mod pass;
 mod rows;
 mod windows;

@@ -4,13 +4,12 @@
 //! Inputs `[.., C]`, outputs the same shape. Parameter: `alpha [1, .., 1, C]`, zeros at first: what Keras has with
 //! `shared_axes` of all axes but the last.
 
-use std::sync::Arc;
-
+use super::options::trainable_methods;
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable};
 use crate::export::lower::Lowering;
 use crate::export::{Value, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, zeros};
+use crate::initializers::zeros;
 use crate::numeric::vectorized;
 
 /// Leaky ReLU whose slopes are learned, one per channel.
@@ -27,16 +26,12 @@ impl Default for PReLU {
 }
 
 impl PReLU {
-    /// The layer, with slopes of 0 at first.
+    /// The layer, with slopes of 0 at first; the paper has 0.25.
     pub fn new() -> Self {
         Self { base: LayerBase::new(), alpha: Trainable::new(zeros()) }
     }
 
-    /// Other slopes at first; 0.25 in the paper.
-    pub fn alpha_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.alpha.initializer = Arc::new(initializer);
-        self
-    }
+    trainable_methods!(alpha, "the slopes", alpha_initializer, alpha_regularizer);
 }
 
 impl Layer for PReLU {

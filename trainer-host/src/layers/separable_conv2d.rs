@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
+use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_bias,
@@ -20,7 +21,6 @@ use crate::export::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{Initializer, glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};
-use crate::regularizers::Regularizer;
 
 /// Values of `z` that are computed at once, where a single image has no more: a quarter of a megabyte.
 const BLOCK: usize = 1 << 16;
@@ -54,35 +54,9 @@ impl SeparableConv2D {
         }
     }
 
-    /// Moves the window by this many pixels: a number or `[vertical, horizontal]`.
-    pub fn strides(mut self, strides: impl Into<Size2D>) -> Self {
-        self.window.strides = strides.into().0;
-        self
-    }
-
-    /// What happens at the borders.
-    pub fn padding(mut self, padding: Padding) -> Self {
-        self.window.padding = padding;
-        self
-    }
-
-    /// Spreads the taps of the window: a number or `[vertical, horizontal]`.
-    pub fn dilation(mut self, dilation: impl Into<Size2D>) -> Self {
-        self.window.dilation = dilation.into().0;
-        self
-    }
-
-    /// Applies this function to the outputs.
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation.as_layer();
-        self
-    }
-
-    /// Leaves the bias out.
-    pub fn without_bias(mut self) -> Self {
-        self.has_bias = false;
-        self
-    }
+    convolution_methods!();
+    trainable_methods!(depthwise, "the depthwise kernel", depthwise_initializer, depthwise_regularizer);
+    trainable_methods!(pointwise, "the pointwise kernel", pointwise_initializer, pointwise_regularizer);
 
     /// Draws the first values of both kernels another way.
     pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
@@ -91,78 +65,11 @@ impl SeparableConv2D {
         self
     }
 
-    /// Draws the depthwise kernel's first values another way.
-    pub fn depthwise_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.depthwise.initializer = Arc::new(initializer);
-        self
-    }
-
-    /// Draws the pointwise kernel's first values another way.
-    pub fn pointwise_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.pointwise.initializer = Arc::new(initializer);
-        self
-    }
-
-    /// Draws the bias's first values another way.
-    pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
-        self.bias.initializer = Arc::new(initializer);
-        self
-    }
-
-    /// Adds a penalty on the depthwise kernel to the loss.
-    pub fn depthwise_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.depthwise.regularizer = Some(Arc::new(regularizer));
-        self
-    }
-
-    /// Adds a penalty on the pointwise kernel to the loss.
-    pub fn pointwise_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.pointwise.regularizer = Some(Arc::new(regularizer));
-        self
-    }
-
-    /// Adds a penalty on the bias to the loss.
-    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
-        self.bias.regularizer = Some(Arc::new(regularizer));
-        self
-    }
-
     /// Number of filters, the output's channels.
     pub fn filters(&self) -> usize {
         self.filters
     }
 
-    /// Height and width of the window.
-    pub fn kernel_size(&self) -> [usize; 2] {
-        self.window.kernel
-    }
-
-    /// Pixels from one window to the next, vertical and horizontal.
-    pub fn stride_sizes(&self) -> [usize; 2] {
-        self.window.strides
-    }
-
-    /// Pixels from one tap to the next, vertical and horizontal.
-    pub fn dilation_sizes(&self) -> [usize; 2] {
-        self.window.dilation
-    }
-
-    /// Zeros above the first row and left of the first column for this input shape.
-    ///
-    /// # Errors
-    /// If the layer takes no such input: what it wants.
-    pub fn padding_before(&self, input: &Shape) -> Result<[usize; 2], String> {
-        Ok(self.window.on(std::slice::from_ref(input))?.padding_before())
-    }
-
-    /// `true` with a bias, parameter 2.
-    pub fn has_bias(&self) -> bool {
-        self.has_bias
-    }
-
-    fn geometry(&self, inputs: &[Shape]) -> Geometry {
-        self.window.checked(inputs)
-    }
     /// Images whose `z` is computed at once.
     fn block(&self, geometry: &Geometry, samples: usize) -> usize {
         (BLOCK / (geometry.output_pixels() * geometry.channels)).clamp(1, samples.max(1))

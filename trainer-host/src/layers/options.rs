@@ -1,0 +1,149 @@
+//! Builder methods and their getters that several kinds of layers have, written once: each macro stands in the `impl` of a
+//! layer with the fields that it names.
+
+/// How a parameter begins and what it costs, for a field of type [`Trainable`](super::Trainable).
+macro_rules! trainable_methods {
+    ($field:ident, $what:literal, $initializer:ident, $regularizer:ident) => {
+        #[doc = concat!("Draws the first values of ", $what, " another way.")]
+        pub fn $initializer(mut self, initializer: impl $crate::initializers::Initializer + 'static) -> Self {
+            self.$field.initializer = std::sync::Arc::new(initializer);
+            self
+        }
+
+        #[doc = concat!("Adds a penalty on ", $what, " to the loss.")]
+        pub fn $regularizer(mut self, regularizer: impl $crate::regularizers::Regularizer + 'static) -> Self {
+            self.$field.regularizer = Some(std::sync::Arc::new(regularizer));
+            self
+        }
+    };
+}
+
+/// What follows a product with a kernel, for the fields `has_bias`, `bias` and `activation`.
+macro_rules! output_methods {
+    () => {
+        /// Applies this function to the outputs.
+        pub fn activation(mut self, activation: $crate::layers::Activation) -> Self {
+            self.activation = activation.as_layer();
+            self
+        }
+
+        /// Leaves the bias out.
+        pub fn without_bias(mut self) -> Self {
+            self.has_bias = false;
+            self
+        }
+
+        /// `true` with a bias, the last parameter.
+        pub fn has_bias(&self) -> bool {
+            self.has_bias
+        }
+
+        $crate::layers::options::trainable_methods!(bias, "the bias", bias_initializer, bias_regularizer);
+    };
+}
+
+/// How a window slides, for the field `window`.
+macro_rules! window_methods {
+    () => {
+        /// Moves the window by this many pixels: a number or `[vertical, horizontal]`.
+        pub fn strides(mut self, strides: impl Into<$crate::layers::Size2D>) -> Self {
+            self.window.strides = strides.into().0;
+            self
+        }
+
+        /// What happens at the borders.
+        pub fn padding(mut self, padding: $crate::layers::Padding) -> Self {
+            self.window.padding = padding;
+            self
+        }
+
+        /// Pixels from one window to the next, vertical and horizontal.
+        pub fn stride_sizes(&self) -> [usize; 2] {
+            self.window.strides
+        }
+
+        /// Padding above the first row and left of the first column for this input shape.
+        ///
+        /// # Errors
+        /// If the layer takes no such input: what it wants.
+        pub fn padding_before(&self, input: &$crate::graph::Shape) -> Result<[usize; 2], String> {
+            Ok(self.window.on(std::slice::from_ref(input))?.padding_before())
+        }
+
+        fn geometry(&self, inputs: &[$crate::graph::Shape]) -> $crate::layers::windows::Geometry {
+            self.window.checked(inputs)
+        }
+    };
+}
+
+/// All that convolutions have in common.
+macro_rules! convolution_methods {
+    () => {
+        $crate::layers::options::window_methods!();
+
+        /// Spreads the taps of the window: a number or `[vertical, horizontal]`.
+        pub fn dilation(mut self, dilation: impl Into<$crate::layers::Size2D>) -> Self {
+            self.window.dilation = dilation.into().0;
+            self
+        }
+
+        /// Height and width of the window.
+        pub fn kernel_size(&self) -> [usize; 2] {
+            self.window.kernel
+        }
+
+        /// Pixels from one tap to the next, vertical and horizontal.
+        pub fn dilation_sizes(&self) -> [usize; 2] {
+            self.window.dilation
+        }
+
+        $crate::layers::options::output_methods!();
+    };
+}
+
+pub(super) use {convolution_methods, output_methods, trainable_methods, window_methods};
+
+#[cfg(test)]
+mod tests {
+    use super::super::*;
+    use crate::initializers::Constant;
+    use crate::numeric::random::Random;
+    use crate::regularizers::L1;
+
+    /// Each parameter that has a penalty, with its first value and the penalty of a value of 1.
+    fn given(layer: &dyn Layer) -> Vec<(&'static str, f32, f64)> {
+        let specs = layer.parameters(&[Shape::from([4, 4, 2])]).into_iter();
+        let given = specs.filter_map(|spec| {
+            let mut value = [f32::NAN];
+            spec.initializer.fill(&[1], &mut Random::new(0, 0), &mut value);
+            Some((spec.name, value[0], spec.regularizer?.penalty(&[1.0])))
+        });
+        given.collect()
+    }
+
+    #[test]
+    fn methods_reach_the_parameter_of_their_name() {
+        let c = Constant::new;
+        let l = L1::new;
+        let dense = Dense::new(3).kernel_initializer(c(1.0)).kernel_regularizer(l(2.0));
+        let kernel_and_bias = [("kernel", 1.0, 2.0), ("bias", 3.0, 4.0)];
+        assert_eq!(given(&dense.bias_initializer(c(3.0)).bias_regularizer(l(4.0))), kernel_and_bias);
+        let convolution = Conv2D::new(3, 2).kernel_initializer(c(1.0)).kernel_regularizer(l(2.0));
+        assert_eq!(given(&convolution.bias_initializer(c(3.0)).bias_regularizer(l(4.0))), kernel_and_bias);
+        let depthwise = DepthwiseConv2D::new(2).kernel_initializer(c(1.0)).depthwise_regularizer(l(2.0));
+        assert_eq!(given(&depthwise.bias_initializer(c(3.0)).bias_regularizer(l(4.0))), kernel_and_bias);
+        let separable = SeparableConv2D::new(3, 2).depthwise_initializer(c(1.0)).depthwise_regularizer(l(2.0));
+        let separable = separable.pointwise_initializer(c(5.0)).pointwise_regularizer(l(6.0));
+        assert_eq!(
+            given(&separable.bias_initializer(c(3.0)).bias_regularizer(l(4.0))),
+            [("depthwise_kernel", 1.0, 2.0), ("pointwise_kernel", 5.0, 6.0), ("bias", 3.0, 4.0)]
+        );
+        let normalization = BatchNormalization::new().gamma_initializer(c(1.0)).gamma_regularizer(l(2.0));
+        assert_eq!(
+            given(&normalization.beta_initializer(c(3.0)).beta_regularizer(l(4.0))),
+            [("gamma", 1.0, 2.0), ("beta", 3.0, 4.0)]
+        );
+        let slopes = PReLU::new().alpha_initializer(c(0.25)).alpha_regularizer(l(2.0));
+        assert_eq!(given(&slopes), [("alpha", 0.25, 2.0)]);
+    }
+}
