@@ -8,6 +8,7 @@ mod firmware;
 mod host;
 mod layers;
 mod paths;
+mod peers;
 mod process;
 mod report;
 mod selftest;
@@ -81,6 +82,18 @@ enum Command {
         #[arg(long)]
         nodes: bool,
     },
+    /// Measures training steps of Samara, Keras and PyTorch in turn
+    Peers {
+        /// The Python that has the other frameworks
+        #[arg(long, default_value = "python3")]
+        python: String,
+        /// Workloads, w1 to w4 [default: all]
+        #[arg(long = "workload")]
+        workloads: Vec<String>,
+        /// Rounds, of which the medians are shown
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -109,6 +122,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Layers => layers::run()?,
         Command::Selftest { boards, models } => selftest::run(&boards, &models)?,
         Command::DeviceBench { models, boards, nodes } => device_bench::run(&models, &boards, nodes)?,
+        Command::Peers { python, workloads, rounds } => peers::run(&python, &workloads, rounds)?,
     }
     Ok(true)
 }
