@@ -17,6 +17,7 @@ pub mod checkpoint;
 mod ds_cnn;
 mod fashion_inception;
 mod fashion_mlp;
+mod fashion_mlp_deep;
 mod fashion_mlp_variants;
 mod fashion_residual;
 mod fashion_separable;
@@ -29,6 +30,7 @@ pub use anomaly_autoencoder::anomaly_autoencoder;
 pub use ds_cnn::ds_cnn;
 pub use fashion_inception::fashion_inception;
 pub use fashion_mlp::fashion_mlp;
+pub use fashion_mlp_deep::fashion_mlp_deep;
 pub use fashion_mlp_variants::{fashion_mlp_leaky_relu, fashion_mlp_normalized_first, fashion_mlp_selu};
 pub use fashion_residual::{fashion_residual, fashion_residual_projected};
 pub use fashion_separable::fashion_separable;
@@ -95,6 +97,11 @@ pub const ZOO: &[ZooModel] = &[
         name: "fashion-mlp-selu",
         description: "dense layers 300, 100, 10 with SELU and LeCun's initial weights, 28x28x1, 10 classes",
         build: fashion_mlp_selu,
+    },
+    ZooModel {
+        name: "fashion-mlp-deep",
+        description: "three dense layers of 100 with He's initial weights, 28x28x1, 10 classes: to compare optimizers on",
+        build: fashion_mlp_deep,
     },
     ZooModel { name: "fashion-inception", description: "two inception modules, 28x28x1, 10 classes", build: fashion_inception },
     ZooModel {

@@ -4,8 +4,10 @@
 //! arguments give exit code 2. Files appear whole or not at all.
 
 mod arena;
+mod compare;
 mod completions;
 mod convert;
+mod curves;
 mod data;
 mod device;
 mod evaluate;
@@ -37,6 +39,8 @@ struct Arguments {
 enum Command {
     /// Train a model of the zoo, and write it as f32 and as int8 file
     Train(train::Arguments),
+    /// Train a model of the zoo with several optimizers, and draw their learning curves as SVG
+    Compare(compare::Arguments),
     /// Measure the accuracy of a model file, or of trained weights, on the test samples
     Evaluate(evaluate::Arguments),
     /// Make an int8 file from trained weights
@@ -61,6 +65,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Train(arguments) => train::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

@@ -47,13 +47,13 @@ pub struct OptimizerArguments {
     pub name: OptimizerName,
     /// Learning rate [default: 0.01 for sgd, momentum and nesterov, 0.001 for the others]
     #[arg(long, value_name = "NUMBER", value_parser = names::positive)]
-    learning_rate: Option<f32>,
+    pub learning_rate: Option<f32>,
     /// Share of each weight, times the learning rate, that adamw takes away in every step [default: 0.004]
     #[arg(long, value_name = "NUMBER", value_parser = names::positive)]
-    weight_decay: Option<f32>,
+    pub weight_decay: Option<f32>,
     /// Scale each parameter's gradient down to this Euclidean norm where it is larger
     #[arg(long, value_name = "NUMBER", value_parser = names::positive)]
-    clip_norm: Option<f32>,
+    pub clip_norm: Option<f32>,
 }
 
 impl OptimizerArguments {

@@ -92,7 +92,7 @@ fn form(tensor: &Tensor) -> String {
 }
 
 /// Text as SVG takes it: control characters have no form there.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let letters = text.chars().map(|letter| match letter {
         '<' => "&lt;".to_owned(),
         '&' => "&amp;".to_owned(),

@@ -9,8 +9,8 @@ use samara_runtime::format::writer::ModelFile;
 use samara_trainer::data::sources::Splits;
 use samara_trainer::losses::SparseCategoricalCrossentropy;
 use samara_trainer::quantize::Calibration;
-use samara_trainer::{Fit, Model};
-use serde_json::json;
+use samara_trainer::{EpochLog, Fit, History, Model};
+use serde_json::{Map, Value, json};
 
 use crate::names::ScheduleName;
 use crate::optimizers::OptimizerArguments;
@@ -101,17 +101,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let arena_bytes = int8_file.model()?.arena_bytes();
     let model_bytes = int8_file.bytes().len();
     if arguments.json {
-        let epochs: Vec<_> = history
-            .epochs
-            .iter()
-            .map(|epoch| {
-                epoch
-                    .measurements
-                    .iter()
-                    .map(|(name, value)| (name.to_owned(), json!(value)))
-                    .collect::<serde_json::Map<_, _>>()
-            })
-            .collect();
         return output::print_json(&json!({
             "model": arguments.model.name,
             "data": arguments.data,
@@ -130,7 +119,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "model_bytes": model_bytes,
             "training_seconds": training_seconds,
             "seconds": started.elapsed().as_secs_f64(),
-            "history": epochs,
+            "history": describe(&history),
             "int8_model": arguments.out.join(INT8_MODEL),
             "f32_model": arguments.out.join(F32_MODEL),
             "weights": arguments.out.join(WEIGHTS),
@@ -149,6 +138,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::print(&output::table(&[arguments.model.name, ""], &rows))?;
     output::note(&format!("written: {INT8_MODEL}, {F32_MODEL} and {WEIGHTS} in {}", arguments.out.display()));
     Ok(())
+}
+
+/// What was measured in each epoch: a list of objects.
+pub fn describe(history: &History) -> Value {
+    let epoch = |log: &EpochLog| log.measurements.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    history.epochs.iter().map(epoch).collect::<Vec<Map<_, _>>>().into()
 }
 
 /// Checks all splits before the first step, so that nothing is learned for nothing.
