@@ -41,7 +41,7 @@ impl DepthwiseConv2D {
     }
 
     convolution_methods!();
-    trainable_methods!(kernel, "the kernel", kernel_initializer, depthwise_regularizer);
+    trainable_methods!(kernel, "the kernel", depthwise_initializer, depthwise_regularizer);
 }
 
 impl Layer for DepthwiseConv2D {

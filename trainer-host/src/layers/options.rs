@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(given(&dense.bias_initializer(c(3.0)).bias_regularizer(l(4.0))), kernel_and_bias);
         let convolution = Conv2D::new(3, 2).kernel_initializer(c(1.0)).kernel_regularizer(l(2.0));
         assert_eq!(given(&convolution.bias_initializer(c(3.0)).bias_regularizer(l(4.0))), kernel_and_bias);
-        let depthwise = DepthwiseConv2D::new(2).kernel_initializer(c(1.0)).depthwise_regularizer(l(2.0));
+        let depthwise = DepthwiseConv2D::new(2).depthwise_initializer(c(1.0)).depthwise_regularizer(l(2.0));
         assert_eq!(given(&depthwise.bias_initializer(c(3.0)).bias_regularizer(l(4.0))), kernel_and_bias);
         let separable = SeparableConv2D::new(3, 2).depthwise_initializer(c(1.0)).depthwise_regularizer(l(2.0));
         let separable = separable.pointwise_initializer(c(5.0)).pointwise_regularizer(l(6.0));
