@@ -11,7 +11,7 @@ use crate::{
     device_bench,
     emulator::{self, Clock},
     firmware::{self, Embed},
-    layers, process,
+    layers, paths, process,
     selftest::{Cases, EVERY_INT8_OP},
     setup,
     stages::{Shown, Stopwatch, Tally},
@@ -141,6 +141,13 @@ fn lint(tally: &mut Tally) -> Result<()> {
     tally.check("clippy", |_| cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     tally.check("documentation", |_| {
         process::run(process::cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    tally.check("the fuzz target compiles", |_| {
+        let fuzz = ["--manifest-path", "fuzz/Cargo.toml"];
+        cargo(&["fmt", fuzz[0], fuzz[1], "--check"])?;
+        let mut check = process::cargo(&["check", "--quiet", fuzz[0], fuzz[1], "--target-dir"]);
+        // A path for the fuzzing engine, which is only needed to link, spares the compilation of its C++ code.
+        process::run(check.arg(paths::artifacts("fuzz")).env("CUSTOM_LIBFUZZER_PATH", paths::artifacts("fuzz")))
     });
     for features in feature_combinations("samara-runtime")? {
         // The smallest core: what compiles without a standard library and without atomics compiles everywhere.
