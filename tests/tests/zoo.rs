@@ -12,7 +12,7 @@ use samara_trainer::quantize::Options;
 use rand::Rng;
 
 /// Samples that ranges are taken from, and as many others to compare on. With half as many, brighter ones than any that ranges
-/// are taken from, which are clipped, make up most of the noise of some nets; with more, the ratios stay what they are.
+/// are taken from, which are clipped, make up most of the noise of some nets; with more, the ratios change by 1.4 dB at most.
 const SAMPLES: usize = 64;
 
 /// Random samples of a model's inputs, from 0 to 1, some dark, some bright.
