@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use samara_models::ZooModel;
-use samara_trainer::data::sources::Splits;
+use samara_trainer::data::sources::{Splits, Targets};
 use samara_trainer::losses::SparseCategoricalCrossentropy;
 use samara_trainer::{Error, Fit, History};
 use serde_json::{Value, json};
 
 use crate::curves::{self, Curve};
+use crate::losses::Measured;
 use crate::optimizers::{OptimizerArguments, OptimizerName};
 use crate::{files, names, output, train};
 
@@ -65,8 +66,8 @@ struct Outcome {
     optimizer: OptimizerName,
     learning_rate: f32,
     seconds: f64,
-    /// What it measured, epoch by epoch, then loss and accuracy on the test samples; or why it came to nothing.
-    result: Result<(History, f64, f64), String>,
+    /// What it measured, epoch by epoch, and on the test samples; or why it came to nothing.
+    result: Result<(History, Measured), String>,
 }
 
 /// Trains with each optimizer, and writes and prints how they did.
@@ -83,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         bail!("--optimizer is given {} times, expected at most {most}: there are no more colours", optimizers.len());
     }
     files::prepare_directory(out.parent().unwrap_or(Path::new("")))?;
-    let splits = names::data(&arguments.data)?;
+    let splits = names::data(&arguments.data, Targets::Classes)?;
     let mut outcomes = Vec::new();
     for (number, &contestant) in optimizers.iter().enumerate() {
         let outcome = train_with(arguments, &splits, contestant, number + 1)?;
@@ -116,11 +117,7 @@ fn train_with(arguments: &Arguments, splits: &Splits, contestant: Contestant, nu
     let started = Instant::now();
     let result =
         match model.fit(&splits.train, Fit { epochs, batch, seed, validation: Some(&splits.validation), ..Fit::default() }) {
-            Ok(history) => {
-                let test = model.evaluate(&splits.test, train::EVALUATION_BATCH)?;
-                let measured = |name: &str| test.get(name).with_context(|| format!("the model measures no {name}"));
-                Ok((history, measured("loss")?, measured("accuracy")?))
-            }
+            Ok(history) => Ok((history, Measured::by_trainer(&model.evaluate(&splits.test, train::EVALUATION_BATCH)?)?)),
             // The others may do better.
             Err(error @ Error::Diverged { .. }) => {
                 output::note(&error.to_string());
@@ -149,7 +146,7 @@ fn draw(arguments: &Arguments, outcomes: &[Outcome]) -> String {
 
 fn row(outcome: &Outcome) -> Vec<String> {
     let numbers = match &outcome.result {
-        Ok((history, _, accuracy)) => [history.last("loss"), history.last("val_accuracy"), Some(*accuracy)]
+        Ok((history, test)) => [history.last("loss"), history.last("val_accuracy"), test.accuracy]
             .map(|value| value.map(|value| format!("{value:.4}"))),
         Err(_) => [const { None }; 3],
     };
@@ -164,8 +161,8 @@ fn describe(arguments: &Arguments, outcomes: &[Outcome]) -> Value {
         json!({
             "optimizer": names::shown(outcome.optimizer),
             "learning_rate": output::decimal(outcome.learning_rate),
-            "f32_loss": result.map(|(_, loss, _)| loss),
-            "f32_accuracy": result.map(|(_, _, accuracy)| accuracy),
+            "f32_loss": result.map(|(_, test)| test.loss),
+            "f32_accuracy": result.map(|(_, test)| test.accuracy),
             "training_seconds": outcome.seconds,
             "history": result.map(|(history, ..)| train::describe(history)),
             "error": error,

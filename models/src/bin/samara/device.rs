@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use samara_runtime::{Tensor as DeviceTensor, format::writer::ModelFile};
 use samara_trainer::data::Dataset;
 use samara_trainer::export::run::DeviceModel;
+use samara_trainer::graph::Shape;
+use samara_trainer::losses::{Loss, LossPass, TargetFault};
+use samara_trainer::metrics::MetricPass;
 
-use crate::files;
+use crate::{files, losses::Measured};
 
 /// Reads and checks a model file with one input and one output.
 ///
@@ -40,61 +43,64 @@ pub fn ports(model: &DeviceModel) -> Result<(DeviceTensor, DeviceTensor)> {
     Ok((model.tensor(input), model.tensor(output)))
 }
 
-/// Checks that samples fit the model's input, and labels its classes.
+/// Checks that samples fit the model's input, and targets its output and the loss.
 ///
 /// # Errors
 /// If not, with the sample.
-pub fn check(model: &DeviceModel, data: &Dataset) -> Result<()> {
+pub fn check(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<()> {
     let (input, output) = ports(model)?;
     let shape = data.inputs()[0].sample_shape();
     if shape.size() != input.elements() {
         bail!("the samples have the shape {shape}, the model takes {:?}", input.shape());
     }
-    let classes = output.elements();
-    let labels = data.targets()[0].values();
-    if let Some(sample) = labels.iter().position(|&label| label >= classes as f32) {
-        bail!(
-            "test sample {sample} has the label {}, but the model has {classes} classes, 0 to {}",
-            labels[sample],
-            classes - 1
-        );
+    let (shape, targets) = (shape_of(&output), &data.targets()[0]);
+    let expected =
+        loss.target_shape(&shape).map_err(|reason| anyhow!("{} for outputs of shape {shape}: {reason}", loss.name()))?;
+    if targets.sample_shape().size() != expected.size() {
+        bail!("the targets have the shape {}, but {expected} is expected", targets.sample_shape());
+    }
+    for (sample, values) in targets.values().chunks_exact(expected.size()).enumerate() {
+        match loss.target_fault(values, &shape) {
+            None => {}
+            Some(TargetFault::Label { label, classes }) => {
+                bail!("test sample {sample} has the label {label}, but the model has {classes} classes, 0 to {}", classes - 1)
+            }
+            Some(TargetFault::Range { value, wanted }) => {
+                bail!("test sample {sample} has the target {value}, but {} wants {wanted}", loss.name())
+            }
+        }
     }
     Ok(())
 }
 
-/// The share of samples whose largest output is the label's; the first of equal outputs counts.
+/// A tensor's shape, as the trainer has it.
+fn shape_of(tensor: &DeviceTensor) -> Shape {
+    tensor.shape().iter().map(|&size| size as usize).collect::<Vec<_>>().into()
+}
+
+/// The loss, and the accuracy if it goes with the loss, of the outputs as numbers.
 ///
 /// # Errors
 /// If the data does not fit the model.
-pub fn accuracy(model: &DeviceModel, data: &Dataset) -> Result<f64> {
-    check(model, data)?;
-    let (samples, labels) = (&data.inputs()[0], data.targets()[0].values());
-    let right = model.run_each(
+pub fn measure(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<Measured> {
+    check(model, data, loss)?;
+    let shape = shape_of(&ports(model)?.1);
+    let (samples, targets, metric) = (&data.inputs()[0], &data.targets()[0], loss.default_metric());
+    let measured = model.run_each(
         data.samples(),
         |session, sample| session.write_f32(0, samples.sample(sample).unwrap_or_default()),
-        |session, sample| session.output_f32(0).is_some_and(|outputs| winner(outputs) as f32 == labels[sample]),
+        |session, sample| {
+            let output: Vec<f32> = session.output_f32(0).map(Iterator::collect).unwrap_or_default();
+            let (shape, output, targets) = (&shape, &output[..], targets.sample(sample).unwrap_or_default());
+            let pass = LossPass { samples: 1, shape, output, before_activation: None, targets, gradient: None, scale: 1.0 };
+            let right = metric.as_ref().map(|metric| metric.sum(&MetricPass { samples: 1, shape, output, targets }));
+            (loss.evaluate(&mut { pass }), right)
+        },
     )?;
-    Ok(right.iter().filter(|&&right| right).count() as f64 / right.len() as f64)
-}
-
-/// Index of the largest value, the first of equals.
-fn winner(values: impl Iterator<Item = f32>) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (index, value) in values.enumerate() {
-        if value > best.1 {
-            best = (index, value);
-        }
-    }
-    best.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_of_equals_wins() {
-        assert_eq!(winner([0.25, 0.5, 0.5, 0.0].into_iter()), 1);
-        assert_eq!(winner([-2.0, -3.0].into_iter()), 0);
-    }
+    let count = measured.len() as f64;
+    let right: Option<f64> = measured.iter().map(|(_, right)| *right).sum();
+    Ok(Measured {
+        loss: measured.iter().map(|(loss, _)| loss).sum::<f64>() / count,
+        accuracy: right.map(|right| right / count),
+    })
 }

@@ -1,13 +1,13 @@
-//! `samara evaluate`: accuracy on the test samples.
+//! `samara evaluate`: accuracy or loss on the test samples.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use samara_models::checkpoint::{self, Checkpoint};
-use samara_trainer::losses::SparseCategoricalCrossentropy;
 use samara_trainer::optimizers::Sgd;
 use serde_json::json;
 
+use crate::losses::{LossName, Measured};
 use crate::{device, files, names, output, train};
 
 /// Arguments of `samara evaluate`.
@@ -18,6 +18,9 @@ pub struct Arguments {
     /// Data set by name or path, as for `samara train`
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
+    /// The loss of the training
+    #[arg(long, value_enum, default_value = "sparse-categorical-crossentropy")]
+    loss: LossName,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -29,25 +32,27 @@ pub struct Arguments {
 /// If the file is neither a model nor weights, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let is_checkpoint = files::read(&arguments.file)?.starts_with(&checkpoint::MAGIC);
-    let (name, accuracy, samples) = if is_checkpoint {
+    let (name, measured, samples) = if is_checkpoint {
         let (mut model, saved) = load_weights(arguments)?;
-        model.compile(Sgd::new(1.0), SparseCategoricalCrossentropy)?;
-        let splits = names::data(&arguments.data)?;
+        model.compile(Sgd::new(1.0), arguments.loss.build())?;
+        let splits = names::data(&arguments.data, arguments.loss.targets())?;
         train::check(&model, &splits, &arguments.data)?;
         saved.restore(&model).with_context(|| arguments.file.display().to_string())?;
-        let measured = model.evaluate(&splits.test, train::EVALUATION_BATCH)?;
-        (saved.model, measured.get("accuracy").context("the model measures no accuracy")?, splits.test.samples())
+        let measured = Measured::by_trainer(&model.evaluate(&splits.test, train::EVALUATION_BATCH)?)?;
+        (saved.model, measured, splits.test.samples())
     } else {
         let model = device::load(&arguments.file)?;
-        let splits = names::data(&arguments.data)?;
-        (device::name(&model)?, device::accuracy(&model, &splits.test)?, splits.test.samples())
+        let splits = names::data(&arguments.data, arguments.loss.targets())?;
+        (device::name(&model)?, device::measure(&model, &splits.test, &*arguments.loss.build())?, splits.test.samples())
     };
     if arguments.json {
         return output::print_json(&json!({
-            "file": arguments.file, "model": name, "data": arguments.data, "samples": samples, "accuracy": accuracy,
+            "file": arguments.file, "model": name, "data": arguments.data, "samples": samples,
+            "accuracy": measured.accuracy, "loss": measured.loss,
         }));
     }
-    output::print(&format!("accuracy {accuracy:.4} on {} test samples", output::thousands(samples as u64)))
+    let (what, value) = measured.shown();
+    output::print(&format!("{what} {value} on {} test samples", output::thousands(samples as u64)))
 }
 
 /// The checkpoint, and the model of the zoo that it names.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use samara_trainer::data::sources::Targets;
+use samara_trainer::losses::SparseCategoricalCrossentropy;
 use serde_json::json;
 
 use crate::{device, files, names, output};
@@ -39,8 +41,8 @@ pub struct Arguments {
 /// If the data does not fit the model, or has too few samples.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let model = device::load(&arguments.model)?;
-    let splits = names::data(&arguments.data)?;
-    device::check(&model, &splits.test).with_context(|| arguments.data.clone())?;
+    let splits = names::data(&arguments.data, Targets::Classes)?;
+    device::check(&model, &splits.test, &SparseCategoricalCrossentropy).with_context(|| arguments.data.clone())?;
     let count = arguments.count;
     if count > splits.test.samples() {
         bail!("{} has {} test samples, --count asks for {count}", arguments.data, splits.test.samples());

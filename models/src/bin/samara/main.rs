@@ -16,6 +16,7 @@ mod export_samples;
 mod files;
 mod inspect;
 mod layout;
+mod losses;
 mod names;
 mod optimizers;
 mod output;

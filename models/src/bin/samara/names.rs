@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum};
 use samara_models::{ZOO, ZooModel};
-use samara_trainer::data::sources::{self, SOURCES, SourceError, Splits};
+use samara_trainer::data::sources::{self, SOURCES, SourceError, Splits, Targets};
 use samara_trainer::quantize::Calibration;
 use samara_trainer::schedules::{Cosine, OneCycle, Schedule};
 
@@ -39,8 +39,8 @@ impl TypedValueParser for ModelParser {
 ///
 /// # Errors
 /// If there is none, or it is damaged.
-pub fn data(name_or_path: &str) -> Result<Splits> {
-    let splits = sources::load(name_or_path).map_err(|error| {
+pub fn data(name_or_path: &str, targets: Targets) -> Result<Splits> {
+    let splits = sources::load_with(name_or_path, targets).map_err(|error| {
         let names: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
         match error {
             SourceError::Unknown { .. } => anyhow::anyhow!(
@@ -50,13 +50,16 @@ pub fn data(name_or_path: &str) -> Result<Splits> {
             other => other.into(),
         }
     })?;
+    let what = match targets {
+        Targets::Classes => format!("{} classes", splits.classes()),
+        Targets::Values => format!("targets of shape {}", splits.train.targets()[0].sample_shape()),
+    };
     output::note(&format!(
-        "data {name_or_path}: {} samples to train, {} to validate, {} to test, shape {}, {} classes",
+        "data {name_or_path}: {} samples to train, {} to validate, {} to test, shape {}, {what}",
         output::thousands(splits.train.samples() as u64),
         output::thousands(splits.validation.samples() as u64),
         output::thousands(splits.test.samples() as u64),
         splits.train.inputs()[0].sample_shape(),
-        splits.classes
     ));
     Ok(splits)
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use samara_models::{ZooModel, checkpoint::Checkpoint};
 use samara_runtime::format::writer::ModelFile;
-use samara_trainer::losses::SparseCategoricalCrossentropy;
 use samara_trainer::optimizers::Sgd;
 use samara_trainer::quantize::Calibration;
 use serde_json::json;
 
+use crate::losses::LossName;
 use crate::{convert, device, files, names, output, train};
 
 /// Arguments of `samara quantize`.
@@ -24,6 +24,9 @@ pub struct Arguments {
     /// Data set by name or path, as for `samara train`
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
+    /// The loss of the training
+    #[arg(long, value_enum, default_value = "sparse-categorical-crossentropy")]
+    loss: LossName,
     /// How ranges are taken: minmax, or percentile=P, which clips outliers
     #[arg(long, default_value = "minmax", value_parser = names::calibration)]
     calibration: Calibration,
@@ -47,18 +50,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let saved = Checkpoint::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
     let mut model = arguments.model.build()?;
     saved.restore(&model).with_context(|| path.display().to_string())?;
-    let splits = names::data(&arguments.data)?;
-    model.compile(Sgd::new(1.0), SparseCategoricalCrossentropy)?;
+    let splits = names::data(&arguments.data, arguments.loss.targets())?;
+    model.compile(Sgd::new(1.0), arguments.loss.build())?;
     train::check(&model, &splits, &arguments.data)?;
     let file = convert::to_int8(&model, &splits.train, arguments.samples, arguments.calibration)?;
-    let accuracy = device::accuracy(&file, &splits.test)?;
+    let measured = device::measure(&file, &splits.test, &*arguments.loss.build())?;
     files::write(&arguments.out, file.bytes())?;
     if arguments.json {
         return output::print_json(&json!({
             "model": arguments.model.name, "weights": path, "data": arguments.data, "out": arguments.out,
-            "int8_accuracy": accuracy, "macs": ModelFile::from_bytes(file.bytes())?.metadata.macs.iter().sum::<u64>(),
+            "int8_accuracy": measured.accuracy, "int8_loss": measured.loss, "macs": ModelFile::from_bytes(file.bytes())?.metadata.macs.iter().sum::<u64>(),
             "arena_bytes": file.model()?.arena_bytes(), "model_bytes": file.bytes().len(),
         }));
     }
-    output::print(&format!("int8 test accuracy {accuracy:.4}, written to {}", arguments.out.display()))
+    let (what, value) = measured.shown();
+    output::print(&format!("int8 test {what} {value}, written to {}", arguments.out.display()))
 }

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use samara_models::{ZooModel, checkpoint::Checkpoint};
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::data::sources::Splits;
-use samara_trainer::losses::SparseCategoricalCrossentropy;
 use samara_trainer::quantize::Calibration;
 use samara_trainer::{EpochLog, Fit, History, Model};
 use serde_json::{Map, Value, json};
 
+use crate::losses::{LossName, Measured};
 use crate::names::ScheduleName;
 use crate::optimizers::OptimizerArguments;
 use crate::{convert, device, files, names, output};
@@ -37,6 +37,9 @@ pub struct Arguments {
     /// with x_train, y_train, x_test, y_test
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
+    /// What training makes small, which also says what y_train and y_test of an archive are
+    #[arg(long, value_enum, default_value = "sparse-categorical-crossentropy")]
+    loss: LossName,
     /// How many times to go through the training samples
     #[arg(long, default_value = "10", value_parser = names::count)]
     epochs: usize,
@@ -68,10 +71,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let optimizer = arguments.optimizer.build()?;
     let learning_rate = optimizer.learning_rate();
     files::prepare_directory(&arguments.out)?;
-    let splits = names::data(&arguments.data)?;
+    let splits = names::data(&arguments.data, arguments.loss.targets())?;
     let mut model = arguments.model.build()?;
     model.initialize(arguments.seed);
-    model.compile_with(optimizer, SparseCategoricalCrossentropy)?;
+    model.compile_with(optimizer, arguments.loss.build())?;
     check(&model, &splits, &arguments.data)?;
 
     let fit = Fit {
@@ -87,14 +90,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let training_seconds = training.elapsed().as_secs_f64();
     // What cost most is safe first.
     files::write(&arguments.out.join(WEIGHTS), &Checkpoint::of(&model).to_bytes())?;
-    let f32_test = model.evaluate(&splits.test, EVALUATION_BATCH)?;
-    let f32_accuracy = f32_test.get("accuracy").context("the model measures no accuracy")?;
+    let f32_test = Measured::by_trainer(&model.evaluate(&splits.test, EVALUATION_BATCH)?)?;
 
     let f32_file = convert::to_f32(&model)?;
     files::write(&arguments.out.join(F32_MODEL), f32_file.bytes())?;
     let int8_file = convert::to_int8(&model, &splits.train, CALIBRATION_SAMPLES, Calibration::MinMax)?;
     files::write(&arguments.out.join(INT8_MODEL), int8_file.bytes())?;
-    let int8_accuracy = device::accuracy(&int8_file, &splits.test)?;
+    let int8_test = device::measure(&int8_file, &splits.test, &*arguments.loss.build())?;
 
     let parameters: usize = model.parameters().iter().map(|parameter| parameter.shape.size()).sum();
     let macs: u64 = ModelFile::from_bytes(int8_file.bytes())?.metadata.macs.iter().sum();
@@ -110,9 +112,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "learning_rate": output::decimal(learning_rate),
             "schedule": names::shown(arguments.schedule),
             "seed": arguments.seed,
-            "f32_accuracy": f32_accuracy,
-            "f32_loss": f32_test.get("loss"),
-            "int8_accuracy": int8_accuracy,
+            "loss": names::shown(arguments.loss),
+            "f32_accuracy": f32_test.accuracy,
+            "f32_loss": f32_test.loss,
+            "int8_accuracy": int8_test.accuracy,
+            "int8_loss": int8_test.loss,
             "parameters": parameters,
             "macs": macs,
             "arena_bytes": arena_bytes,
@@ -126,9 +130,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }));
     }
     let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let tested = |kind: &str, measured: Measured| {
+        let (what, value) = measured.shown();
+        row(&format!("{kind} test {what}"), value)
+    };
     let rows = [
-        row("f32 test accuracy", format!("{f32_accuracy:.4}")),
-        row("int8 test accuracy", format!("{int8_accuracy:.4}")),
+        tested("f32", f32_test),
+        tested("int8", int8_test),
         row("parameters", output::thousands(parameters as u64)),
         row("multiply-accumulates", output::thousands(macs)),
         row("arena bytes", output::thousands(arena_bytes as u64)),

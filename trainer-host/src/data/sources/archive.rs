@@ -3,27 +3,34 @@
 use std::path::Path;
 
 use super::{
-    SourceError, Splits,
+    SourceError, Splits, Targets,
     npz::{NpyArray, NpzFile},
 };
 use crate::data::Tensor;
 
 /// Reads an archive. `x` are samples, one along the first axis: unsigned bytes are divided by 255, other numbers are taken
-/// as they are. `y` are class numbers, one for each sample.
+/// as they are. `y` are class numbers, one for each sample; or values, taken as they are, of any shape behind the first axis.
 ///
 /// # Errors
 /// If an array is missing or damaged, a value is NaN or infinite, a label is no whole number from 0 on, or the arrays do not
 /// fit together.
-pub fn load(path: &Path) -> Result<Splits, SourceError> {
+pub fn load(path: &Path, targets: Targets) -> Result<Splits, SourceError> {
     let archive = NpzFile::open(path)?;
-    let read = |x: &str, y: &str| Ok((samples(path, x, archive.array(x)?)?, labels(path, y, archive.array(y)?)?));
+    let read = |x: &str, y: &str| {
+        let (samples, array) = (samples(path, x, archive.array(x)?)?, archive.array(y)?);
+        let targets = match targets {
+            Targets::Classes => labels(path, y, array)?,
+            Targets::Values => tensor(path, y, array)?,
+        };
+        Ok((samples, targets))
+    };
     Splits::new(&path.display().to_string(), read("x_train", "y_train")?, read("x_test", "y_test")?)
 }
 
 fn samples(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceError> {
-    let mut values = array.values;
+    let mut array = array;
     if array.is_bytes {
-        values.iter_mut().for_each(|value| *value /= 255.0);
+        array.values.iter_mut().for_each(|value| *value /= 255.0);
     }
     if array.shape.len() < 2 {
         let reason = format!(
@@ -32,7 +39,12 @@ fn samples(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceErr
         );
         return Err(SourceError::malformed(path, reason));
     }
-    Tensor::new(array.shape, values).map_err(|error| SourceError::malformed(path, format!("array {name}: {error}")))
+    tensor(path, name, array)
+}
+
+/// The array as it is.
+fn tensor(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceError> {
+    Tensor::new(array.shape, array.values).map_err(|error| SourceError::malformed(path, format!("array {name}: {error}")))
 }
 
 fn labels(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceError> {
@@ -48,7 +60,7 @@ fn labels(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceErro
         );
         return Err(SourceError::malformed(path, reason));
     }
-    Tensor::new([samples], array.values).map_err(|error| SourceError::malformed(path, format!("array {name}: {error}")))
+    tensor(path, name, NpyArray { shape: vec![samples], ..array })
 }
 
 #[cfg(test)]
@@ -57,17 +69,21 @@ mod tests {
     use super::*;
 
     fn archive(x_train: &[u8], y_train: &[f32]) -> Result<Splits, String> {
+        archive_with(x_train, &format!("({},)", y_train.len()), y_train, Targets::Classes)
+    }
+
+    fn archive_with(x_train: &[u8], y_shape: &str, y_train: &[f32], targets: Targets) -> Result<Splits, String> {
         let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
         let bytes = zip(&[
             ("x_train.npy", npy("|u1", &format!("({}, 2)", x_train.len() / 2), x_train)),
-            ("y_train.npy", npy("<f4", &format!("({},)", y_train.len()), &floats(y_train))),
+            ("y_train.npy", npy("<f4", y_shape, &floats(y_train))),
             ("x_test.npy", npy("<f4", "(1, 2)", &floats(&[7.5, -1.0]))),
             ("y_test.npy", npy("|u1", "(1, 1)", &[4])),
         ]);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("own.npz");
         std::fs::write(&path, bytes).unwrap();
-        load(&path).map_err(|error| error.to_string().replace(&path.display().to_string(), "own.npz"))
+        load(&path, targets).map_err(|error| error.to_string().replace(&path.display().to_string(), "own.npz"))
     }
 
     #[test]
@@ -76,7 +92,21 @@ mod tests {
         assert_eq!(splits.validation.inputs()[0].values(), [0.0, 1.0]);
         assert_eq!(splits.train.inputs()[0].values(), [0.2, 0.0]);
         assert_eq!(splits.test.inputs()[0].values(), [7.5, -1.0]);
-        assert_eq!(splits.classes, 5, "the largest label of any split counts");
+        assert_eq!(splits.classes(), 5, "the largest label of any split counts");
+    }
+
+    #[test]
+    fn targets_may_be_values_of_any_shape() {
+        let y = [-1.5, 2.0, 0.25, 7.0, 0.0, 300.5, 9.0, -3.0];
+        let splits = archive_with(&[0; 4], "(2, 2, 2)", &y, Targets::Values).unwrap();
+        assert_eq!(splits.train.targets()[0].sample_shape()[..], [2, 2]);
+        assert_eq!(splits.validation.targets()[0].values(), [-1.5, 2.0, 0.25, 7.0]);
+        assert_eq!(splits.train.targets()[0].values(), [0.0, 300.5, 9.0, -3.0]);
+        assert_eq!(splits.test.targets()[0].values(), [4.0], "bytes, too, are taken as they are");
+        let message = archive_with(&[0; 4], "(2,)", &[0.5, f32::NAN], Targets::Values).unwrap_err();
+        assert!(message.contains("target 0 has the value NaN in sample 1"), "{message}");
+        let message = archive_with(&[0; 4], "(2, 2, 2)", &y, Targets::Classes).unwrap_err();
+        assert_eq!(message, "own.npz: array y_train has the shape [2, 2, 2], expected one class number for each sample");
     }
 
     #[test]

@@ -96,7 +96,7 @@ mod tests {
         }
         let splits = image_directory::load(&directory).unwrap();
         let samples = [splits.train.samples(), splits.validation.samples(), splits.test.samples()];
-        assert_eq!((samples, splits.classes), ([55_000, 5_000, 10_000], 10));
+        assert_eq!((samples, splits.classes()), ([55_000, 5_000, 10_000], 10));
         assert_eq!(splits.train.inputs()[0].sample_shape()[..], [28, 28, 1]);
         let labels: Vec<f32> = splits.test.targets()[0].values()[..8].to_vec();
         assert_eq!(labels, [9.0, 2.0, 1.0, 1.0, 6.0, 1.0, 4.0, 6.0]);

@@ -64,7 +64,7 @@ mod tests {
         assert!(message.contains("t10k-labels-idx1-ubyte: it has 2 labels, but"), "{message}");
         write(path, TEST_LABELS, &[1], &[1]);
         let splits = load(path).unwrap();
-        assert_eq!(splits.classes, 3);
+        assert_eq!(splits.classes(), 3);
         assert_eq!(splits.validation.inputs()[0].values(), [0.0, 0.2]);
         assert_eq!(splits.train.inputs()[0].values(), [1.0, 0.0, 0.0, 0.0]);
         assert_eq!(splits.train.inputs()[0].sample_shape()[..], [1, 2, 1]);

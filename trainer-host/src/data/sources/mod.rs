@@ -26,8 +26,15 @@ pub struct Splits {
     pub validation: Dataset,
     /// To judge by.
     pub test: Dataset,
-    /// Number of classes: the largest label, plus 1.
-    pub classes: usize,
+}
+
+/// What the targets of a user's own data are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Targets {
+    /// A class number for each sample.
+    Classes,
+    /// One or more numbers of any kind for each sample.
+    Values,
 }
 
 /// The largest validation split.
@@ -43,8 +50,6 @@ impl Splits {
             let origin = format!("{origin}, {part} samples");
             move |error| SourceError::Data { origin, error }
         };
-        let largest = |labels: &Tensor| labels.values().iter().fold(0, |largest, &label| largest.max(label as usize));
-        let classes = 1 + largest(&train.1).max(largest(&test.1));
         let test = Dataset::new(test.0, test.1).map_err(failed("test"))?;
         let all = Dataset::new(train.0, train.1).map_err(failed("training"))?;
         let samples = all.samples();
@@ -60,7 +65,13 @@ impl Splits {
         }
         let held_out = (samples / 10).clamp(1, VALIDATION_SAMPLES);
         let slice = |range| all.slice(range).map_err(failed("training"));
-        Ok(Self { train: slice(held_out..samples)?, validation: slice(0..held_out)?, test, classes })
+        Ok(Self { train: slice(held_out..samples)?, validation: slice(0..held_out)?, test })
+    }
+
+    /// The number of classes, where targets are class numbers: the largest label, plus 1.
+    pub fn classes(&self) -> usize {
+        let labels = [&self.train, &self.validation, &self.test].map(|part| part.targets()[0].values());
+        labels.into_iter().flatten().fold(0, |classes, &label| classes.max(1 + label as usize))
     }
 }
 
@@ -105,11 +116,19 @@ pub fn find(name: &str) -> Result<&'static Source, SourceError> {
 /// # Errors
 /// If there is none, it cannot be had, or it is damaged.
 pub fn load(name_or_path: &str) -> Result<Splits, SourceError> {
+    load_with(name_or_path, Targets::Classes)
+}
+
+/// As [`load`], for an archive whose `y_train` and `y_test` are what is said here.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(name_or_path: &str, targets: Targets) -> Result<Splits, SourceError> {
     let path = Path::new(name_or_path);
     match find(name_or_path) {
         Ok(source) => (source.load)(),
         Err(_) if path.is_dir() => image_directory::load(path),
-        Err(_) if path.is_file() => archive::load(path),
+        Err(_) if path.is_file() => archive::load(path, targets),
         Err(unknown) => Err(unknown),
     }
 }
