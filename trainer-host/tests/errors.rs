@@ -143,3 +143,29 @@ fn a_model_as_a_layer_must_fit() {
             .contains("model 'classifier' applied as a layer wants the shape [2, 2, 1] at input 'image', not [3, 3, 1]")
     );
 }
+
+#[test]
+fn sizes_beyond_all_memory_are_faults_and_not_allocations() {
+    let (row, image) = (input([6]), input([6, 6, 2]));
+    let far = ZeroPadding2D::new(40_000).apply(&image);
+    let values = Reshape::new([usize::MAX, 2]).apply(&row);
+    let x = Flatten::new().apply(DepthwiseConv2D::new(60_000).padding(Padding::Same).apply(&image));
+    let kernel = Concatenate::new().apply([&x, &Dense::new(1 << 40).apply(&row)]);
+    let text = message(Model::new("large", [&row, &image], [&far, &values, &kernel]));
+    for part in [
+        "layer 'zero_padding2d' got an input of shape [6, 6, 2], but wants a smaller output than [80006, 80006, 2]: a tensor \
+         may have at most 2147483647 values",
+        "layer 'reshape' got an input of shape [6], but wants an input of 18446744073709551615 values",
+        "layer 'dense' got an input of shape [6], but wants a smaller output than [1099511627776]",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    let text = message(Model::new("large_kernel", &image, x));
+    assert!(text.contains("layer 'depthwise_conv2d' would have a kernel of shape [60000, 60000, 2, 1], but"), "{text}");
+    let text = message(Model::new("large_input", input([1 << 32, 1 << 32]), Flatten::new().apply(input([1]))));
+    assert!(text.contains("an input has the shape [4294967296, 4294967296], but a tensor may have at most"), "{text}");
+    assert_eq!(
+        message(Tensor::new([usize::MAX, 2], vec![1.0])),
+        "a tensor of shape [18446744073709551615, 2] has 18446744073709551615 values, but 1 were given"
+    );
+}

@@ -129,6 +129,12 @@ impl Graph {
         for index in 0..self.nodes.len() {
             let Some(layer) = self.nodes[index].layer.clone() else { continue };
             let specs = layer.parameters(&self.input_shapes(index));
+            let too_large = specs.iter().find_map(|spec| Some((spec.name, &spec.shape, spec.shape.fault()?)));
+            if let Some((name, shape, fault)) = too_large {
+                let layer = &self.nodes[index].name;
+                faults.push(format!("layer '{layer}' would have a {name} of shape {shape}, but {fault}"));
+                continue;
+            }
             {
                 let mut values = layer.base().parameters_mut();
                 let position = seen.iter().filter(|(_, range)| !range.is_empty()).count();

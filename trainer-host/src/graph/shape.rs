@@ -8,15 +8,28 @@ use std::ops::Deref;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(Vec<usize>);
 
+/// The values a sample or a parameter may have, far beyond any model for a microcontroller: what a mistyped size asks for is
+/// an error and not an attempt to get the memory.
+const LARGEST_SIZE: usize = i32::MAX as usize;
+
 impl Shape {
     /// A shape from its dimensions.
     pub fn new(dimensions: impl Into<Vec<usize>>) -> Self {
         Self(dimensions.into())
     }
 
-    /// The number of values in one sample; 1 for `[]`.
+    /// The number of values in one sample; 1 for `[]`. A number beyond `usize` is the largest there is: wrapped around, it
+    /// could pass for a small one.
     pub fn size(&self) -> usize {
-        self.0.iter().product()
+        self.0.iter().fold(1, |size: usize, &dimension| size.saturating_mul(dimension))
+    }
+
+    /// Why no tensor has this shape, if so: a dimension of 0 or too many values.
+    pub(crate) fn fault(&self) -> Option<String> {
+        if self.contains(&0) {
+            return Some("every dimension must be at least 1".to_owned());
+        }
+        (self.size() > LARGEST_SIZE).then(|| format!("a tensor may have at most {LARGEST_SIZE} values"))
     }
 
     /// The last dimension: channels or features; 1 for `[]`.

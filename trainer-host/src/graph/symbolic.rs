@@ -65,10 +65,9 @@ impl SymbolicTensor {
     }
 
     fn of_input(name: Option<String>, shape: Shape) -> Self {
-        let checked = if shape.contains(&0) {
-            Err(ShapeFault::Sentence(format!("an input has the shape {shape}, but every dimension must be at least 1")))
-        } else {
-            Ok(shape)
+        let checked = match shape.fault() {
+            Some(fault) => Err(ShapeFault::Sentence(format!("an input has the shape {shape}, but {fault}"))),
+            None => Ok(shape),
         };
         Self::new(Origin::Input { name }, checked)
     }
@@ -81,7 +80,10 @@ impl SymbolicTensor {
                 Ok(shape) if shape.contains(&0) => {
                     Err(ShapeFault::Wanted(format!("inputs that leave something of the output, which is {shape}")))
                 }
-                Ok(shape) => Ok(shape),
+                Ok(shape) => match shape.fault() {
+                    Some(fault) => Err(ShapeFault::Wanted(format!("a smaller output than {shape}: {fault}"))),
+                    None => Ok(shape),
+                },
                 Err(wanted) => Err(ShapeFault::Wanted(wanted)),
             },
         };

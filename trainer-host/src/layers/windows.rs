@@ -92,6 +92,9 @@ pub(crate) struct Geometry {
     pub channels: usize,
 }
 
+/// What a window, a stride and a dilation may be at most, far beyond any image, so that sizes do not overflow.
+const LARGEST_SIZE: usize = 1 << 16;
+
 impl Window {
     /// A window without dilation that moves one pixel at a time, within the image.
     pub fn new(kernel: Size2D) -> Self {
@@ -103,6 +106,9 @@ impl Window {
         for (name, sizes) in [("window", self.kernel), ("stride", self.strides), ("dilation", self.dilation)] {
             if sizes.contains(&0) {
                 return Err(format!("a {name} of at least 1 in both directions, not {}x{}", sizes[0], sizes[1]));
+            }
+            if sizes.iter().any(|&size| size > LARGEST_SIZE) {
+                return Err(format!("a {name} of at most {LARGEST_SIZE} in both directions, not {}x{}", sizes[0], sizes[1]));
             }
         }
         let image = match inputs {
@@ -366,7 +372,9 @@ mod tests {
         let too_large = window(5, 1, 1, Padding::Valid);
         assert_eq!(wanted(too_large, image.clone()), "a height of at least 5, the window's extent, with valid padding");
         let no_stride = window(3, 0, 1, Padding::Same);
-        assert_eq!(wanted(no_stride, image), "a stride of at least 1 in both directions, not 0x0");
+        assert_eq!(wanted(no_stride, image.clone()), "a stride of at least 1 in both directions, not 0x0");
+        let far = wanted(window(usize::MAX, 1, 1, Padding::Same), image);
+        assert_eq!(far, format!("a window of at most 65536 in both directions, not {0}x{0}", usize::MAX));
         let flat = wanted(window(3, 1, 1, Padding::Same), Shape::from([12]));
         assert_eq!(flat, "one input of shape [height, width, channels]");
     }
