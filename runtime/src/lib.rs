@@ -24,6 +24,18 @@
 //! ```
 //!
 //! The file format is described in [`mod@format`], the numbers in [`quant`].
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `std`: the host's side of the file format, its writer.
+//! - `defmt`: errors as defmt logs.
+//! - `micromath`: f32 activations and softmax by shorter, less exact functions, for f32 nets on cores without FPU or with
+//!   little flash; [`ops::activation`] has the errors, `docs/measurements.md` what it saves. int8 models do not change by a
+//!   bit. A device built with it gives the bits of a host that is built with it too
+//!   (`--features samara-runtime/micromath`); from other hosts it differs by about those errors, and their self-test by its
+//!   checksums.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -31,6 +43,7 @@ pub mod arena;
 pub mod error;
 pub mod exec;
 pub mod format;
+mod math;
 pub mod ops;
 pub mod quant;
 pub mod selftest;

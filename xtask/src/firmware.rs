@@ -69,6 +69,10 @@ pub fn cargo(board: &Board, what: &str, target_directory: &Path) -> std::process
         .env_remove("SAMARA_MODEL")
         .env_remove("SAMARA_BUNDLE")
         .env("DEFMT_LOG", env::var("DEFMT_LOG").unwrap_or_else(|_| "info".into()));
+    // As this machine's side has it, or the outputs would differ.
+    if cfg!(feature = "micromath") {
+        command.args(["--features", "micromath"]);
+    }
     command
 }
 

@@ -2,7 +2,8 @@
 //!
 //! int8 (output scale 1/256, zero point -128): with the host's table
 //! `T[d] = floor(2^k * exp(-beta * scale * d) + 0.5)`, d = 0..=255, `k = min(23, 31 - ceil(log2 N))`, and `S = sum T[max - x_j]`:
-//! `q = min(127, -128 + (256 * T[max - x] + S / 2) / S)`, all in u32. f32: `exp(x - max) / sum`, in order.
+//! `q = min(127, -128 + (256 * T[max - x] + S / 2) / S)`, all in u32. f32: `exp(x - max) / sum`, in order; with the feature `micromath`
+//! less exact, by as much as the table of [activations](super::activation) says.
 
 use super::{
     Alias, NodeCheck, NodeRun, OpDef,
@@ -11,6 +12,7 @@ use super::{
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
+    math::{Functions, OfKernels},
     tensor::ElementType::{F32, I8},
 };
 use core::num::NonZeroU32;
@@ -88,15 +90,15 @@ fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
 fn run_f32(node: &mut NodeRun<'_>) {
     let channels = node.output.channels();
     for row in as_f32_mut(node.buffers_in_place().output).chunks_exact_mut(channels.max(1)) {
-        softmax_f32(row);
+        softmax_f32::<OfKernels>(row);
     }
 }
 
-fn softmax_f32(row: &mut [f32]) {
+fn softmax_f32<By: Functions>(row: &mut [f32]) {
     let largest = row.iter().fold(f32::NEG_INFINITY, |largest, &x| if x > largest { x } else { largest });
     let mut sum = 0.0;
     for x in row.iter_mut() {
-        *x = libm::expf(*x - largest);
+        *x = By::exp(*x - largest);
         sum += *x;
     }
     row.iter_mut().for_each(|x| *x /= sum);
@@ -110,6 +112,10 @@ pub static SOFTMAX_F32: OpDef = OpDef { code: 14, name: "softmax_f32", alias: Al
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
+    use crate::{
+        math::{Approximate, Exact},
+        selftest::Generator,
+    };
 
     #[test]
     fn the_shares_sum_to_one_and_the_largest_saturates() {
@@ -130,7 +136,42 @@ mod tests {
     #[test]
     fn f32_is_stable_for_large_inputs() {
         let mut row = [1000.0, 1000.0];
-        softmax_f32(&mut row);
+        softmax_f32::<Exact>(&mut row);
         assert_eq!(row, [0.5, 0.5]);
+    }
+
+    #[test]
+    fn approximate_shares_are_as_far_off_as_documented_and_sum_to_one() {
+        let mut generator = Generator::new(1);
+        let mut worst = 0.0;
+        for spread in [0.5f32, 1.0, 2.0, 4.0, 8.0, 100.0] {
+            for classes in [2, 3, 10].repeat(10_000) {
+                let row: Vec<f32> =
+                    (0..classes).map(|_| spread * (generator.next_u32() as i32 as f32 / 2f32.powi(31))).collect();
+                let mut shares = row.clone();
+                softmax_f32::<Approximate>(&mut shares);
+                let sum: f32 = shares.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-6, "the shares of {row:?} sum to {sum}");
+                let whole: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+                for (x, share) in row.iter().zip(shares) {
+                    let error = (f64::from(share) - f64::from(*x).exp() / whole).abs();
+                    worst = if error > worst { error } else { worst };
+                }
+            }
+        }
+        let bound = 6e-4;
+        assert!((bound / 2.0..=bound).contains(&worst), "shares are off by {worst}, the table of activations says {bound}");
+    }
+
+    #[test]
+    fn approximate_shares_of_infinities_are_the_exact_ones() {
+        for row in [[f32::NEG_INFINITY, 1.0, 1.0], [-1e38, 3e38, 0.0], [f32::INFINITY, 0.0, 0.0], [f32::NAN, 0.0, 0.0]] {
+            let (mut exact, mut approximate) = (row, row);
+            softmax_f32::<Exact>(&mut exact);
+            softmax_f32::<Approximate>(&mut approximate);
+            for (exact, approximate) in exact.into_iter().zip(approximate) {
+                assert!(exact == approximate || exact.is_nan() && approximate.is_nan(), "{row:?}: {approximate}, not {exact}");
+            }
+        }
     }
 }

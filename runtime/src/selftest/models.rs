@@ -449,7 +449,11 @@ impl Net {
     fn activation(&mut self, x: u32, function: activation::Function, alpha: f32) -> u32 {
         let y = self.like(x, false);
         let parameters = encode_parameters(&activation::Parameters { function, alpha });
-        self.node(&activation::ACTIVATION_F32, &[x], y, 0, parameters, 0)
+        self.node(&activation::ACTIVATION_F32, &[x], y, 0, parameters, 0);
+        // All are one op: tables of instructions per node tell them apart by the function.
+        self.file.metadata.nodes.pop();
+        self.file.metadata.nodes.push(std::format!("{function:?}"));
+        y
     }
 
     fn softmax(&mut self, x: u32) -> u32 {
