@@ -1,5 +1,6 @@
 //! Categorical cross-entropy: `-sum(t * ln(p))` over the classes (the last axis), mean over a sample's positions.
-//! Targets are probabilities of the classes, such as one-hot vectors.
+//! Targets are probabilities of the classes, such as one-hot vectors. Outputs that no softmax made are divided by their sum
+//! first, as in Keras: else the loss would be least where all of them are large.
 
 use std::sync::Arc;
 
@@ -60,20 +61,23 @@ impl Loss for CategoricalCrossentropy {
                 let logits = &logits[range.clone()];
                 let all = log_sum_exp(logits);
                 sum += logits.iter().zip(targets).map(|(&z, &t)| f64::from(t) * (all - f64::from(z))).sum::<f64>();
-            } else {
-                for (&probability, &target) in probabilities.iter().zip(targets) {
-                    sum -= f64::from(target) * f64::from(probability.clamp(EPSILON, 1.0 - EPSILON)).ln();
+                if let Some(gradient) = &mut pass.gradient {
+                    for ((value, &p), &t) in gradient[range].iter_mut().zip(probabilities).zip(targets) {
+                        *value = scale * (total * p - t);
+                    }
                 }
-            }
-            if let Some(gradient) = &mut pass.gradient {
-                for ((value, &p), &t) in gradient[range].iter_mut().zip(probabilities).zip(targets) {
-                    *value = if pass.before_activation.is_some() {
-                        scale * (total * p - t)
-                    } else if p > EPSILON && p < 1.0 - EPSILON {
-                        -scale * t / p
-                    } else {
-                        0.0
-                    };
+            } else {
+                let all: f32 = probabilities.iter().sum();
+                let all = if all > EPSILON { all } else { EPSILON };
+                let share = |p: f32| (p / all).clamp(EPSILON, 1.0 - EPSILON);
+                let pairs = || probabilities.iter().zip(targets);
+                sum -= pairs().map(|(&p, &t)| f64::from(t) * f64::from(share(p)).ln()).sum::<f64>();
+                if let Some(gradient) = &mut pass.gradient {
+                    let is_clipped = |p: f32| share(p) != p / all;
+                    let kept: f32 = pairs().filter(|(p, _)| !is_clipped(**p)).map(|(_, t)| t).sum();
+                    for (value, (&p, &t)) in gradient[range].iter_mut().zip(pairs()) {
+                        *value = scale * (kept / all - if is_clipped(p) { 0.0 } else { t / p });
+                    }
                 }
             }
         }
@@ -96,7 +100,7 @@ mod tests {
         // p = [0.25, 0.75]: -ln 0.75 = 0.287682
         let (loss, gradient) = check::evaluate(&CategoricalCrossentropy, &shape, &[0.25, 0.75], &[0.0, 1.0], false);
         assert!((loss - 0.287_682).abs() < 1e-5);
-        assert!((gradient[1] + 1.333_333).abs() < 1e-5 && gradient[0] == 0.0);
+        assert!((gradient[1] + 0.333_333).abs() < 1e-5 && gradient[0] == 1.0);
         // Logits 0 and 1000: no infinity, loss 1000 for the wrong class.
         let (loss, gradient) = check::evaluate(&CategoricalCrossentropy, &shape, &[0.0, 1000.0], &[1.0, 0.0], true);
         assert_eq!((loss, &gradient[..]), (1000.0, &[-1.0, 1.0][..]));
@@ -105,5 +109,26 @@ mod tests {
         check::gradient(&CategoricalCrossentropy, &shape, &logits, &[0.2, 0.3, 0.5, 0.0, 1.0, 0.0], true);
         let probabilities = [0.2, 0.5, 0.3, 0.6, 0.1, 0.3];
         check::gradient(&CategoricalCrossentropy, &shape, &probabilities, &[0.2, 0.3, 0.5, 1.0, 0.0, 0.0], false);
+        check::gradient(
+            &CategoricalCrossentropy,
+            &shape,
+            &[0.4, 3.0, 0.2, 1.5, 0.7, 0.9],
+            &[0.2, 0.3, 0.5, 1.0, 0.0, 0.0],
+            false,
+        );
+    }
+
+    #[test]
+    fn outputs_of_no_softmax_as_in_keras() {
+        let shape = Shape::from([3]);
+        for (output, wanted_loss, wanted_gradient) in
+            [([0.5, 2.0, 1.5], 0.908_908_7, [0.25, 0.125, -0.25]), ([0.5, 0.0, 2.0], 4.196_881_3, [0.3, 0.3, -0.075])]
+        {
+            let (loss, gradient) = check::evaluate(&CategoricalCrossentropy, &shape, &output, &[0.0, 0.25, 0.75], false);
+            assert!((loss - wanted_loss).abs() < 1e-5, "{loss}");
+            assert!(gradient.iter().zip(wanted_gradient).all(|(a, b)| (a - b).abs() < 1e-6), "{gradient:?}");
+        }
+        let (loss, gradient) = check::evaluate(&CategoricalCrossentropy, &shape, &[0.0; 3], &[0.0, 1.0, 0.0], false);
+        assert!(loss.is_finite() && gradient == [0.0; 3], "{loss} {gradient:?}");
     }
 }

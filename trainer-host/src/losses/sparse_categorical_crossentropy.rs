@@ -1,5 +1,6 @@
 //! Sparse categorical cross-entropy: `-ln(p[t])`, where the target is the number of a class (the last axis), mean over a
-//! sample's positions.
+//! sample's positions. Outputs that no softmax made are divided by their sum first, as in Keras: else the loss would be least
+//! where all of them are large.
 
 use std::sync::Arc;
 
@@ -43,11 +44,11 @@ impl Loss for SparseCategoricalCrossentropy {
             let range = row * classes..(row + 1) * classes;
             let probabilities = &pass.output[range.clone()];
             let label = target as usize;
-            let probability = probabilities[label];
-            let clipped = probability.clamp(EPSILON, 1.0 - EPSILON);
+            let clipped = |probability: f32| probability.clamp(EPSILON, 1.0 - EPSILON);
+            let all: f32 = probabilities.iter().map(|&probability| clipped(probability)).sum();
             sum += match pass.before_activation {
                 Some(logits) => log_sum_exp(&logits[range.clone()]) - f64::from(logits[range.start + label]),
-                None => -f64::from(clipped).ln(),
+                None => (f64::from(all) / f64::from(clipped(probabilities[label]))).ln(),
             };
             if let Some(gradient) = &mut pass.gradient {
                 let gradient = &mut gradient[range];
@@ -57,9 +58,9 @@ impl Loss for SparseCategoricalCrossentropy {
                     }
                     gradient[label] -= scale;
                 } else {
-                    gradient.fill(0.0);
-                    if clipped == probability {
-                        gradient[label] = -scale / probability;
+                    for (class, (value, &probability)) in gradient.iter_mut().zip(probabilities).enumerate() {
+                        let own = if class == label { 1.0 / probability } else { 0.0 };
+                        *value = if clipped(probability) == probability { scale * (1.0 / all - own) } else { 0.0 };
                     }
                 }
             }
@@ -94,6 +95,18 @@ mod tests {
         // Uniform logits over 3 classes: ln 3.
         let (loss, _) = check::evaluate(&SparseCategoricalCrossentropy, &shape, &[7.0; 3], &[1.0], true);
         assert!((loss - 3f64.ln()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn outputs_of_no_softmax_as_in_keras() {
+        for (output, wanted_loss, wanted_gradient) in [
+            ([0.5, 0.9, 0.8], 1.011_601, [0.454_545_4, 0.454_545_4, -0.795_454_5]),
+            ([0.5, 2.0, 1.5], 0.916_290_8, [0.4, 0.0, 0.0]),
+        ] {
+            let (loss, gradient) = check::evaluate(&SparseCategoricalCrossentropy, &Shape::from([3]), &output, &[2.0], false);
+            assert!((loss - wanted_loss).abs() < 1e-5, "{loss}");
+            assert!(gradient.iter().zip(wanted_gradient).all(|(a, b)| (a - b).abs() < 1e-6), "{gradient:?}");
+        }
     }
 
     #[test]
