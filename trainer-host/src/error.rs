@@ -48,6 +48,18 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A metric that does not fit an output and its targets.
+    #[error("metric {metric} for output '{output}' of shape {shape} wants {reason}")]
+    Metric {
+        /// The metric.
+        metric: &'static str,
+        /// The output's node.
+        output: String,
+        /// The output's shape.
+        shape: Shape,
+        /// What the metric wants.
+        reason: String,
+    },
     /// A tensor of data whose samples have another shape than the model wants.
     #[error("{what} has samples of shape {found}, but {expected} is expected")]
     SampleShape {

@@ -2,7 +2,8 @@
 //! evenly spaced thresholds, and trapezoids between them. With it batches are merged by adding counts; the exact area
 //! would need all outputs at once.
 
-use super::{Metric, MetricPass};
+use super::{Metric, MetricPass, check_same_shape};
+use crate::graph::Shape;
 
 /// How well yes-or-no outputs (probabilities from 0 to 1) order the samples: 1 if every yes lies above every no, 0.5 for
 /// guessing. All values of an output are taken together.
@@ -28,6 +29,10 @@ impl Auc {
 impl Metric for Auc {
     fn name(&self) -> &'static str {
         "auc"
+    }
+
+    fn check(&self, output: &Shape, target: &Shape) -> Result<(), String> {
+        check_same_shape(output, target)
     }
 
     /// A count of the positives between each two thresholds, then of the negatives.
@@ -68,7 +73,6 @@ impl Metric for Auc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Shape;
 
     fn area(output: &[f32], targets: &[f32]) -> f64 {
         let shape = Shape::from([1]);

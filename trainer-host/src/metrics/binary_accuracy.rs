@@ -1,6 +1,7 @@
 //! Binary accuracy: the share of yes-or-no answers on the right side of a threshold.
 
-use super::{Metric, MetricPass};
+use super::{Metric, MetricPass, check_same_shape};
+use crate::graph::Shape;
 
 /// The share of outputs on the same side of the threshold as their targets are of 0.5, each output a question of its
 /// own.
@@ -21,6 +22,10 @@ impl Metric for BinaryAccuracy {
         "binary_accuracy"
     }
 
+    fn check(&self, output: &Shape, target: &Shape) -> Result<(), String> {
+        check_same_shape(output, target)
+    }
+
     fn sum(&self, pass: &MetricPass<'_>) -> f64 {
         let answers = pass.output.iter().zip(pass.targets);
         let right = answers.filter(|(output, target)| (**output > self.threshold) == (**target > 0.5)).count();
@@ -31,7 +36,6 @@ impl Metric for BinaryAccuracy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Shape;
 
     #[test]
     fn counts_each_answer() {

@@ -1,6 +1,7 @@
 //! Mean errors of outputs that are quantities: `mean(|y - t|)` and `mean((y - t)^2)` over a sample's values.
 
-use super::{Metric, MetricPass};
+use super::{Metric, MetricPass, check_same_shape};
+use crate::graph::Shape;
 
 /// Mean absolute error, measured.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,6 +22,10 @@ impl Metric for MeanAbsoluteError {
         "mean_absolute_error"
     }
 
+    fn check(&self, output: &Shape, target: &Shape) -> Result<(), String> {
+        check_same_shape(output, target)
+    }
+
     fn sum(&self, pass: &MetricPass<'_>) -> f64 {
         mean_of(pass, f64::abs)
     }
@@ -31,6 +36,10 @@ impl Metric for MeanSquaredError {
         "mean_squared_error"
     }
 
+    fn check(&self, output: &Shape, target: &Shape) -> Result<(), String> {
+        check_same_shape(output, target)
+    }
+
     fn sum(&self, pass: &MetricPass<'_>) -> f64 {
         mean_of(pass, |difference| difference * difference)
     }
@@ -39,7 +48,6 @@ impl Metric for MeanSquaredError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Shape;
 
     #[test]
     fn by_hand() {

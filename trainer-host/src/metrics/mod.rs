@@ -21,6 +21,15 @@ pub trait Metric: fmt::Debug + Send + Sync {
     /// The name, as in histories: `"accuracy"`.
     fn name(&self) -> &'static str;
 
+    /// Says why the metric does not fit an output with targets, both of these shapes without the batch, if it does not.
+    ///
+    /// # Errors
+    /// What it wants.
+    fn check(&self, output: &Shape, target: &Shape) -> Result<(), String> {
+        let _ = (output, target);
+        Ok(())
+    }
+
     /// The sum over these samples.
     fn sum(&self, pass: &MetricPass<'_>) -> f64;
 
@@ -53,6 +62,11 @@ pub struct MetricPass<'a> {
     pub output: &'a [f32],
     /// The targets.
     pub targets: &'a [f32],
+}
+
+/// For metrics that compare each value of an output with its target.
+fn check_same_shape(output: &Shape, target: &Shape) -> Result<(), String> {
+    if output == target { Ok(()) } else { Err(format!("a target for each value, but the loss has targets of shape {target}")) }
 }
 
 /// The position of the largest value, the first of equals.

@@ -16,7 +16,7 @@ impl TopKCategoricalAccuracy {
     }
 
     fn is_right(&self, output: &[f32], class: usize) -> bool {
-        let own = output[class];
+        let Some(&own) = output.get(class) else { return false };
         output.iter().filter(|&&other| other > own).count() < self.k
     }
 }

@@ -1,6 +1,7 @@
 //! AdaGrad (Duchi, Hazan and Singer 2011): `a = a + g^2`, `p -= rate * g / sqrt(a + epsilon)`, with `a` from 0.1 on.
 
-use super::{Optimizer, Update};
+use super::{Optimizer, Update, check_not_negative};
+use crate::error::Result;
 use crate::numeric::vectorized;
 
 /// Divides each gradient by the size of all before it, so that steps only become smaller. Keras's defaults: accumulator
@@ -40,6 +41,11 @@ impl Optimizer for AdaGrad {
 
     fn state_per_parameter(&self) -> usize {
         1
+    }
+
+    fn check(&self) -> Result<()> {
+        check_not_negative("initial_accumulator", self.initial_accumulator)?;
+        check_not_negative("epsilon", self.epsilon)
     }
 
     fn update(&self, update: &mut Update<'_>) {

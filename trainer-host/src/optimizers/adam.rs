@@ -2,7 +2,8 @@
 //! `p -= rate * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon)`: Keras's form, whose epsilon is the paper's
 //! "epsilon hat".
 
-use super::{Optimizer, Update};
+use super::{Optimizer, Update, check_betas};
+use crate::error::Result;
 use crate::numeric::vectorized;
 
 /// Adam with Keras's defaults: beta 1 0.9, beta 2 0.999, epsilon 1e-7.
@@ -42,6 +43,10 @@ impl Optimizer for Adam {
 
     fn state_per_parameter(&self) -> usize {
         2
+    }
+
+    fn check(&self) -> Result<()> {
+        check_betas(self.beta_1, self.beta_2, self.epsilon)
     }
 
     fn update(&self, update: &mut Update<'_>) {

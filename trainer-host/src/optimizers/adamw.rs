@@ -1,7 +1,8 @@
 //! AdamW (Loshchilov and Hutter 2017): `p -= rate * decay * p`, then Adam's step. The decay is apart from the gradient, so
 //! that Adam's division does not undo it.
 
-use super::{Adam, Optimizer, Update};
+use super::{Adam, Optimizer, Update, check_not_negative};
+use crate::error::Result;
 use crate::numeric::vectorized;
 
 /// Adam with decoupled weight decay, which as in Keras applies to all trainable parameters. Keras's defaults: decay
@@ -45,6 +46,11 @@ impl Optimizer for AdamW {
 
     fn state_per_parameter(&self) -> usize {
         self.adam.state_per_parameter()
+    }
+
+    fn check(&self) -> Result<()> {
+        check_not_negative("weight_decay", self.weight_decay)?;
+        self.adam.check()
     }
 
     fn update(&self, update: &mut Update<'_>) {

@@ -2,6 +2,7 @@
 //! `g *= limit / |g|` where the norm `|g|` of one parameter's gradient, or of all together, is above the limit.
 
 use super::{Optimizer, Update};
+use crate::error::Result;
 use crate::numeric::{sum_of, vectorized};
 
 /// How gradients are kept from becoming large.
@@ -82,6 +83,10 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
 
     fn state_per_parameter(&self) -> usize {
         self.optimizer.state_per_parameter()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.optimizer.check()
     }
 
     fn clipping(&self) -> Option<Clipping> {

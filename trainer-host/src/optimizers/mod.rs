@@ -17,6 +17,9 @@ pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
 use std::fmt;
+use std::ops::RangeBounds;
+
+use crate::error::{Error, Result};
 
 /// How parameters follow their gradients.
 pub trait Optimizer: fmt::Debug + Send + Sync {
@@ -28,6 +31,14 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
 
     /// Values of state per parameter: 2 for Adam.
     fn state_per_parameter(&self) -> usize;
+
+    /// Checks the options but the learning rate and the clipping, which all optimizers have.
+    ///
+    /// # Errors
+    /// The first that makes no sense.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// How gradients are clipped before [`Optimizer::update`] sees them.
     fn clipping(&self) -> Option<Clipping> {
@@ -60,6 +71,25 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     {
         Clipped { optimizer: self, clipping: Clipping::GlobalNorm(limit) }
     }
+}
+
+/// Checks that an option lies within a range, of which `expected` are the words.
+pub(crate) fn check_option(name: &'static str, value: f32, range: impl RangeBounds<f32>, expected: &str) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(Error::Argument { name, found: value.to_string(), expected: expected.to_owned() })
+}
+
+fn check_not_negative(name: &'static str, value: f32) -> Result<()> {
+    check_option(name, value, 0.0..=f32::MAX, "0 or a positive number")
+}
+
+/// The check of the optimizers that are kinds of Adam.
+fn check_betas(beta_1: f32, beta_2: f32, epsilon: f32) -> Result<()> {
+    check_option("beta_1", beta_1, 0.0..1.0, "at least 0 and below 1")?;
+    check_option("beta_2", beta_2, 0.0..1.0, "at least 0 and below 1")?;
+    check_not_negative("epsilon", epsilon)
 }
 
 /// A piece of all trainable parameters.

@@ -1,7 +1,8 @@
 //! Nadam (Dozat 2016), Adam with Nesterov's look ahead: `u(t) = b1 * (1 - 0.96^t / 2)`, `U(t) = u(1) * ... * u(t)`, `m` and
 //! `v` as Adam's, `p -= rate * (u(t + 1) * m / (1 - U(t + 1)) + (1 - u(t)) * g / (1 - U(t))) / (sqrt(v / (1 - b2^t)) + epsilon)`.
 
-use super::{Optimizer, Update};
+use super::{Optimizer, Update, check_betas};
+use crate::error::Result;
 use crate::numeric::vectorized;
 
 /// Nadam with Keras's defaults: beta 1 0.9, beta 2 0.999, epsilon 1e-7.
@@ -63,6 +64,10 @@ impl Optimizer for Nadam {
 
     fn state_per_parameter(&self) -> usize {
         2
+    }
+
+    fn check(&self) -> Result<()> {
+        check_betas(self.beta_1, self.beta_2, self.epsilon)
     }
 
     fn update(&self, update: &mut Update<'_>) {

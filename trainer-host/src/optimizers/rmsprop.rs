@@ -1,6 +1,7 @@
 //! RMSprop (Hinton 2012): `v = rho * v + (1 - rho) * g^2`, `p -= rate * g / sqrt(v + epsilon)`.
 
-use super::{Optimizer, Update};
+use super::{Optimizer, Update, check_not_negative, check_option};
+use crate::error::Result;
 use crate::numeric::vectorized;
 
 /// Divides each gradient by a running mean of its size. Keras's defaults: rho 0.9, epsilon 1e-7.
@@ -39,6 +40,11 @@ impl Optimizer for RmsProp {
 
     fn state_per_parameter(&self) -> usize {
         1
+    }
+
+    fn check(&self) -> Result<()> {
+        check_option("rho", self.rho, 0.0..=1.0, "from 0 to 1")?;
+        check_not_negative("epsilon", self.epsilon)
     }
 
     fn update(&self, update: &mut Update<'_>) {

@@ -1,7 +1,8 @@
 //! Stochastic gradient descent: `p -= rate * g`; with momentum `v = momentum * v - rate * g`, `p += v`; Nesterov's way
 //! `p += momentum * v - rate * g`.
 
-use super::{Optimizer, Update};
+use super::{Optimizer, Update, check_option};
+use crate::error::Result;
 use crate::numeric::vectorized;
 
 /// Stochastic gradient descent, plain or with momentum.
@@ -40,6 +41,10 @@ impl Optimizer for Sgd {
 
     fn state_per_parameter(&self) -> usize {
         usize::from(self.momentum != 0.0)
+    }
+
+    fn check(&self) -> Result<()> {
+        check_option("momentum", self.momentum, 0.0..=1.0, "from 0 to 1")
     }
 
     fn update(&self, update: &mut Update<'_>) {

@@ -192,6 +192,11 @@ fn weights_by_class(data: &Dataset, classes: &[f32]) -> Result<Vec<f32>> {
     let of_sample = |sample: usize| {
         let target = &target.values()[sample * values..(sample + 1) * values];
         let class = if values == 1 { target[0] as usize } else { largest(target) };
+        if values == 1 && class as f32 != target[0] {
+            let (found, sample) = (format!("given for the target {}", target[0]), data.first_sample() + sample);
+            let expected = format!("for targets that are numbers of classes, also in sample {sample}");
+            return Err(Error::Argument { name: "class_weights", found, expected });
+        }
         let own = data.weights().map_or(1.0, |weights| weights[sample]);
         classes.get(class).map(|weight| weight * own).ok_or_else(|| Error::Argument {
             name: "class_weights",

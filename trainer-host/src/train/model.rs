@@ -11,7 +11,7 @@ use crate::graph::{Graph, Node, ParameterEntry, Shape, SymbolicTensor};
 use crate::layers::{Apply, IntoInputs};
 use crate::losses::{IntoLosses, TargetFault};
 use crate::metrics::Metric;
-use crate::optimizers::Optimizer;
+use crate::optimizers::{Optimizer, check_option};
 
 /// A model: what lies between some inputs and some outputs. Its layers hold the parameters, so models made of the same
 /// layers share them.
@@ -126,8 +126,8 @@ impl Model {
     /// Metrics are those that go with the losses (accuracy with cross-entropies); see [`Model::set_metrics`].
     ///
     /// # Errors
-    /// If the number of losses is not that of the outputs, a loss does not fit its output's shape, or the limit of the
-    /// optimizer's clipping is no positive number.
+    /// If the number of losses is not that of the outputs, a loss does not fit its output's shape, or an option of the
+    /// optimizer makes no sense, such as a negative learning rate.
     pub fn compile(&mut self, optimizer: impl Optimizer + 'static, losses: impl IntoLosses) -> Result<()> {
         self.compile_with(Arc::new(optimizer), losses)
     }
@@ -138,17 +138,17 @@ impl Model {
     /// As [`Model::compile`].
     pub fn compile_with(&mut self, optimizer: Arc<dyn Optimizer>, losses: impl IntoLosses) -> Result<()> {
         let losses = losses.into_losses();
+        optimizer.check()?;
+        check_option("the learning rate", optimizer.learning_rate(), 0.0..=f32::MAX, "0 or a positive number")?;
         let limit = optimizer.clipping().map_or(1.0, |clipping| clipping.limit());
-        if !(limit > 0.0 && limit.is_finite()) {
-            let expected = "a positive number".to_owned();
-            return Err(Error::Argument { name: "the limit of the clipping", found: limit.to_string(), expected });
-        }
+        check_option("the limit of the clipping", limit, f32::MIN_POSITIVE..=f32::MAX, "a positive number")?;
         if losses.len() != self.outputs.len() {
             return Err(self.count_error("outputs", self.outputs.len(), losses.len(), "losses were"));
         }
         let mut objectives = Vec::new();
         for ((loss, weight), &output) in losses.into_iter().zip(&self.graph.outputs) {
             let node = &self.graph.nodes[output];
+            check_option("a loss's weight", weight, f32::MIN..=f32::MAX, "a finite number")?;
             loss.target_shape(&node.shape).map_err(|reason| Error::Loss {
                 loss: loss.name().to_owned(),
                 output: node.name.clone(),
@@ -164,7 +164,7 @@ impl Model {
     /// Measures these at the given output, instead of what goes with its loss.
     ///
     /// # Errors
-    /// Before `compile`, or if there is no such output.
+    /// Before `compile`, if there is no such output, or if a metric does not fit it and the targets that its loss wants.
     pub fn set_metrics(&mut self, output: usize, metrics: Vec<Arc<dyn Metric>>) -> Result<()> {
         let count = self.outputs.len();
         if output >= count {
@@ -173,6 +173,18 @@ impl Model {
                 found: output.to_string(),
                 expected: format!("below {count}, the number of outputs"),
             });
+        }
+        let node = &self.graph.nodes[self.graph.outputs[output]];
+        let loss = &self.compiled("set_metrics")?.objectives[output].loss;
+        if let Ok(target) = loss.target_shape(&node.shape) {
+            for metric in &metrics {
+                metric.check(&node.shape, &target).map_err(|reason| Error::Metric {
+                    metric: metric.name(),
+                    output: node.name.clone(),
+                    shape: node.shape.clone(),
+                    reason,
+                })?;
+            }
         }
         self.compiled_mut("set_metrics")?.objectives[output].metrics = metrics;
         Ok(())
@@ -232,7 +244,7 @@ impl Model {
         Ok(())
     }
 
-    pub(super) fn check_inputs(&self, inputs: &[Tensor]) -> Result<()> {
+    pub(crate) fn check_inputs(&self, inputs: &[Tensor]) -> Result<()> {
         let wanted = &self.graph.inputs;
         if inputs.len() != wanted.len() {
             return Err(self.count_error("inputs", wanted.len(), inputs.len(), "input tensors were"));
