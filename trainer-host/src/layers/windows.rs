@@ -95,6 +95,9 @@ pub(crate) struct Geometry {
 /// What a window, a stride and a dilation may be at most, far beyond any image, so that sizes do not overflow.
 const LARGEST_SIZE: usize = 1 << 16;
 
+/// The runtime's limit for the images under a window.
+const LARGEST_DEVICE_IMAGE: usize = (1 << 15) - 1;
+
 impl Window {
     /// A window without dilation that moves one pixel at a time, within the image.
     pub fn new(kernel: Size2D) -> Self {
@@ -199,6 +202,14 @@ impl Geometry {
             };
             Ok([size(&self.vertical)?, size(&self.horizontal)?])
         };
+        for axis in [self.vertical, self.horizontal] {
+            let size = if axis.inputs > axis.outputs { axis.inputs } else { axis.outputs };
+            if size > LARGEST_DEVICE_IMAGE {
+                return Err(format!(
+                    "on the device, windows slide over images of at most {LARGEST_DEVICE_IMAGE} pixels a side, not {size}"
+                ));
+            }
+        }
         Ok(samara_runtime::ops::window::Window {
             kernel: pair(|axis| axis.kernel)?,
             stride: pair(|axis| axis.stride)?,

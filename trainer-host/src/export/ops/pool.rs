@@ -1,6 +1,7 @@
 //! Max and average pools.
 
 use crate::export::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use samara_runtime::OpDef;
 use samara_runtime::ops::{pool, window::Window};
 
 /// Which pool.
@@ -21,6 +22,21 @@ pub struct Pool {
     pub window: Window,
 }
 
+/// The runtime's limit: more pixels could overflow the sum of an int8 average.
+const LARGEST_WINDOW: usize = 1 << 16;
+
+impl Pool {
+    fn encode(&self, op: &'static OpDef, site: &Site<'_>) -> Result<Encoded, ExportError> {
+        let taps = self.window.taps();
+        if taps > LARGEST_WINDOW {
+            return Err(
+                site.error(format!("on the device, a pool's window has at most {LARGEST_WINDOW} pixels, this one has {taps}"))
+            );
+        }
+        Ok(Encoded::new(op, &self.window))
+    }
+}
+
 impl DeviceOp for Pool {
     fn tie(&self) -> Tie {
         Tie::Shared
@@ -31,19 +47,25 @@ impl DeviceOp for Pool {
         self.kind == PoolKind::Average || scale.iter().all(|&scale| scale >= 0.0)
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, site: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         let op = match self.kind {
             PoolKind::Maximum => &pool::MAX_POOL_F32,
             PoolKind::Average => &pool::AVERAGE_POOL_F32,
         };
-        Ok(Encoded::new(op, &self.window))
+        self.encode(op, site)
     }
 
-    fn encode_i8(&self, _: &Site<'_>, _: &[Quantization], _: Quantization, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_i8(
+        &self,
+        site: &Site<'_>,
+        _: &[Quantization],
+        _: Quantization,
+        _: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
         let op = match self.kind {
             PoolKind::Maximum => &pool::MAX_POOL_I8,
             PoolKind::Average => &pool::AVERAGE_POOL_I8,
         };
-        Ok(Encoded::new(op, &self.window))
+        self.encode(op, site)
     }
 }
