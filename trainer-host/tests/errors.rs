@@ -1,6 +1,8 @@
 //! Mistakes of users: a clear sentence each, and nothing lost.
 
-use samara_trainer::prelude::*;
+use std::sync::Arc;
+
+use samara_trainer::{metrics, prelude::*, quantize::Options};
 
 fn message<T>(result: Result<T>) -> String {
     result.err().map(|error| error.to_string()).unwrap_or_default()
@@ -167,5 +169,93 @@ fn sizes_beyond_all_memory_are_faults_and_not_allocations() {
     assert_eq!(
         message(Tensor::new([usize::MAX, 2], vec![1.0])),
         "a tensor of shape [18446744073709551615, 2] has 18446744073709551615 values, but 1 were given"
+    );
+}
+
+#[test]
+fn options_of_optimizers_must_make_sense() {
+    let fault = |optimizer: &dyn Fn(&mut Model) -> Result<()>| {
+        let x = input([2]);
+        let mut model = Model::new("m", &x, Dense::new(1).apply(&x)).unwrap();
+        message(optimizer(&mut model))
+    };
+    macro_rules! faults {
+        ($($optimizer:expr => $sentence:literal),* $(,)?) => {
+            $(assert_eq!(fault(&|model| model.compile($optimizer, MeanSquaredError)), $sentence);)*
+        };
+    }
+    faults! {
+        Sgd::new(-0.1) => "the learning rate is -0.1, but must be 0 or a positive number",
+        Adam::new(f32::NAN).clip_norm(1.0) => "the learning rate is NaN, but must be 0 or a positive number",
+        Sgd::new(0.1).momentum(2.0) => "momentum is 2, but must be from 0 to 1",
+        RmsProp::new(0.1).rho(-1.0) => "rho is -1, but must be from 0 to 1",
+        Adam::new(0.1).betas(1.0, 0.9) => "beta_1 is 1, but must be at least 0 and below 1",
+        Nadam::new(0.1).betas(0.9, f32::NAN).clip_value(1.0) => "beta_2 is NaN, but must be at least 0 and below 1",
+        AdamW::new(0.1).epsilon(-1.0) => "epsilon is -1, but must be 0 or a positive number",
+        AdamW::new(0.1).weight_decay(f32::INFINITY) => "weight_decay is inf, but must be 0 or a positive number",
+        AdaGrad::new(0.1).initial_accumulator(-1.0) => "initial_accumulator is -1, but must be 0 or a positive number",
+        Sgd::new(0.1).clip_norm(0.0) => "the limit of the clipping is 0, but must be a positive number",
+        Sgd::new(0.0) => "",
+    }
+    let weighted = vec![(Arc::new(MeanSquaredError) as Arc<dyn Loss>, f32::NAN)];
+    assert_eq!(
+        fault(&|model| model.compile(Sgd::new(0.1), weighted.clone())),
+        "a loss's weight is NaN, but must be a finite number"
+    );
+}
+
+#[test]
+fn metrics_must_fit_outputs_and_targets() {
+    let mut model = classifier();
+    assert_eq!(
+        message(model.set_metrics(0, vec![Arc::new(metrics::MeanSquaredError)])),
+        "metric mean_squared_error for output 'dense/softmax' of shape [3] wants a target for each value, but the loss \
+         has targets of shape []"
+    );
+    model.set_metrics(0, vec![Arc::new(metrics::TopKCategoricalAccuracy::new(2))]).unwrap();
+    // A regression's target is no class; that counts as wrong.
+    let x = input([1]);
+    let mut model = Model::new("line", &x, Dense::new(1).apply(&x)).unwrap();
+    model.compile(Sgd::new(0.1), MeanSquaredError).unwrap();
+    model.set_metrics(0, vec![Arc::new(metrics::TopKCategoricalAccuracy::new(1))]).unwrap();
+    let data = Dataset::new(Tensor::new([1, 1], vec![1.0]).unwrap(), Tensor::new([1, 1], vec![5.0]).unwrap()).unwrap();
+    assert_eq!(model.evaluate(&data, 1).unwrap().get("top_k_categorical_accuracy"), Some(0.0));
+    let text = message(model.fit(&data, Fit { class_weights: Some(vec![1.0; 9]), ..quiet() }));
+    assert_eq!(text, "");
+    let data = Dataset::new(Tensor::new([1, 1], vec![1.0]).unwrap(), Tensor::new([1, 1], vec![-5.0]).unwrap()).unwrap();
+    assert_eq!(
+        message(model.fit(&data, Fit { class_weights: Some(vec![1.0; 9]), ..quiet() })),
+        "class_weights is given for the target -5, but must be for targets that are numbers of classes, also in sample 0"
+    );
+}
+
+#[test]
+fn what_cannot_be_exported_is_named() {
+    let fault = |shape: &[usize], layer: &dyn Fn(&SymbolicTensor) -> SymbolicTensor| {
+        let x = input(shape);
+        Model::new("m", &x, layer(&x)).unwrap().export_f32().unwrap_err().to_string()
+    };
+    assert_eq!(
+        fault(&[300, 300, 1], &|x| MaxPooling2D::new(300).apply(x)),
+        "layer \"max_pooling2d\" cannot be exported: on the device, a pool's window has at most 65536 pixels, this one has 90000"
+    );
+    assert_eq!(
+        fault(&[1, 40_000, 1], &|x| Conv2D::new(1, [1, 3]).apply(x)),
+        "layer \"conv2d\" cannot be exported: on the device, windows slide over images of at most 32767 pixels a side, not 40000"
+    );
+}
+
+#[test]
+fn calibration_wants_the_models_inputs_and_finite_values() {
+    let model = classifier();
+    let fault = |samples: Tensor| model.export_int8(&[samples], Options::default()).unwrap_err().to_string();
+    assert_eq!(
+        fault(Tensor::new([3, 8], vec![0.5; 24]).unwrap()),
+        "calibration: input 'image' has samples of shape [8], but [2, 2, 1] is expected"
+    );
+    model.set_parameter("dense/kernel", &[f32::NAN; 12]).unwrap();
+    assert_eq!(
+        fault(Tensor::new([3, 2, 2, 1], vec![0.5; 12]).unwrap()),
+        "calibration: tensor \"dense\" has values in f32 that are infinite or NaN"
     );
 }

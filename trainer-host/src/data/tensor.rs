@@ -69,7 +69,7 @@ impl Tensor {
     /// The values of one sample; `None` beyond the last.
     pub fn sample(&self, sample: usize) -> Option<&[f32]> {
         let size = self.sample_shape.size();
-        self.values.get(sample * size..(sample + 1) * size)
+        (sample < self.samples).then(|| &self.values[sample * size..(sample + 1) * size])
     }
 
     /// Some consecutive samples as a tensor of their own; what lies beyond the last is left out.
@@ -116,7 +116,7 @@ mod tests {
     fn sizes_are_checked() {
         let tensor = Tensor::new([2, 3], (0..6u8).map(f32::from).collect()).unwrap();
         assert_eq!((tensor.samples(), tensor.sample(1)), (2, Some(&[3.0, 4.0, 5.0][..])));
-        assert_eq!(tensor.sample(2), None);
+        assert_eq!((tensor.sample(2), tensor.sample(usize::MAX)), (None, None));
         assert_eq!(tensor.slice(1..9).values(), [3.0, 4.0, 5.0]);
         let error = Tensor::new([2, 3], vec![0.0; 5]).unwrap_err();
         assert_eq!(error.to_string(), "a tensor of shape [2, 3] has 6 values, but 5 were given");

@@ -369,6 +369,7 @@ impl crate::Model {
         samples: &[crate::data::Tensor],
         options: crate::quantize::Options,
     ) -> Result<Vec<u8>, ExportError> {
+        self.check_inputs(samples).map_err(|error| ExportError::Calibration(error.to_string()))?;
         let inputs: Vec<&[f32]> = samples.iter().map(|tensor| tensor.values()).collect();
         encode::to_checked_bytes(&crate::quantize::quantize(&mut self.device_graph()?, &inputs, options)?)
     }

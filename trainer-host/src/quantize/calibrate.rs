@@ -40,7 +40,12 @@ impl Range {
     }
 
     fn of(values: impl Iterator<Item = f32>) -> Self {
-        values.fold(Self::ZERO, |range, value| range.union(Self { minimum: value, maximum: value }))
+        let widen = |range: Self, value: f32| {
+            // No comparison lets a NaN through: it must not be lost.
+            let value = if value.is_nan() { f32::INFINITY } else { value };
+            range.union(Self { minimum: value, maximum: value })
+        };
+        values.fold(Self::ZERO, widen)
     }
 }
 
@@ -85,7 +90,7 @@ impl<'a> Observer<'a> {
             values.map(|value| look(value, &mut values_of(session, value))).collect::<Vec<_>>()
         };
         let found = self.model.run_each(self.samples, write, read);
-        let found = found.map_err(|error| ExportError::Calibration(format!("{error}")))?;
+        let found = found.map_err(|error| ExportError::Calibration(error.to_string()))?;
         let all = found.into_iter().reduce(|all, more| all.into_iter().zip(more).map(|(a, b)| join(a, b)).collect());
         Ok(all.unwrap_or_default())
     }
@@ -103,7 +108,7 @@ impl<'a> Observer<'a> {
         let ranges = self.each_value(|_, values| Range::of(values), Range::union)?;
         for (range, (_, name)) in ranges.iter().zip(&self.graph.values) {
             if !(range.minimum.is_finite() && range.maximum.is_finite()) {
-                return Err(ExportError::Calibration(format!("tensor {name:?} has infinite values in f32")));
+                return Err(ExportError::Calibration(format!("tensor {name:?} has values in f32 that are infinite or NaN")));
             }
         }
         let Calibration::Percentile(part) = method else { return Ok(ranges) };
@@ -199,6 +204,8 @@ mod tests {
         assert!(clipped.maximum < 2.0 && clipped.maximum >= 0.24, "{clipped:?}");
         assert!(clipped.minimum <= 0.0, "{clipped:?}");
         let positive = Range { minimum: 0.0, maximum: 1.0 };
+        let none = [0.5, f32::NAN, 1.0].into_iter();
+        assert_eq!(Range::of(none), Range { minimum: 0.0, maximum: f32::INFINITY }, "a NaN must be seen");
         let whole = clip(positive, &histogram([0.5; 100].into_iter(), positive), 1.0);
         assert_eq!(whole, Range { minimum: 0.0, maximum: 0.500_244_14 }, "empty bins go, the last full one stays");
     }
