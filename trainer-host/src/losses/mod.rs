@@ -1,4 +1,8 @@
 //! Losses: one file each.
+//!
+//! A loss sees the model's outputs, whichever activation made them. Keras differs for two pairs that do not belong together:
+//! from a sigmoid with a categorical cross-entropy, or a softmax with the binary one, it takes the values before the
+//! activation, as the loss's own logits.
 
 mod binary_crossentropy;
 mod categorical_crossentropy;
