@@ -243,6 +243,18 @@ fn what_cannot_be_exported_is_named() {
         fault(&[1, 40_000, 1], &|x| Conv2D::new(1, [1, 3]).apply(x)),
         "layer \"conv2d\" cannot be exported: on the device, windows slide over images of at most 32767 pixels a side, not 40000"
     );
+    assert_eq!(
+        fault(&[1 << 30], &|x| Add::new().apply([x, &ActivationLayer::new(Activation::Tanh).apply(x)])),
+        "the model has 8589934592 bytes in its arena, a file holds at most 4294967295"
+    );
+    let x = input([1]);
+    let model = Model::new("m", &x, Dense::new(1).apply(Dense::new(1).apply(&x))).unwrap();
+    model.set_parameter("dense/kernel", &[-1e30]).unwrap();
+    model.set_parameter("dense_1/kernel", &[1e30]).unwrap();
+    assert_eq!(
+        model.export_int8(&[Tensor::new([1, 1], vec![0.0]).unwrap()], Options::default()).unwrap_err().to_string(),
+        "layer \"dense_1\" cannot be exported: its values are beyond int8: a scale of inf is no normal f32"
+    );
 }
 
 #[test]

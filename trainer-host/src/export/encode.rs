@@ -102,6 +102,12 @@ impl Draft {
             let reason = format!("its output has {} dimensions, {shape:?}; a file holds at most 4", shape.len());
             return Err(ExportError::Layer { layer: name.to_owned(), reason });
         }
+        if let Some(Quantization { scale, .. }) = quantization
+            && !scale.is_normal()
+        {
+            let reason = format!("its values are beyond int8: a scale of {scale} is no normal f32");
+            return Err(ExportError::Layer { layer: name.to_owned(), reason });
+        }
         let mut dimensions = [1; 4];
         dimensions.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u32);
         self.metadata.tensors.push(name.to_owned());
@@ -147,6 +153,10 @@ impl Draft {
             })
             .collect();
         let plan = plan(&needs, &self.steps);
+        let limit = u32::MAX as usize;
+        if plan.arena_bytes > limit {
+            return Err(ExportError::TooLarge { what: "bytes in its arena", found: plan.arena_bytes, limit });
+        }
         self.tensors.iter_mut().zip(&plan.tensors).for_each(|(tensor, &offset)| tensor.offset = offset as u32);
         let indices = |tensors: Vec<usize>| tensors.into_iter().map(|tensor| tensor as u32).collect();
         let nodes = self
