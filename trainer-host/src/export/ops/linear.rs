@@ -56,15 +56,17 @@ fn largest_magnitude(row: &[f32]) -> f64 {
 }
 
 impl Linear {
-    /// Scale of a channel's weights, given the input's.
-    fn weight_scale(&self, channel: usize, input_scale: f64) -> f64 {
-        let own = largest_magnitude(&self.rows[channel]) / LARGEST_WEIGHT;
-        let least = f64::from(self.bias[channel].abs()) / (input_scale * LARGEST_BIAS);
-        match (own, least) {
-            (own, least) if own >= least && own > 0.0 => own,
-            (_, least) if least > 0.0 => least,
-            _ => 1.0 / LARGEST_WEIGHT,
-        }
+    /// Scales of the channels' weights, given the input's, and the largest. A channel of zeros has the scale 0: any would do,
+    /// and it must not decide about the others'.
+    fn weight_scales(&self, input_scale: f64) -> (Vec<f64>, f64) {
+        let scale = |(row, bias): (&Vec<f32>, &f32)| {
+            let own = largest_magnitude(row) / LARGEST_WEIGHT;
+            let least = f64::from(bias.abs()) / (input_scale * LARGEST_BIAS);
+            if own >= least { own } else { least }
+        };
+        let scales: Vec<f64> = self.rows.iter().zip(&self.bias).map(scale).collect();
+        let largest = scales.iter().copied().fold(0.0, f64::max);
+        (scales, largest)
     }
 
     fn fan_in(&self) -> usize {
@@ -92,7 +94,7 @@ impl DeviceOp for Linear {
 
     fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
         let input_scale = f64::from(inputs[0].scale);
-        let largest = (0..self.rows.len()).map(|channel| self.weight_scale(channel, input_scale)).fold(0.0, f64::max);
+        let (_, largest) = self.weight_scales(input_scale);
         // Half of what the largest shift allows, so that rounding does not decide.
         (input_scale * largest / f64::from(1u32 << (LARGEST_SHIFT - 2))) as f32
     }
@@ -186,9 +188,10 @@ impl DeviceOp for Linear {
             return Err(site.error(format!("an int8 output has at most {MAXIMUM_FAN_IN} inputs, here it has {fan_in}")));
         }
         let input_scale = f64::from(inputs[0].scale);
-        let scales: Vec<f64> = (0..self.rows.len()).map(|channel| self.weight_scale(channel, input_scale)).collect();
+        let (mut scales, largest) = self.weight_scales(input_scale);
+        let largest = if largest > 0.0 { largest } else { f64::from(output.scale) / input_scale };
+        scales.iter_mut().filter(|scale| **scale == 0.0).for_each(|scale| *scale = largest);
         let factor = |scale: f64| input_scale * scale / f64::from(output.scale);
-        let largest = scales.iter().copied().fold(0.0, f64::max);
         let Some((_, shift)) = multiplier(factor(largest), LARGEST_SHIFT) else {
             return Err(site.error(format!("its output's scale {} is too small for its input's {input_scale}", output.scale)));
         };

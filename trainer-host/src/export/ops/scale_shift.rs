@@ -105,7 +105,7 @@ impl DeviceOp for ScaleShift {
             weight_scale = least;
         }
         if weight_scale <= 0.0 {
-            weight_scale = 1.0;
+            weight_scale = f64::from(output.scale) / input_scale;
         }
         let factor = input_scale * weight_scale / f64::from(output.scale);
         let Some((multiplier, shift)) = super::linear::multiplier(factor, LARGEST_SHIFT) else {
