@@ -162,6 +162,17 @@ fn channels_of_zeros_cost_the_others_no_precision() -> Result<(), String> {
 }
 
 #[test]
+fn a_large_bias_beside_large_weights_is_quantized() -> Result<(), String> {
+    // The first channel's weights ask for a shift of all accumulators, also of the second's, which is all bias.
+    let x = input([1]);
+    let model = Model::new("biased", &x, Dense::new(2).apply(&x)).expect("a model");
+    model.set_parameter("dense/kernel", &[1000.0, 0.0]).expect("a kernel");
+    model.set_parameter("dense/bias", &[0.0, 1.0]).expect("a bias");
+    runs_in_int8(&model, &[Tensor::from_samples([1], vec![0.0; SAMPLES]).expect("whole samples")])?;
+    Ok(())
+}
+
+#[test]
 fn a_tensor_may_be_merged_with_itself() {
     // In place, the device would write what it still has to read.
     let merges: [fn(&SymbolicTensor) -> SymbolicTensor; 5] = [

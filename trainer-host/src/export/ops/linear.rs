@@ -197,13 +197,22 @@ impl DeviceOp for Linear {
         };
         let mut rows = Vec::new();
         let mut pairs = Vec::new();
-        for (channel, &scale) in scales.iter().enumerate() {
-            let row: Vec<i8> = self.rows[channel].iter().map(|&weight| (f64::from(weight) / scale).round() as i8).collect();
-            let sum: i64 = row.iter().map(|&weight| i64::from(weight)).sum();
-            let magnitude: i64 = row.iter().map(|&weight| i64::from(weight).abs()).sum();
-            let bias = (f64::from(self.bias[channel]) / (input_scale * scale)).round() as i64;
-            let folded = bias - i64::from(inputs[0].zero_point) * sum;
-            if (128 * magnitude + folded.abs()) << shift >= 1 << 31 {
+        for (channel, mut scale) in scales.into_iter().enumerate() {
+            let quantized = |scale: f64| {
+                let row: Vec<i8> = self.rows[channel].iter().map(|&weight| (f64::from(weight) / scale).round() as i8).collect();
+                let sum: i64 = row.iter().map(|&weight| i64::from(weight)).sum();
+                let magnitude: i64 = row.iter().map(|&weight| i64::from(weight).abs()).sum();
+                let bias = (f64::from(self.bias[channel]) / (input_scale * scale)).round() as i64;
+                let folded = bias - i64::from(inputs[0].zero_point) * sum;
+                (row, folded, (128 * magnitude + folded.abs()) << shift)
+            };
+            let (mut row, mut folded, mut reach) = quantized(scale);
+            if reach >= 1 << 31 {
+                // The shift is the node's: where another channel asks for a large one, a large bias needs a coarser scale.
+                scale = (scale * reach as f64 / f64::from(1 << 30)).min(largest);
+                (row, folded, reach) = quantized(scale);
+            }
+            if reach >= 1 << 31 {
                 return Err(site.error(format!("channel {channel}'s accumulator would leave 32 bits")));
             }
             let Some(multiplier) = multiplier_at(factor(scale), shift) else {
