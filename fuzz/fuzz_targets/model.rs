@@ -4,8 +4,8 @@
 //! repaired, so that the fuzzer gets past the door. It also fills the model's inputs. Seeds are the tests' small models:
 //!
 //! ```text
-//! cargo run --release -p samara-tests --example fuzz_seeds    # writes fuzz/corpus/model
-//! cargo +nightly fuzz run model -- -max_len=4096
+//! cargo run -p samara-tests --example fuzz_seeds    # writes fuzz/corpus/model
+//! cargo +nightly fuzz run -s none model -- -max_len=4096
 //! ```
 #![no_main]
 

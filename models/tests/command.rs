@@ -496,7 +496,7 @@ fn targets_may_be_quantities() {
     let loss = ["--loss", "mean-squared-error"];
     let line = ["train", "--model", name, "--data", &data, "--out", &out, "--epochs", "30", "--batch", "5"];
     let summary = json(&[&line[..], &loss].concat());
-    assert_eq!(summary["loss"], "mean-squared-error");
+    assert_eq!(summary["loss_function"], "mean-squared-error");
     assert!(summary["f32_accuracy"].is_null() && summary["int8_accuracy"].is_null(), "{summary}");
     let history = summary["history"].as_array().unwrap();
     assert!(history[29]["val_loss"].is_number() && history[29]["accuracy"].is_null(), "{}", history[29]);

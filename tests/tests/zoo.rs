@@ -34,14 +34,13 @@ fn without_softmax(model: Model) -> Model {
     let graph = model.graph();
     let output = &graph.nodes[graph.outputs[0]];
     let is_softmax = output.layer.as_ref().and_then(|layer| layer.as_activation()) == Some(Activation::Softmax);
-    let tensor = |&node: &usize| model.tensor(&graph.nodes[node].name).expect("a node of the model");
-    match &output.inputs[..] {
-        [before] if is_softmax => {
-            let inputs: Vec<SymbolicTensor> = graph.inputs.iter().map(tensor).collect();
-            Model::new(model.name(), inputs, tensor(before)).expect("a part of a model")
-        }
-        _ => model,
+    if !is_softmax {
+        return model;
     }
+    let tensor = |name: &str| model.tensor(name).expect("a layer of the model");
+    let inputs: Vec<SymbolicTensor> = graph.inputs.iter().map(|&input| tensor(&graph.nodes[input].name)).collect();
+    let before = format!("{}/linear", graph.layer_name(graph.outputs[0]));
+    Model::new(model.name(), inputs, tensor(&before)).expect("a part of a model")
 }
 
 /// Batch-norms that do something, as after training.

@@ -69,6 +69,16 @@ fn penalties_must_be_sizes() {
 }
 
 #[test]
+fn initial_values_and_given_ones_are_finite() {
+    let x = input([2]);
+    let y = Dense::new(1).named("last").bias_initializer(samara_trainer::initializers::Constant::new(f32::NAN)).apply(&x);
+    let text = message(Model::new("net", &x, y));
+    assert!(text.contains("layer 'last', initial values of its bias: NaN is among them, but all must be finite"), "{text}");
+    let text = message(classifier().set_parameter("dense/bias", &[0.0, f32::INFINITY, 0.0]));
+    assert_eq!(text, "a value of the parameter is inf, but must be finite");
+}
+
+#[test]
 fn losses_must_fit_outputs() {
     let x = input([4]);
     let mut model = Model::new("single", &x, Dense::new(1).apply(&x)).unwrap();
@@ -191,7 +201,8 @@ fn options_of_optimizers_must_make_sense() {
         RmsProp::new(0.1).rho(-1.0) => "rho is -1, but must be from 0 to 1",
         Adam::new(0.1).betas(1.0, 0.9) => "beta_1 is 1, but must be at least 0 and below 1",
         Nadam::new(0.1).betas(0.9, f32::NAN).clip_value(1.0) => "beta_2 is NaN, but must be at least 0 and below 1",
-        AdamW::new(0.1).epsilon(-1.0) => "epsilon is -1, but must be 0 or a positive number",
+        RmsProp::new(0.1).epsilon(0.0) => "epsilon is 0, but must be a positive number",
+        AdamW::new(0.1).epsilon(-1.0) => "epsilon is -1, but must be a positive number",
         AdamW::new(0.1).weight_decay(f32::INFINITY) => "weight_decay is inf, but must be 0 or a positive number",
         AdaGrad::new(0.1).initial_accumulator(-1.0) => "initial_accumulator is -1, but must be 0 or a positive number",
         Sgd::new(0.1).clip_norm(0.0) => "the limit of the clipping is 0, but must be a positive number",
@@ -225,7 +236,7 @@ fn metrics_must_fit_outputs_and_targets() {
     let data = Dataset::new(Tensor::new([1, 1], vec![1.0]).unwrap(), Tensor::new([1, 1], vec![-5.0]).unwrap()).unwrap();
     assert_eq!(
         message(model.fit(&data, Fit { class_weights: Some(vec![1.0; 9]), ..quiet() })),
-        "class_weights is given for the target -5, but must be for targets that are numbers of classes, also in sample 0"
+        "class_weights is given for the target -5, but must be for numbers of classes or parts that sum to 1, also in sample 0"
     );
 }
 
@@ -265,7 +276,8 @@ fn calibration_wants_the_models_inputs_and_finite_values() {
         fault(Tensor::new([3, 8], vec![0.5; 24]).unwrap()),
         "calibration: input 'image' has samples of shape [8], but [2, 2, 1] is expected"
     );
-    model.set_parameter("dense/kernel", &[f32::NAN; 12]).unwrap();
+    // 4 * 0.5 * 3e38 is beyond f32.
+    model.set_parameter("dense/kernel", &[3e38; 12]).unwrap();
     assert_eq!(
         fault(Tensor::new([3, 2, 2, 1], vec![0.5; 12]).unwrap()),
         "calibration: tensor \"dense\" has values in f32 that are infinite or NaN"

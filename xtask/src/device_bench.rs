@@ -14,7 +14,8 @@ use crate::{
     boards::{self, BOARDS, Board},
     emulator::{self, Clock},
     firmware::{self, Embed},
-    host::{self, ModelBytes},
+    host::ModelBytes,
+    layers::Made,
     paths,
     report::Report,
     table::{self, thousands},
@@ -37,16 +38,13 @@ struct Measurement {
 /// Measures models on boards, prints a table and writes `target/samara/device-bench.json`.
 ///
 /// # Errors
-/// If there is no model; if a build or a run fails; if a board's outputs differ from this machine's.
+/// If a model is refused; if a build or a run fails; if a board's outputs differ from this machine's.
 pub fn run(files: &[PathBuf], board_names: &[String], nodes: bool) -> Result<()> {
     let models = if files.is_empty() {
-        default_models()?
+        mlperf_tiny()?
     } else {
         files.iter().map(|file| ModelBytes::read(file)).collect::<Result<_>>()?
     };
-    if models.is_empty() {
-        bail!("there is no model to measure: run `cargo xtask demo` first, or name a file with --model");
-    }
     let all: Vec<&str> = BOARDS.iter().map(|board| board.name).collect();
     let mut measurements = Vec::new();
     for board in boards::select(board_names, &all)? {
@@ -97,13 +95,16 @@ pub fn firmware(board: &Board, model: &Path) -> Result<()> {
     Ok(())
 }
 
-fn default_models() -> Result<Vec<ModelBytes>> {
-    let mut models = host::repository_models()?;
-    let demo = paths::artifacts("demo/model.samara");
-    if demo.exists() {
-        models.push(ModelBytes { name: "demo".into(), ..ModelBytes::read(&demo)? });
-    }
-    Ok(models)
+/// MLPerf Tiny's nets in the zoo: what other runtimes are measured with.
+const MLPERF_TINY: [&str; 4] = ["anomaly-autoencoder", "ds-cnn", "resnet8", "mobilenet-v1"];
+
+fn mlperf_tiny() -> Result<Vec<ModelBytes>> {
+    let made = Made::collect()?;
+    let file = |name: &str| {
+        let found = made.zoo.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
+        ModelBytes::read(found.with_context(|| format!("the tests left no file of the net {name}"))?)
+    };
+    MLPERF_TINY.into_iter().map(file).collect()
 }
 
 fn measure(board: &'static Board, model: &ModelBytes) -> Result<Measurement> {

@@ -72,7 +72,7 @@ enum Command {
     Layers,
     /// Measures instructions, memory and flash of models on emulated boards
     DeviceBench {
-        /// Model files [default: those in models/ and the demo's]
+        /// Model files [default: MLPerf Tiny's four nets, with random weights]
         #[arg(long = "model")]
         models: Vec<PathBuf>,
         /// Boards to measure on, by name [default: all that hold the model]

@@ -71,7 +71,8 @@ pub fn run_lines(command: &mut Command, mut line: impl FnMut(&str)) -> Result<()
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{} cannot be started", shown(command)))?;
     if !output.status.success() {
-        bail!("`{}` failed: {}", shown(command), String::from_utf8_lossy(&output.stderr).trim());
+        let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+        bail!("`{}` failed:\n{}", shown(command), said.join("\n").trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

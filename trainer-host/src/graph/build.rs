@@ -156,6 +156,12 @@ impl Graph {
                         .collect();
                 }
                 for (spec, value) in specs.iter().zip(values.iter()) {
+                    if let Some(value) = value.values.iter().find(|value| !value.is_finite()) {
+                        faults.push(format!(
+                            "layer '{}', initial values of its {}: {value} is among them, but all must be finite",
+                            self.nodes[index].name, spec.name
+                        ));
+                    }
                     if spec.shape != value.shape {
                         faults.push(format!(
                             "layer '{}' is shared: its {} has the shape {}, but here it would have to be {}",
@@ -204,6 +210,14 @@ impl Graph {
                 spec.initializer.fill(&spec.shape, &mut Random::new(seed, stream), &mut value.values);
             }
             done.push(range);
+        }
+    }
+
+    /// The name of a node's layer; for an activation given as a layer's argument, that layer's, as it is applied here.
+    pub fn layer_name(&self, node: usize) -> &str {
+        match &self.nodes[node] {
+            Node { part_of: Some(_), inputs, .. } => &self.nodes[inputs[0]].name,
+            own => &own.name,
         }
     }
 

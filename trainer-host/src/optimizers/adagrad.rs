@@ -1,6 +1,6 @@
 //! AdaGrad (Duchi, Hazan and Singer 2011): `a = a + g^2`, `p -= rate * g / sqrt(a + epsilon)`, with `a` from 0.1 on.
 
-use super::{Optimizer, Update, check_not_negative};
+use super::{Optimizer, Update, check_epsilon, check_not_negative};
 use crate::error::Result;
 use crate::numeric::vectorized;
 
@@ -45,7 +45,7 @@ impl Optimizer for AdaGrad {
 
     fn check(&self) -> Result<()> {
         check_not_negative("initial_accumulator", self.initial_accumulator)?;
-        check_not_negative("epsilon", self.epsilon)
+        check_epsilon(self.epsilon)
     }
 
     fn update(&self, update: &mut Update<'_>) {

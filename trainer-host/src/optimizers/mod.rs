@@ -89,7 +89,12 @@ fn check_not_negative(name: &'static str, value: f32) -> Result<()> {
 fn check_betas(beta_1: f32, beta_2: f32, epsilon: f32) -> Result<()> {
     check_option("beta_1", beta_1, 0.0..1.0, "at least 0 and below 1")?;
     check_option("beta_2", beta_2, 0.0..1.0, "at least 0 and below 1")?;
-    check_not_negative("epsilon", epsilon)
+    check_epsilon(epsilon)
+}
+
+/// Without it, a gradient of zero would give 0 / 0.
+fn check_epsilon(epsilon: f32) -> Result<()> {
+    check_option("epsilon", epsilon, f32::MIN_POSITIVE..=f32::MAX, "a positive number")
 }
 
 /// A piece of all trainable parameters.

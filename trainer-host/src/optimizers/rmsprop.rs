@@ -1,6 +1,6 @@
 //! RMSprop (Hinton 2012): `v = rho * v + (1 - rho) * g^2`, `p -= rate * g / sqrt(v + epsilon)`.
 
-use super::{Optimizer, Update, check_not_negative, check_option};
+use super::{Optimizer, Update, check_epsilon, check_option};
 use crate::error::Result;
 use crate::numeric::vectorized;
 
@@ -44,7 +44,7 @@ impl Optimizer for RmsProp {
 
     fn check(&self) -> Result<()> {
         check_option("rho", self.rho, 0.0..=1.0, "from 0 to 1")?;
-        check_not_negative("epsilon", self.epsilon)
+        check_epsilon(self.epsilon)
     }
 
     fn update(&self, update: &mut Update<'_>) {

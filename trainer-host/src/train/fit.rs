@@ -192,9 +192,16 @@ fn weights_by_class(data: &Dataset, classes: &[f32]) -> Result<Vec<f32>> {
     let of_sample = |sample: usize| {
         let target = &target.values()[sample * values..(sample + 1) * values];
         let class = if values == 1 { target[0] as usize } else { largest(target) };
-        if values == 1 && class as f32 != target[0] {
-            let (found, sample) = (format!("given for the target {}", target[0]), data.first_sample() + sample);
-            let expected = format!("for targets that are numbers of classes, also in sample {sample}");
+        // A class's number, or a part for each class.
+        let is_class = if values == 1 {
+            class as f32 == target[0]
+        } else {
+            target.iter().all(|&part| part >= 0.0) && (target.iter().sum::<f32>() - 1.0).abs() < 1e-3
+        };
+        if !is_class {
+            let shown = if let [number] = target { number.to_string() } else { format!("{target:?}") };
+            let (found, sample) = (format!("given for the target {shown}"), data.first_sample() + sample);
+            let expected = format!("for numbers of classes or parts that sum to 1, also in sample {sample}");
             return Err(Error::Argument { name: "class_weights", found, expected });
         }
         let own = data.weights().map_or(1.0, |weights| weights[sample]);

@@ -58,15 +58,20 @@ impl Model {
         self.graph.clone()
     }
 
-    /// The tensor that a node computes, to build another model from; see [`Model::summary`] for the names.
+    /// What a layer gives, its `activation` included, to build another model from: `"dense"`; see [`Model::summary`] for the
+    /// names. What it gives before its activation is `"dense/linear"`.
     ///
     /// # Errors
-    /// If there is no such node.
-    pub fn tensor(&self, node: &str) -> Result<SymbolicTensor> {
-        let found = self.graph.nodes.iter().find(|other| other.name == node);
-        found.map(|node| node.symbol.clone()).ok_or_else(|| {
-            let names: Vec<&str> = self.graph.nodes.iter().map(|node| node.name.as_str()).collect();
-            self.not_found("layer", node, &names)
+    /// If there is no such layer.
+    pub fn tensor(&self, layer: &str) -> Result<SymbolicTensor> {
+        let nodes = &self.graph.nodes;
+        let named = |name: &str| nodes.iter().position(|node| node.name == name);
+        let activation_of = |place: usize| nodes.iter().position(|node| node.part_of.is_some() && node.inputs == [place]);
+        let linear = || named(layer.strip_suffix("/linear")?).filter(|&place| activation_of(place).is_some());
+        let found = named(layer).map(|place| activation_of(place).unwrap_or(place)).or_else(linear);
+        found.map(|place| nodes[place].symbol.clone()).ok_or_else(|| {
+            let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+            self.not_found("layer", layer, &names)
         })
     }
 
@@ -99,12 +104,16 @@ impl Model {
     /// Sets the values of a parameter.
     ///
     /// # Errors
-    /// If there is no such parameter, or its size is another.
+    /// If there is no such parameter, its size is another, or a value is NaN or infinite.
     pub fn set_parameter(&self, name: &str, values: &[f32]) -> Result<()> {
         let entry = self.entry(name)?;
         if values.len() != entry.shape.size() {
             let (shape, expected) = (entry.shape.clone(), entry.shape.size());
             return Err(Error::TensorSize { shape, expected, found: values.len() });
+        }
+        if let Some(position) = values.iter().position(|value| !value.is_finite()) {
+            let (found, expected) = (values[position].to_string(), "finite".to_owned());
+            return Err(Error::Argument { name: "a value of the parameter", found, expected });
         }
         entry.layer.base().parameters_mut()[entry.index].values.copy_from_slice(values);
         Ok(())

@@ -270,12 +270,34 @@ fn a_model_is_applied_like_a_layer_and_cut_in_two() {
     // The first half gives what the second half continues with.
     let middle = inner.tensor("batch_normalization").unwrap();
     let first = Model::new("first", inner.tensor("input").unwrap(), &middle).unwrap();
-    let second = Model::new("second", &middle, inner.tensor("dense_1/softmax").unwrap()).unwrap();
+    let second = Model::new("second", &middle, inner.tensor("dense_1").unwrap()).unwrap();
     let halves = second.predict(&first.predict(samples).unwrap()).unwrap();
     for (a, b) in halves.values().iter().zip(inner.predict(samples).unwrap().values()) {
         assert!((a - b).abs() < 1e-6, "{a} {b}");
     }
     assert_eq!(second.parameters().len(), 2);
+}
+
+#[test]
+fn a_layers_name_stands_for_its_activated_output() {
+    let x = input([2]);
+    let hidden = Dense::new(2).named("hidden").activation(Activation::Relu).apply(&x);
+    let outputs =
+        [Dense::new(1).named("a").apply(&hidden), Dense::new(1).named("b").activation(Activation::Sigmoid).apply(&hidden)];
+    let mut model = Model::new("net", &x, outputs).unwrap();
+    model.set_parameter("hidden/kernel", &[1.0, 0.0, 0.0, 1.0]).unwrap();
+    let of = |name: &str| {
+        let part = Model::new("part", &x, model.tensor(name).unwrap()).unwrap();
+        part.predict(&Tensor::new([1, 2], vec![-3.0, 5.0]).unwrap()).unwrap().values().to_vec()
+    };
+    assert_eq!((of("hidden"), of("hidden/linear"), of("hidden/relu")), (vec![0.0, 5.0], vec![-3.0, 5.0], vec![0.0, 5.0]));
+    assert!(model.tensor("a/linear").is_err(), "it has no activation");
+    let zeros = |width: usize| Tensor::new([4, width], vec![0.0; 4 * width]).unwrap();
+    let data = Dataset::with_many(vec![zeros(2)], vec![zeros(1), zeros(1)]).unwrap();
+    let loss = |weight: f32| (std::sync::Arc::new(MeanSquaredError) as std::sync::Arc<dyn crate::losses::Loss>, weight);
+    model.compile(Sgd::new(0.1), vec![loss(1.0), loss(1.0)]).unwrap();
+    let measured = model.evaluate(&data, 4).unwrap();
+    assert_eq!((measured.get("a_loss"), measured.get("b_loss")), (Some(0.0), Some(0.25)));
 }
 
 fn predicted(output: impl Fn(&SymbolicTensor) -> SymbolicTensor, shape: &[usize], values: &[f32]) -> Vec<f32> {

@@ -143,7 +143,7 @@ impl Executor {
         let several = self.objectives().len() > 1;
         let mut sums = sums;
         for (objective, &output) in self.objectives().iter().zip(&graph.outputs) {
-            let prefix = if several { format!("{}_", graph.nodes[output].name) } else { String::new() };
+            let prefix = if several { format!("{}_", graph.layer_name(output)) } else { String::new() };
             let (own, others) = sums.split_at(objective.sums());
             sums = others;
             let (loss, mut own) = own.split_at(1);

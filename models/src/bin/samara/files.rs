@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// Writes a file beside its place, flushes it to disk, and renames it.
+/// Writes a file beside its place, flushes it to disk, and renames it. Makes its directory.
 ///
 /// # Errors
 /// If it cannot be written; what was at `path` is then still there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = beside(path)?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("the directory {} cannot be made", directory.display()))?;
+    }
     let attempt = || -> std::io::Result<()> {
         let mut file = File::create(&beside)?;
         file.write_all(bytes)?;
@@ -61,8 +64,10 @@ mod tests {
         write(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        let message = write(&directory.path().join("none/model.samara"), b"x").unwrap_err().to_string();
-        assert!(message.contains("none/model.samara cannot be written: "), "{message}");
+        write(&directory.path().join("new/model.samara"), b"x").unwrap();
+        assert_eq!(fs::read(directory.path().join("new/model.samara")).unwrap(), b"x");
+        let message = write(&path.join("model.samara"), b"x").unwrap_err().to_string();
+        assert!(message.contains("model.samara cannot be made"), "{message}");
     }
 
     #[test]

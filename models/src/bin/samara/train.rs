@@ -112,7 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "learning_rate": output::decimal(learning_rate),
             "schedule": names::shown(arguments.schedule),
             "seed": arguments.seed,
-            "loss": names::shown(arguments.loss),
+            "loss_function": names::shown(arguments.loss),
             "f32_accuracy": f32_test.accuracy,
             "f32_loss": f32_test.loss,
             "int8_accuracy": int8_test.accuracy,
