@@ -122,7 +122,7 @@ fn int8_is_within_half_a_point_of_f32() {
         let fit = Fit { epochs: 2, verbose: false, ..Fit::default() };
         model.fit(&train, fit).expect("a training");
         let f32_accuracy = accuracy(model.predict(images).expect("a prediction").values());
-        let file = model.export_int8(&[images_of(&train)], Options::default()).expect("a net that quantizes");
+        let file = model.export_int8(&[train.inputs()[0].slice(0..500)], Options::default()).expect("a net that quantizes");
         let device = DeviceModel::new(&file).expect("a file that the runtime accepts");
         let outputs = device.run_each(
             splits.test.samples(),
@@ -134,9 +134,4 @@ fn int8_is_within_half_a_point_of_f32() {
         assert!(f32_accuracy > 0.5, "{} learned nothing: {f32_accuracy}", zoo.name);
         assert!(int8_accuracy > f32_accuracy - 0.005, "{}: f32 {f32_accuracy}, int8 {int8_accuracy}", zoo.name);
     }
-}
-
-/// Images that ranges are taken from.
-fn images_of(data: &Dataset) -> Tensor {
-    data.inputs()[0].slice(0..500)
 }

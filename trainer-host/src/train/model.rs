@@ -37,7 +37,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Graph`] with all that is wrong: layers that do not take their inputs, inputs that are missing, names
-    /// given twice, regularizers with negative factors.
+    /// given twice, regularizers with negative factors, initial values that are not finite.
     pub fn new(name: &str, inputs: impl IntoInputs, outputs: impl IntoInputs) -> Result<Self> {
         let (inputs, outputs) = (inputs.into_inputs(), outputs.into_inputs());
         let graph = Arc::new(Graph::build(name, &inputs, &outputs)?);

@@ -135,8 +135,8 @@ impl Trainer {
 
 impl Executor {
     /// Means over samples of what was summed up, under the names that histories use. `loss` is the weighted sum over the
-    /// outputs and the regularizers' penalty; with several outputs, each output's values follow with its node's name
-    /// before them.
+    /// outputs and the regularizers' penalty; with several outputs, each output's values follow with its layer's
+    /// name before them.
     pub(super) fn measurements(&self, graph: &Graph, sums: &[f64], samples: usize) -> Measurements {
         let mut measurements = Measurements::default();
         measurements.push("loss".to_owned(), self.loss_of(sums, samples));
