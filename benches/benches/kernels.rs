@@ -3,7 +3,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use samara_benches::{linear, one_op};
 use samara_runtime::{Session, arena::AlignedBuffer, ops::window::Window};
-use samara_trainer::{export::ops::Kind, graph::Shape};
+use samara_trainer::{device::ops::Kind, graph::Shape};
 
 fn window(kernel: u16, stride: u16) -> Window {
     let padding = (kernel - 1) / 2;

@@ -3,7 +3,7 @@
 pub mod training;
 
 use samara_trainer::{
-    export::{
+    device::{
         Clamp, DeviceGraph, DeviceOp, ExportError, Quantization,
         encode::{Numbers, encode, to_checked_bytes},
         ops::{Kind, Linear},

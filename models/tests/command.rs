@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use samara_runtime::format::writer::repair_crc;
-use samara_trainer::export::run::DeviceModel;
+use samara_trainer::device::run::DeviceModel;
 use samara_trainer::prelude::*;
 use serde_json::Value;
 

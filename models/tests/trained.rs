@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use samara_models::find;
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::data::sources;
-use samara_trainer::export::run::DeviceModel;
+use samara_trainer::device::run::DeviceModel;
 
 /// A row of `models/trained/README.md`: the net's name, its accuracy in f32 and in int8, and the file's length.
 fn rows() -> Vec<(&'static str, f64, f64, usize)> {

@@ -3,7 +3,7 @@
 
 use crate::single::f32_bytes;
 use samara_runtime::{ALL_OPS, ElementType, LoadError, Model, Session, arena::AlignedBuffer, crc32, ops::window::Window};
-use samara_trainer::export::{Clamp, Quantization};
+use samara_trainer::device::{Clamp, Quantization};
 use serde::{Deserialize, Deserializer, de::Error};
 use std::path::Path;
 

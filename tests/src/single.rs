@@ -6,7 +6,7 @@ use samara_runtime::{
     format::writer::{ModelFile, NodeRecord},
 };
 use samara_trainer::{
-    export::{
+    device::{
         DeviceGraph, DeviceNode, DeviceOp, ExportError, Quantization,
         encode::{Numbers, encode},
         plan::plan,

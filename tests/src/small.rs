@@ -12,7 +12,7 @@ use samara_runtime::{
     },
 };
 use samara_trainer::{
-    export::{
+    device::{
         Clamp, Constants, DeviceOp, Quantization, Site,
         ops::{
             Activation, Add, Concat, Kind, Linear, Maximum, Multiply, Pad, Pool, PoolKind, Prelu, Rescale, Reshape, ScaleShift,

@@ -14,7 +14,7 @@ use samara_tests::{
     golden::{self, Case},
     single::{assembled, exported, f32_values, i8_values, run},
 };
-use samara_trainer::export::{
+use samara_trainer::device::{
     DeviceOp,
     ops::{
         Activation, Add, Concat, Kind, Linear, Maximum, Multiply, Pad, Pool, PoolKind, Prelu, Rescale, Reshape, ScaleShift,

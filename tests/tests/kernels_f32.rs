@@ -10,7 +10,7 @@ use samara_tests::{
     random::{real, window_over},
     single::{Port, exported, f32_bytes, f32_values, run},
 };
-use samara_trainer::export::{
+use samara_trainer::device::{
     Clamp, DeviceOp,
     ops::{
         Activation, Add, Concat, Kind, Linear, Maximum, Multiply, Pad, Pool, PoolKind, Prelu, Reshape, ScaleShift, Softmax,

@@ -31,7 +31,7 @@ use samara_tests::{
     random::{int8, weights, window_over},
     single::{Port, assembled, f32_bytes, f32_values, i8_values, run},
 };
-use samara_trainer::export::Quantization;
+use samara_trainer::device::Quantization;
 
 fn bytes(values: &[i8]) -> Vec<u8> {
     values.iter().map(|&value| value as u8).collect()

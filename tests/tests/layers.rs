@@ -3,7 +3,7 @@
 use std::fs;
 
 use samara_tests::signal_to_noise;
-use samara_trainer::export::run::DeviceModel;
+use samara_trainer::device::run::DeviceModel;
 use samara_trainer::layers::{ALL_LAYERS, Example};
 use samara_trainer::prelude::*;
 use samara_trainer::quantize::Options;

@@ -5,7 +5,7 @@ use std::fs;
 use samara_models::{ZOO, ZooModel};
 use samara_tests::{generator, signal_to_noise};
 use samara_trainer::data::sources;
-use samara_trainer::export::run::DeviceModel;
+use samara_trainer::device::run::DeviceModel;
 use samara_trainer::prelude::*;
 use samara_trainer::quantize::Options;
 

@@ -34,10 +34,12 @@
 //! of a batch run through chains of layers on all threads, and the same seed gives the same bits for any number of
 //! threads.
 
+mod activation;
 pub mod callbacks;
 pub mod data;
+pub mod device;
 mod error;
-pub mod export;
+mod export;
 pub mod graph;
 pub mod initializers;
 pub mod layers;

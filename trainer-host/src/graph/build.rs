@@ -5,9 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::symbolic::ShapeFault;
-use super::{Origin, Shape, SymbolicTensor};
+use super::{Layer, Origin, ParameterValue, Shape, SymbolicTensor};
 use crate::error::{Error, Result};
-use crate::layers::{Layer, ParameterValue};
 use crate::numeric::random::Random;
 use crate::regularizers::SharedRegularizer;
 

@@ -1,12 +1,21 @@
 //! The graph: symbolic tensors that layers are applied to, and what a model makes of them.
 
+mod apply;
+mod base;
 mod build;
+mod layer;
+pub mod pass;
 mod shape;
 mod summary;
 mod symbolic;
 
+pub use apply::{Apply, IntoInputs, Named};
+pub use base::{LayerBase, ParameterSpec, ParameterValue};
 pub use build::{Graph, Node, ParameterEntry};
+pub use layer::{Layer, Requirements};
 pub use shape::Shape;
 pub use symbolic::{SymbolicTensor, input, named_input};
 
+pub(crate) use apply::apply_shared;
+pub(crate) use base::Trainable;
 pub(crate) use symbolic::Origin;

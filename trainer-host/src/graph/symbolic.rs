@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Shape;
-use crate::layers::Layer;
+use super::{Layer, Shape};
 
 /// The result of applying a layer, or an input: to apply further layers to, and to make a model of. A clone is the same
 /// tensor.

@@ -5,8 +5,8 @@
 use super::options::window_methods;
 use super::windows::{Size2D, Window};
 use super::{Backward, Example, Forward, Layer, LayerBase, Padding, Requirements};
-use crate::export::lower::Lowering;
-use crate::export::{Value, ops};
+use crate::device::Lowering;
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 

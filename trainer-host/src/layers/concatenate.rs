@@ -3,8 +3,8 @@
 //! Inputs equal in all other axes; the output's axis has the sum of theirs.
 
 use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, Requirements};
-use crate::export::lower::Lowering;
-use crate::export::{Value, ops};
+use crate::device::Lowering;
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 
 /// Puts several inputs side by side.

@@ -16,8 +16,8 @@ use super::{
     Activation, Backward, Example, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable,
     add_bias, add_column_sums,
 };
-use crate::export::lower::{Lowering, linear};
-use crate::export::{Value, ops};
+use crate::device::{Lowering, linear};
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply, vectorized};

@@ -9,8 +9,8 @@ use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, add_bias,
     add_column_sums,
 };
-use crate::export::lower::{Lowering, linear};
-use crate::export::{Value, ops};
+use crate::device::{Lowering, linear};
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};

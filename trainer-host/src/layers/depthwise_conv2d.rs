@@ -10,8 +10,8 @@ use super::windows::{Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_column_sums,
 };
-use crate::export::lower::{Lowering, linear};
-use crate::export::{Value, ops};
+use crate::device::{Lowering, linear};
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{glorot_uniform, zeros};
 

@@ -5,8 +5,8 @@
 //! and it is the same for any number of threads.
 
 use super::{Backward, Example, Forward, Layer, LayerBase, RandomKey, Requirements};
-use crate::export::Value;
-use crate::export::lower::Lowering;
+use crate::device::Lowering;
+use crate::device::Value;
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 

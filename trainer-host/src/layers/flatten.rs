@@ -1,8 +1,8 @@
 //! Flatten: the same values as one axis. Inputs of any shape, outputs `[size]`; in place.
 
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::export::lower::Lowering;
-use crate::export::{Value, ops};
+use crate::device::Lowering;
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 
 /// Gives each sample a single axis.

@@ -3,8 +3,8 @@
 //! Inputs `[H, W, C]`, outputs `[C]`.
 
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, add_column_sums};
-use crate::export::lower::Lowering;
-use crate::export::{Value, ops};
+use crate::device::Lowering;
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 

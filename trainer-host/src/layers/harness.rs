@@ -1,8 +1,8 @@
 //! For tests: runs a layer without a model, and checks it against a naive reference in f64, gradients included.
 
-use super::pass::{GradientPlace, ParameterPlace, Place, RandomKey};
 use super::{Backward, Forward, InputGradients, Inputs, Layer, ParameterGradients, Parameters};
 use crate::graph::Shape;
+use crate::graph::pass::{GradientPlace, ParameterPlace, Place, RandomKey};
 use crate::numeric::Aligned;
 use crate::numeric::random::Random;
 

@@ -7,14 +7,12 @@
 //! **Adding a layer** is one file here and one line in [`ALL_LAYERS`]; the trainer knows layers only by the trait
 //! [`Layer`], and the conformance tests walk the list.
 
-mod base;
 mod convolution;
 mod depthwise;
 #[cfg(test)]
 mod harness;
 mod merge;
 mod options;
-mod pass;
 mod rows;
 mod windows;
 
@@ -42,7 +40,7 @@ mod subtract;
 mod upsampling2d;
 mod zero_padding2d;
 
-pub use activation::{Activation, ActivationLayer, SELU_ALPHA, SELU_SCALE};
+pub use activation::ActivationLayer;
 pub use add::Add;
 pub use average::Average;
 pub use average_pooling2d::AveragePooling2D;
@@ -72,132 +70,16 @@ pub(crate) use rows::{add_bias, add_column_sums};
 
 pub use windows::{Padding, Size2D};
 
-use base::Trainable;
-pub use base::{Apply, IntoInputs, LayerBase, Named, ParameterSpec, ParameterValue};
-pub use pass::{
+pub use crate::activation::{Activation, SELU_ALPHA, SELU_SCALE};
+pub use crate::graph::pass::{
     Backward, Forward, GradientPlace, GradientSlot, InputGradients, Inputs, ParameterGradients, ParameterPlace, Parameters,
     Place, Prepare, RandomKey, WeightGradient,
 };
+pub use crate::graph::{Apply, IntoInputs, Layer, LayerBase, Named, ParameterSpec, ParameterValue, Requirements};
 
-use std::any::Any;
-use std::fmt;
 use std::sync::Arc;
 
-use crate::export::Value;
-use crate::export::lower::Lowering;
-use crate::graph::{Shape, SymbolicTensor};
-
-/// What the trainer has to provide for a node; the answer of [`Layer::requirements`].
-#[derive(Debug, Clone, Default)]
-pub struct Requirements {
-    /// `backward` reads the inputs' values.
-    pub backward_reads_inputs: bool,
-    /// `backward` reads the output's values.
-    pub backward_reads_output: bool,
-    /// Forward turns the first input, which stands in `output` already, into the output; backward turns
-    /// `output_gradient` into the input's gradient in the same place. Such a layer has one input, of the output's size,
-    /// and its `backward` may not read the input.
-    pub in_place: bool,
-    /// f64 sums over the batch that training needs before `forward` ([`Layer::forward_sums`]).
-    pub forward_sums: usize,
-    /// f64 sums over the batch that training needs before `backward` ([`Layer::backward_sums`]).
-    pub backward_sums: usize,
-    /// f32 values that [`Layer::prepare`] leaves for `forward` and `backward` of the same step.
-    pub state: usize,
-}
-
-/// A layer of one kind, with its configuration: what the trainer, the exporter and the summary need to know of it.
-///
-/// Passes see some consecutive samples of a batch (a shard), so a layer must treat samples independently; what it needs
-/// of the whole batch (batch normalization's moments) goes through the sums.
-pub trait Layer: fmt::Debug + Send + Sync + Any {
-    /// The kind's name, as the user writes it: `"Dense"`.
-    fn kind(&self) -> &'static str;
-
-    /// Name, identity and parameters.
-    fn base(&self) -> &LayerBase;
-
-    /// As [`Layer::base`], to set the name before the layer is applied.
-    fn base_mut(&mut self) -> &mut LayerBase;
-
-    /// The output's shape, or a sentence's end that says what was wanted: `"inputs of rank 3, [height, width, channels]"`.
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String>;
-
-    /// The parameters, in Keras's order (kernel, bias; gamma, beta, moving_mean, moving_variance).
-    fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
-        let _ = inputs;
-        Vec::new()
-    }
-
-    /// What the trainer has to provide.
-    fn requirements(&self, inputs: &[Shape]) -> Requirements;
-
-    /// f32 values of scratch memory that forward or backward want for this many samples.
-    fn scratch(&self, inputs: &[Shape], samples: usize) -> usize {
-        let _ = (inputs, samples);
-        0
-    }
-
-    /// Computes the output of some samples.
-    fn forward(&self, pass: &mut Forward<'_>);
-
-    /// Adds the gradients of the inputs that want one, and of the parameters, for some samples.
-    fn backward(&self, pass: &mut Backward<'_>);
-
-    /// Adds to `sums` what training needs of these samples' inputs before `forward`.
-    fn forward_sums(&self, pass: &Forward<'_>, sums: &mut [f64]) {
-        let _ = (pass, sums);
-    }
-
-    /// Once per step before `forward`, with the sums over the batch (empty outside training): fills the state and, in
-    /// training, updates `statistics` (the parameters that are not trainable, in order).
-    fn prepare(&self, pass: &mut Prepare<'_>) {
-        let _ = pass;
-    }
-
-    /// Adds to `sums` what `backward` needs of these samples.
-    fn backward_sums(&self, pass: &Backward<'_>, sums: &mut [f64]) {
-        let _ = (pass, sums);
-    }
-
-    /// Once per step before `backward`, with the sums over the batch: fills the state, adds the gradients that the sums
-    /// give.
-    fn prepare_backward(&self, pass: &mut Prepare<'_>) {
-        let _ = pass;
-    }
-
-    /// `true`: the trainer calls [`Layer::weight_gradient`] over the whole batch, in blocks of rows of each parameter,
-    /// after `backward` of all nodes; `backward` itself then leaves the parameters alone. For parameters too large to
-    /// have a gradient per lane.
-    fn has_batch_weight_gradient(&self) -> bool {
-        false
-    }
-
-    /// The gradient of some rows of a parameter; see [`Layer::has_batch_weight_gradient`]. Reads the inputs and the
-    /// output's gradient.
-    fn weight_gradient(&self, pass: &mut WeightGradient<'_>) {
-        let _ = pass;
-    }
-
-    /// The function, if the layer is an activation that a loss might be computed together with.
-    fn as_activation(&self) -> Option<Activation> {
-        None
-    }
-
-    /// The layer that `apply` puts behind this one as part of it: the one given as `activation`.
-    fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
-        None
-    }
-
-    /// Adds what the layer is on the device to the graph of the runtime's ops, and gives its output; or says why it has no
-    /// counterpart there.
-    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String>;
-
-    /// The configuration for the summary: `"32 filters, 3x3, same, relu"`.
-    fn describe(&self) -> String {
-        String::new()
-    }
-}
+use crate::graph::{Shape, SymbolicTensor, Trainable, apply_shared};
 
 /// A kind of layer, for tests and tables that go through all of them.
 #[derive(Debug)]
@@ -225,7 +107,7 @@ impl Example {
 
     /// Applies the layer, with its activation, to fitting tensors.
     pub fn apply(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
-        base::apply_shared(&self.layer, inputs)
+        apply_shared(&self.layer, inputs)
     }
 }
 

@@ -5,8 +5,8 @@
 
 use super::merge::chain;
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, add_column_sums};
-use crate::export::lower::Lowering;
-use crate::export::{Clamp, Value, ops};
+use crate::device::Lowering;
+use crate::device::{Clamp, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 

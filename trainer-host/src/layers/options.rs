@@ -23,7 +23,7 @@ macro_rules! output_methods {
     () => {
         /// Applies this function to the outputs.
         pub fn activation(mut self, activation: $crate::layers::Activation) -> Self {
-            self.activation = activation.as_layer();
+            self.activation = $crate::layers::ActivationLayer::behind(activation);
             self
         }
 

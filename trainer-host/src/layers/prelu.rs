@@ -6,8 +6,8 @@
 
 use super::options::trainable_methods;
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable};
-use crate::export::lower::Lowering;
-use crate::export::{Value, ops};
+use crate::device::Lowering;
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::zeros;
 use crate::numeric::vectorized;

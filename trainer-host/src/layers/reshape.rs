@@ -1,8 +1,8 @@
 //! Reshape: the same values in another shape of the same size; in place.
 
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::export::lower::Lowering;
-use crate::export::{Value, ops};
+use crate::device::Lowering;
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 
 /// Gives each sample another shape.

@@ -6,8 +6,8 @@
 
 use super::dropout::random_word;
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::export::lower::Lowering;
-use crate::export::{Value, ops};
+use crate::device::Lowering;
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 use samara_runtime::ops::activation::{Function, Parameters};

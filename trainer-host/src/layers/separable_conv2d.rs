@@ -16,8 +16,8 @@ use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_bias,
     add_column_sums,
 };
-use crate::export::lower::{Lowering, linear};
-use crate::export::{Value, ops};
+use crate::device::{Lowering, linear};
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{Initializer, glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};
@@ -180,7 +180,7 @@ impl Layer for SeparableConv2D {
         let depthwise = linear(kind, lowering.parameter("depthwise_kernel"), &[], geometry.channels);
         let (inputs, shape) = (lowering.inputs.clone(), geometry.output_shape(geometry.channels));
         let between = lowering.part("depthwise", depthwise, &inputs, shape);
-        let kind = ops::Kind::Conv2d(crate::export::ops::POINTWISE);
+        let kind = ops::Kind::Conv2d(crate::device::ops::POINTWISE);
         let pointwise = linear(kind, lowering.parameter("pointwise_kernel"), lowering.parameter("bias"), self.filters);
         lowering.inputs = vec![between];
         Ok(lowering.output(pointwise))

@@ -2,8 +2,8 @@
 
 use super::merge::common_shape;
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::export::lower::Lowering;
-use crate::export::{Clamp, Value, ops};
+use crate::device::Lowering;
+use crate::device::{Clamp, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 

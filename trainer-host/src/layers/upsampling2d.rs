@@ -4,8 +4,8 @@
 
 use super::windows::Size2D;
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::export::lower::Lowering;
-use crate::export::{Value, ops};
+use crate::device::Lowering;
+use crate::device::{Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 

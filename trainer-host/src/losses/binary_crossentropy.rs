@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{EPSILON, Loss, LossPass, TargetFault};
+use crate::activation::Activation;
 use crate::graph::Shape;
-use crate::layers::Activation;
 use crate::metrics::{Accuracy, Metric};
 
 /// Cross-entropy of independent yes-or-no questions.

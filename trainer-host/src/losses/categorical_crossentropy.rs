@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::{EPSILON, Loss, LossPass, TargetFault};
+use crate::activation::Activation;
 use crate::graph::Shape;
-use crate::layers::Activation;
 use crate::metrics::{Accuracy, Metric};
 
 /// Cross-entropy with targets that are distributions over the classes.

@@ -25,8 +25,8 @@ pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::activation::Activation;
 use crate::graph::Shape;
-use crate::layers::Activation;
 use crate::metrics::Metric;
 
 /// What training makes small. The value for a batch is the mean over its samples.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::categorical_crossentropy::{check_classes, log_sum_exp};
 use super::{EPSILON, Loss, LossPass, TargetFault};
+use crate::activation::Activation;
 use crate::graph::Shape;
-use crate::layers::Activation;
 use crate::metrics::{Accuracy, Metric};
 
 /// Cross-entropy with class numbers as targets.

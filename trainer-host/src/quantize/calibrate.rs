@@ -1,6 +1,6 @@
 //! The ranges that tensors take on calibration samples.
 
-use crate::export::{
+use crate::device::{
     DeviceGraph, ExportError,
     encode::{Numbers, encode, to_checked_bytes},
     plan::plan_separate,

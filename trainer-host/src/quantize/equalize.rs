@@ -9,7 +9,7 @@
 //! batch-norm that could not be folded. A dense layer or a convolution behind has not: there, the factors were tried as the paper
 //! balances them, and lost as often as they won.
 
-use crate::export::{DeviceGraph, Value, simplify::sole_consumer};
+use crate::device::{DeviceGraph, Value, simplify::sole_consumer};
 
 /// A channel counts as at least this part of the largest: one that calibration hardly saw must not be blown up without bounds.
 const SMALLEST_PART: f32 = 1.0 / 64.0;
@@ -57,7 +57,7 @@ fn factors(magnitudes: &[f32]) -> Option<Vec<f32>> {
 mod tests {
     use super::*;
     use crate::{
-        export::{
+        device::{
             Clamp,
             ops::{Kind, Linear, Reshape, ScaleShift},
         },

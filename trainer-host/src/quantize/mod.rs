@@ -11,7 +11,7 @@ pub use calibrate::{Calibration, Observer, Range};
 pub use equalize::equalize;
 pub use scales::{assign, part_fixed_inputs};
 
-use crate::export::{
+use crate::device::{
     DeviceGraph, ExportError,
     encode::{Numbers, encode},
     plan::plan,

@@ -1,7 +1,7 @@
 //! A scale and a zero point for every tensor.
 
 use super::Range;
-use crate::export::{DeviceGraph, DeviceNode, Quantization, Tie, Value, ops::Rescale};
+use crate::device::{DeviceGraph, DeviceNode, Quantization, Tie, Value, ops::Rescale};
 
 /// The scale of a tensor that is always zero.
 const SCALE_OF_ZERO: f32 = 1.0 / 128.0;
@@ -98,7 +98,7 @@ pub fn assign(graph: &DeviceGraph, ranges: &[Range]) -> Vec<Quantization> {
 mod tests {
     use super::*;
     use crate::{
-        export::ops::{Concat, Reshape, Softmax},
+        device::ops::{Concat, Reshape, Softmax},
         graph::Shape,
     };
 

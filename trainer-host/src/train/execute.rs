@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::plan::{Meeting, Piece, PieceGradient, Plan, PlanNode, Step};
 use crate::data::Tensor;
-use crate::layers::{
+use crate::graph::pass::{
     Backward, Forward, InputGradients, Inputs, ParameterGradients, Parameters, Prepare, RandomKey, WeightGradient,
 };
 use crate::losses::{Loss, LossPass};

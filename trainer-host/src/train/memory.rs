@@ -1,6 +1,6 @@
 //! Which values share a buffer: tensors whose lifetimes do not overlap may.
 
-use crate::layers::Place;
+use crate::graph::pass::Place;
 
 /// When a tensor is first written and last read, in steps of the plan, and its size per sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

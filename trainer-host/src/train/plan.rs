@@ -9,8 +9,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::memory::{Lifetime, share};
+use crate::graph::Layer;
+use crate::graph::pass::{GradientPlace, ParameterPlace, Place};
 use crate::graph::{Graph, Shape};
-use crate::layers::{GradientPlace, Layer, ParameterPlace, Place};
 use crate::losses::Loss;
 use crate::regularizers::SharedRegularizer;
 

@@ -2,8 +2,8 @@
 
 use super::Model;
 use crate::error::Result;
+use crate::graph::Apply;
 use crate::graph::{Shape, SymbolicTensor, input};
-use crate::layers::Apply;
 
 /// A thin front for models that are a chain.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use samara_trainer::Model;
 use samara_trainer::data::Dataset;
-use samara_trainer::export::run::DeviceModel;
+use samara_trainer::device::run::DeviceModel;
 use samara_trainer::quantize::{Calibration, Options};
 
 /// The model as f32 file.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use samara_runtime::{Tensor as DeviceTensor, format::writer::ModelFile};
 use samara_trainer::data::Dataset;
-use samara_trainer::export::run::DeviceModel;
+use samara_trainer::device::run::DeviceModel;
 use samara_trainer::graph::Shape;
 use samara_trainer::losses::{Loss, LossPass, TargetFault};
 use samara_trainer::metrics::MetricPass;

@@ -8,7 +8,7 @@ use samara_runtime::format::writer::ModelFile;
 use samara_runtime::selftest::Generator;
 use samara_trainer::Model;
 use samara_trainer::data::Tensor;
-use samara_trainer::export::run::DeviceModel;
+use samara_trainer::device::run::DeviceModel;
 use samara_trainer::quantize::Options;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use samara_runtime::{ALL_OPS, ElementType, Tensor, format::writer::ModelFile};
-use samara_trainer::export::run::DeviceModel;
+use samara_trainer::device::run::DeviceModel;
 use serde_json::{Value, json};
 
 use crate::{arena, files, output};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use samara_runtime::{ALL_OPS, ElementType, Tensor, format::writer::ModelFile};
-use samara_trainer::export::run::DeviceModel;
+use samara_trainer::device::run::DeviceModel;
 use serde_json::json;
 
 use crate::layout::{self, Item};

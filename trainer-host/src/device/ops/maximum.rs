@@ -1,6 +1,6 @@
 //! The larger of two tensors, element by element.
 
-use crate::export::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::ops::maximum::{MAXIMUM_F32, MAXIMUM_I8};
 
 /// The larger of two tensors of one shape.

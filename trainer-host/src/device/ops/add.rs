@@ -1,6 +1,6 @@
 //! Weighted sum of two tensors, with a clamp: sums, differences, averages.
 
-use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::{
     add::{ADD_F32, ADD_I8, ParametersF32, factors},
     linear::ClampF32,

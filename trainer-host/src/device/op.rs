@@ -1,59 +1,11 @@
-//! From a trained graph to a model file.
-//!
-//! ```text
-//! Model ──lower──> DeviceGraph ──simplify──> DeviceGraph ──encode──> ModelFile ──> bytes
-//!  layers say how        f32, ops of the      batch-norms folded,      f32 or int8,
-//!                        runtime              activations fused        arena planned
-//! ```
-//!
-//! A [`DeviceGraph`] knows real numbers only. What an op needs for one element type is in its file in [`ops`], as
-//! implementations of [`DeviceOp`]; nothing here matches over kinds of ops.
+//! What an op of the runtime is on the host: how it folds, how quantization passes through it, how it is encoded.
 
-pub mod encode;
-pub mod lower;
-pub mod ops;
-pub mod plan;
-pub mod run;
-pub mod simplify;
-
+use super::ExportError;
 use crate::graph::Shape;
 use samara_runtime::format::writer::encode_parameters;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fmt;
-
-/// Why a graph cannot be exported.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// A layer has no counterpart on the device, or not with this configuration.
-    #[error("layer {layer:?} cannot be exported: {reason}")]
-    Layer {
-        /// Name of the layer's node.
-        layer: String,
-        /// What stands in the way.
-        reason: String,
-    },
-    /// The calibration data does not fit the model.
-    #[error("calibration: {0}")]
-    Calibration(String),
-    /// A model has more of something than the file can say.
-    #[error("the model has {found} {what}, a file holds at most {limit}")]
-    TooLarge {
-        /// What there is too much of.
-        what: &'static str,
-        /// How much there is.
-        found: usize,
-        /// How much there may be.
-        limit: usize,
-    },
-    /// The runtime refused a file that was just written: a defect of the exporter.
-    #[error("the exported file was refused by the runtime: {0}")]
-    Refused(#[from] samara_runtime::LoadError),
-}
-
-/// A tensor of a [`DeviceGraph`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Value(pub(crate) usize);
 
 /// Scale and zero point of an int8 tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -274,103 +226,4 @@ pub trait DeviceOp: fmt::Debug + Send + Sync {
         output: Quantization,
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError>;
-}
-
-/// A node of a [`DeviceGraph`].
-#[derive(Debug)]
-pub struct DeviceNode {
-    /// Its name.
-    pub name: String,
-    /// What it computes.
-    pub op: Box<dyn DeviceOp>,
-    /// Its inputs.
-    pub inputs: Vec<Value>,
-    /// Its output.
-    pub output: Value,
-}
-
-/// A graph of the runtime's ops on real numbers. Nodes stand in the order in which they run.
-#[derive(Debug, Default)]
-pub struct DeviceGraph {
-    /// The model's name.
-    pub name: String,
-    /// Shape and name of each value.
-    pub values: Vec<(Shape, String)>,
-    /// The nodes.
-    pub nodes: Vec<DeviceNode>,
-    /// The inputs.
-    pub inputs: Vec<Value>,
-    /// The outputs.
-    pub outputs: Vec<Value>,
-}
-
-impl DeviceGraph {
-    /// A new value.
-    pub fn value(&mut self, shape: Shape, name: impl Into<String>) -> Value {
-        self.values.push((shape, name.into()));
-        Value(self.values.len() - 1)
-    }
-
-    /// A new input of the model.
-    pub fn input(&mut self, shape: Shape, name: impl Into<String>) -> Value {
-        let value = self.value(shape, name);
-        self.inputs.push(value);
-        value
-    }
-
-    /// A new node, and its output.
-    pub fn push(&mut self, name: impl Into<String>, op: impl DeviceOp + 'static, inputs: &[Value], output: Shape) -> Value {
-        let name = name.into();
-        let output = self.value(output, name.clone());
-        self.nodes.push(DeviceNode { name, op: Box::new(op), inputs: inputs.to_vec(), output });
-        output
-    }
-
-    /// Shape of a value.
-    pub fn shape(&self, value: Value) -> &Shape {
-        &self.values[value.0].0
-    }
-
-    /// What `node` sees of its tensors.
-    pub fn site<'a>(&'a self, node: &'a DeviceNode) -> Site<'a> {
-        Site {
-            name: &node.name,
-            inputs: node.inputs.iter().map(|&input| self.shape(input)).collect(),
-            output: self.shape(node.output),
-        }
-    }
-}
-
-impl crate::Model {
-    /// The model as a simplified graph of the runtime's ops, with the parameters' present values.
-    ///
-    /// # Errors
-    /// If a layer has no counterpart on the device.
-    pub fn device_graph(&self) -> Result<DeviceGraph, ExportError> {
-        let mut graph = lower::lower(self.name(), self.graph())?;
-        simplify::simplify(&mut graph);
-        Ok(graph)
-    }
-
-    /// The model as a file in f32.
-    ///
-    /// # Errors
-    /// If a layer has no counterpart on the device.
-    pub fn export_f32(&self) -> Result<Vec<u8>, ExportError> {
-        encode::to_checked_bytes(&encode::encode(&self.device_graph()?, encode::Numbers::F32, plan::plan)?)
-    }
-
-    /// The model as a file in int8, quantized after training: ranges are taken from the samples, one tensor per input.
-    ///
-    /// # Errors
-    /// If a layer has no counterpart on the device, or the samples do not fit the model's inputs.
-    pub fn export_int8(
-        &self,
-        samples: &[crate::data::Tensor],
-        options: crate::quantize::Options,
-    ) -> Result<Vec<u8>, ExportError> {
-        self.check_inputs(samples).map_err(|error| ExportError::Calibration(error.to_string()))?;
-        let inputs: Vec<&[f32]> = samples.iter().map(|tensor| tensor.values()).collect();
-        encode::to_checked_bytes(&crate::quantize::quantize(&mut self.device_graph()?, &inputs, options)?)
-    }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::graph::Shape;
+use super::Shape;
 use crate::numeric::Aligned;
 use crate::numeric::random::derive;
 

@@ -1,7 +1,7 @@
 //! From one scale to another, where a shared scale would not do.
 
 use super::encode_lut;
-use crate::export::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::reshape::RESHAPE;
 
 /// The same real numbers, in int8 with another scale.

@@ -1,7 +1,7 @@
 //! Product of two tensors, with a clamp.
 
 use super::linear::multiplier;
-use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::{
     linear::ClampF32,
     multiply::{LARGEST_SHIFT, MULTIPLY_F32, MULTIPLY_I8, Parameters},

@@ -1,7 +1,7 @@
 //! Pointwise functions: a clamp where they are one, else a table in int8 and code in f32.
 
 use super::encode_lut;
-use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::ops::activation::{ACTIVATION_F32, Function, Parameters};
 
 /// A pointwise function. Its values are the runtime's, to the bit.

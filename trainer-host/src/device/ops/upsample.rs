@@ -1,6 +1,6 @@
 //! Nearest-neighbour enlargement.
 
-use crate::export::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::ops::upsample::{Parameters, UPSAMPLE};
 
 /// Each pixel repeated `[vertical, horizontal]` times.

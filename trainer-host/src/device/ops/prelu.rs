@@ -1,7 +1,7 @@
 //! Parametric ReLU.
 
 use super::linear::{multiplier, multiplier_at};
-use crate::export::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::prelu::{LARGEST_SHIFT, PRELU_F32, PRELU_I8, ParametersF32, ParametersI8};
 
 /// `x` for `x >= 0`, else `alpha[c] * x`.

@@ -1,6 +1,6 @@
 //! Ops that move elements without changing them: reshape and pad.
 
-use crate::export::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::ops::{pad, reshape};
 
 /// The same elements under another shape.

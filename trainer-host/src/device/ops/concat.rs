@@ -1,6 +1,6 @@
 //! Concatenation.
 
-use crate::export::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::ops::concat::{CONCAT, Parameters};
 
 /// Concatenation along an axis (0 is the outermost; the batch does not count).

@@ -1,9 +1,8 @@
-//! What all layers have: a name, an identity, parameters; and how layers are applied.
+//! What all layers have: a name, an identity, parameters.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::Layer;
-use crate::graph::{Shape, SymbolicTensor};
+use super::Shape;
 use crate::initializers::{Initializer, SharedInitializer};
 use crate::regularizers::SharedRegularizer;
 
@@ -24,7 +23,7 @@ pub struct ParameterSpec {
 
 /// What a user can say about a trainable parameter.
 #[derive(Debug, Clone)]
-pub(super) struct Trainable {
+pub(crate) struct Trainable {
     pub initializer: SharedInitializer,
     pub regularizer: Option<SharedRegularizer>,
 }
@@ -92,95 +91,5 @@ impl LayerBase {
     /// The parameters, to change their values.
     pub fn parameters_mut(&self) -> RwLockWriteGuard<'_, Vec<ParameterValue>> {
         self.parameters.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One symbolic tensor, or several: what a layer can be applied to.
-pub trait IntoInputs {
-    /// The tensors.
-    fn into_inputs(self) -> Vec<SymbolicTensor>;
-}
-
-impl IntoInputs for &SymbolicTensor {
-    fn into_inputs(self) -> Vec<SymbolicTensor> {
-        vec![self.clone()]
-    }
-}
-
-impl IntoInputs for SymbolicTensor {
-    fn into_inputs(self) -> Vec<SymbolicTensor> {
-        vec![self]
-    }
-}
-
-impl<const N: usize> IntoInputs for [SymbolicTensor; N] {
-    fn into_inputs(self) -> Vec<SymbolicTensor> {
-        self.into()
-    }
-}
-
-impl<const N: usize> IntoInputs for [&SymbolicTensor; N] {
-    fn into_inputs(self) -> Vec<SymbolicTensor> {
-        self.into_iter().cloned().collect()
-    }
-}
-
-impl<const N: usize> IntoInputs for &[SymbolicTensor; N] {
-    fn into_inputs(self) -> Vec<SymbolicTensor> {
-        self.to_vec()
-    }
-}
-
-impl IntoInputs for &[SymbolicTensor] {
-    fn into_inputs(self) -> Vec<SymbolicTensor> {
-        self.to_vec()
-    }
-}
-
-impl IntoInputs for Vec<SymbolicTensor> {
-    fn into_inputs(self) -> Vec<SymbolicTensor> {
-        self
-    }
-}
-
-/// What can be applied to symbolic tensors: layers, and layers made of layers.
-pub trait Apply {
-    /// Applies it to tensors. Faults are kept in the result, and reported by `Model::new` with the layer's name.
-    fn apply_to(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor;
-
-    /// Applies it to one tensor or to several. Faults are kept in the result and reported by `Model::new`.
-    fn apply(&self, inputs: impl IntoInputs) -> SymbolicTensor
-    where
-        Self: Sized,
-    {
-        self.apply_to(inputs.into_inputs())
-    }
-}
-
-/// Applies a layer, then its activation, if it has one.
-pub(super) fn apply_shared(layer: &Arc<dyn Layer>, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
-    let output = SymbolicTensor::of_layer(layer.clone(), inputs, None);
-    match layer.activation_layer() {
-        Some(activation) => SymbolicTensor::of_layer(activation, vec![output], Some(layer.clone())),
-        None => output,
-    }
-}
-
-impl<L: Layer + Clone> Apply for L {
-    fn apply_to(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
-        apply_shared(&(Arc::new(self.clone()) as Arc<dyn Layer>), inputs)
-    }
-}
-
-/// Gives a layer its name.
-pub trait Named: Sized {
-    /// The same layer under this name, which parameters and messages then show.
-    fn named(self, name: &str) -> Self;
-}
-
-impl<L: Layer + Sized> Named for L {
-    fn named(mut self, name: &str) -> Self {
-        self.base_mut().set_name(name);
-        self
     }
 }

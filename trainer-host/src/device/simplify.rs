@@ -105,7 +105,7 @@ fn fuse_clamp(graph: &mut DeviceGraph, node: usize) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        export::{
+        device::{
             Clamp,
             ops::{Activation, Kind, Linear, Reshape, ScaleShift},
         },

@@ -1,6 +1,6 @@
 //! Dense, convolution and depthwise convolution.
 
-use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::{
     ops::{
         conv2d, dense, depthwise_conv2d,

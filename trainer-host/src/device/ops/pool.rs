@@ -1,6 +1,6 @@
 //! Max and average pools.
 
-use crate::export::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::OpDef;
 use samara_runtime::ops::{pool, window::Window};
 

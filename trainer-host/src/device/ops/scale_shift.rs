@@ -1,6 +1,6 @@
 //! A batch-norm that could not be folded.
 
-use crate::export::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::{
     linear::{ClampF32, LinearF32},
     scale_shift::{Parameters, SCALE_SHIFT_F32, SCALE_SHIFT_I8},

@@ -1,0 +1,25 @@
+//! The graph that a device runs, and its way into a file. It knows no layer: [`export`](crate::export) lowers models to it.
+//!
+//! ```text
+//! DeviceGraph ──simplify──> DeviceGraph ──encode──> ModelFile ──> bytes ──> DeviceModel
+//!  real numbers, ops of the  batch-norms folded,    f32 or int8,             runs on the host, by
+//!  runtime                   activations fused      arena planned            the device's own code
+//! ```
+//!
+//! A [`DeviceGraph`] knows real numbers only. What an op needs for one element type is in its file in [`ops`], as
+//! implementations of [`DeviceOp`]; nothing here matches over kinds of ops.
+
+pub mod encode;
+mod error;
+mod graph;
+mod lowering;
+mod op;
+pub mod ops;
+pub mod plan;
+pub mod run;
+pub mod simplify;
+
+pub use error::ExportError;
+pub use graph::{DeviceGraph, DeviceNode, Value};
+pub use lowering::{Lowering, linear};
+pub use op::{Clamp, Constants, DeviceOp, Encoded, Quantization, Site, Tie};
