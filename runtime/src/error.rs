@@ -190,10 +190,7 @@ mod sentences {
                 Self::Section => f.write_str("a section lies outside the file, is misaligned, or does not hold what it should"),
                 Self::Tensor { tensor } => write!(f, "tensor {tensor} has a bad type, shape, scale or place in the arena"),
                 Self::Node { node, fault } => write!(f, "node {node}: {fault}"),
-                Self::UnknownOp { node, code } => match crate::ops::ALL_OPS.iter().find(|op| u16::from(op.code) == *code) {
-                    Some(op) => write!(f, "node {node} uses the op {} ({code}), which is not in the table of ops", op.name),
-                    None => write!(f, "node {node} uses op {code}, which this version does not know"),
-                },
+                Self::UnknownOp { node, code } => write!(f, "node {node} uses op {code}, which is not in the table of ops"),
                 Self::Ports => f.write_str("the list of inputs or outputs is malformed"),
                 Self::ArenaTooSmall { required, found } => {
                     write!(f, "the model needs an arena of {required} bytes, {found} were given")

@@ -2,8 +2,9 @@
 
 use crate::{
     error::{InputError, LoadError},
-    format::{ALIGNMENT, Model},
-    ops::NodeRun,
+    format::ALIGNMENT,
+    model::Model,
+    op::NodeRun,
     quant,
     tensor::{ElementType, Tensor},
 };
@@ -103,7 +104,7 @@ impl<'a> Session<'a> {
     pub fn run_observed(&mut self, mut observe: impl FnMut(usize)) {
         for (index, node) in self.model.nodes().enumerate() {
             if let Some(op) = self.model.op(node.code) {
-                (op.run)(&mut NodeRun::new(self.model, &node, self.arena));
+                (op.run)(&mut NodeRun::new(&self.model.view, &node, self.arena));
             }
             observe(index);
         }

@@ -44,8 +44,11 @@ pub mod error;
 pub mod exec;
 pub mod format;
 mod math;
+pub mod model;
+pub mod op;
 pub mod ops;
 pub mod quant;
+mod random;
 pub mod selftest;
 pub mod simd;
 pub mod tensor;
@@ -54,9 +57,10 @@ pub use arena::{Aligned, Arena};
 pub use error::{InputError, LoadError, NodeFault};
 pub use exec::Session;
 pub use format::{
-    Model,
     crc::{Crc32, crc32},
-    header::{arena_bytes, op_count, select_ops},
+    header::arena_bytes,
 };
-pub use ops::{ALL_OPS, OpDef};
+pub use model::Model;
+pub use op::OpDef;
+pub use ops::{ALL_OPS, op_count, select_ops};
 pub use tensor::{ElementType, Tensor};

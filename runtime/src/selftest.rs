@@ -12,6 +12,8 @@
 //! | 4 + 8 i | u32 | offset of model i, a multiple of 16 |
 //! | 8 + 8 i | u32 | length of model i |
 
+pub use crate::random::Generator;
+
 use crate::{
     exec::Session,
     format::{
@@ -26,24 +28,6 @@ pub const ROUNDS: u32 = 3;
 
 /// The extreme inputs of an f32 tensor: zeros of both signs, denormals, values whose sums overflow.
 const EXTREMES: [f32; 8] = [0.0, -0.0, 1e-40, -1e-40, 3e38, -3e38, 1.0, -1.0];
-
-/// A linear congruential generator: `x = 1664525 x + 1013904223` modulo 2^32 (Knuth; Numerical Recipes, "quick and
-/// dirty"). Its high bits are good enough to vary inputs.
-#[derive(Debug, Clone, Copy)]
-pub struct Generator(u32);
-
-impl Generator {
-    /// A generator that starts after `seed`.
-    pub const fn new(seed: u32) -> Self {
-        Self(seed)
-    }
-
-    /// The next value; use the high bits.
-    pub const fn next_u32(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        self.0
-    }
-}
 
 /// Runs the session's model for [`ROUNDS`] rounds and hands `(round, output, checksum)` to `report`.
 pub fn run_case(session: &mut Session<'_>, mut report: impl FnMut(u32, usize, u32)) {
@@ -163,12 +147,7 @@ pub const fn bundle_arena_bytes(bundle: &[u8]) -> usize {
 #[cfg(feature = "std")]
 mod host {
     use super::run_case;
-    use crate::{
-        error::LoadError,
-        exec::Session,
-        format::{ALIGNMENT, Model},
-        ops::ALL_OPS,
-    };
+    use crate::{error::LoadError, exec::Session, format::ALIGNMENT, model::Model, ops::ALL_OPS};
 
     /// One checksum of a case.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]

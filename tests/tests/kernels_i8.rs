@@ -523,7 +523,7 @@ fn in_place_is_the_same_as_apart() {
             })
             .collect();
         let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-        if op.alias == samara_runtime::ops::Alias::InPlace {
+        if op.alias == samara_runtime::op::Alias::InPlace {
             assert_eq!(run(&together, &values), run(&apart, &values), "{}", small.name);
         } else {
             let bytes = samara_runtime::arena::AlignedBuffer::copy_of(&together.to_bytes());

@@ -22,8 +22,6 @@
 //! | 68 | u32 | constants bytes |
 //! | 72 | u64 | model hash: the same for the same graph and constants |
 
-use crate::ops::{ALL_OPS, OpDef};
-
 /// First bytes of every model file.
 pub const MAGIC: [u8; 4] = *b"SMRA";
 /// The version of the format that this runtime reads and writes.
@@ -76,12 +74,12 @@ pub(crate) const fn u32_at(bytes: &[u8], offset: usize) -> u32 {
 }
 
 /// The set of ops that the model uses: bit `n` for op code `n`.
-const fn ops_of(model: &[u8]) -> u128 {
+pub(crate) const fn ops_of(model: &[u8]) -> u128 {
     u128::from_le_bytes(array(model, at::OPS))
 }
 
 #[expect(clippy::panic, reason = "meant for compile time, where the panic is the error message")]
-const fn assert_header(model: &[u8]) {
+pub(crate) const fn assert_header(model: &[u8]) {
     let magic = u32_at(model, 0) == u32::from_le_bytes(MAGIC);
     if model.len() < HEADER_BYTES || !magic {
         panic!("not a Samara model");
@@ -101,37 +99,4 @@ const fn assert_header(model: &[u8]) {
 pub const fn arena_bytes(model: &[u8]) -> usize {
     assert_header(model);
     u32_at(model, at::ARENA_BYTES) as usize
-}
-
-/// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.
-///
-/// # Panics
-/// As [`arena_bytes`].
-pub const fn op_count(model: &[u8]) -> usize {
-    assert_header(model);
-    ops_of(model).count_ones() as usize
-}
-
-/// The table of the ops that `model` uses. Only the kernels in it are linked. Meant for compile time.
-///
-/// # Panics
-/// As [`arena_bytes`]; if `N` is not [`op_count`]; if `model` uses an op that this runtime does not have.
-#[expect(clippy::panic, clippy::indexing_slicing, reason = "meant for compile time, where the panic is the error message")]
-pub const fn select_ops<const N: usize>(model: &[u8]) -> [&'static OpDef; N] {
-    assert_header(model);
-    let used = ops_of(model);
-    let mut table = [ALL_OPS[0]; N];
-    let mut found = 0;
-    let mut i = 0;
-    while i < ALL_OPS.len() {
-        if used >> ALL_OPS[i].code & 1 == 1 {
-            table[found] = ALL_OPS[i];
-            found += 1;
-        }
-        i += 1;
-    }
-    if found != N || found != used.count_ones() as usize {
-        panic!("the model uses an op that this runtime does not have");
-    }
-    table
 }

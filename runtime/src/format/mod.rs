@@ -21,12 +21,11 @@ pub mod crc;
 pub mod cursor;
 pub mod header;
 pub mod node;
-mod reader;
+pub(crate) mod view;
 #[cfg(feature = "std")]
 pub mod writer;
 
 pub use header::{FORMAT_VERSION, HEADER_BYTES};
-pub use reader::Model;
 
 /// Layout of the constants that this version writes: convolution and dense weights in pairs of rows, see [`crate::simd`].
 pub const LAYOUT_PAIRED: u16 = 1;

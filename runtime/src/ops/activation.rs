@@ -15,14 +15,11 @@
 //! | `Softplus` | 8e-4 |
 //! | [softmax](super::softmax) | 6e-4 per share; they still sum to 1 |
 
-use super::{
-    Alias, NodeCheck, NodeRun, OpDef,
-    node::{as_f32_mut, ensure},
-};
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     math::{Exact, Functions, OfKernels},
+    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32_mut, ensure},
     tensor::ElementType::F32,
 };
 

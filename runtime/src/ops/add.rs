@@ -4,14 +4,11 @@
 //! int8: `q = clamp((offset + factor_1 * x_1 + factor_2 * x_2) >> shift)`, see [`factors`] for how the host finds the
 //! numbers. f32: the formula, both products rounded before they are added.
 
-use super::{
-    Alias, Buffers, NodeCheck, NodeRun, OpDef,
-    linear::ClampF32,
-    node::{as_f32_mut, as_i8_mut, ensure},
-};
+use super::linear::ClampF32;
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
+    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
     simd,
     tensor::ElementType::{self, F32, I8},
 };

@@ -1,11 +1,12 @@
 //! Concatenation along one axis. Types and quantization: any, the same everywhere (where scales differ, the host puts a
 //! `lut` before). Shapes: equal but along the axis, where the output's size is the inputs' sum.
 
-use super::{
-    Alias, NodeCheck, NodeRun, OpDef,
-    node::{copy, ensure},
+use crate::{
+    error::NodeFault,
+    format::cursor::Cursor,
+    op::{Alias, NodeCheck, NodeRun, OpDef, copy, ensure},
+    tensor::Tensor,
 };
-use crate::{error::NodeFault, format::cursor::Cursor, tensor::Tensor};
 
 /// Parameters in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]

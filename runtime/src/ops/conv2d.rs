@@ -5,14 +5,13 @@
 //! ([`LinearI8`]). f32: weights in blocks ([`LinearF32`]), summed from the bias up, by rows, columns and channels of the kernel.
 
 use super::{
-    Alias, Buffers, NodeCheck, NodeRun, OpDef,
     linear::{F32_LANES, LinearF32, LinearI8, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
-    node::{as_f32, as_f32_mut, as_i8, as_i8_mut, copy, ensure},
     window::Window,
 };
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
+    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, copy, ensure},
     simd,
     tensor::ElementType::{F32, I8},
 };

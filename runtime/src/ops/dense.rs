@@ -4,13 +4,10 @@
 //! int8: weights in paired rows ([`simd`]), requantized per channel ([`LinearI8`]). f32: weights in blocks
 //! ([`LinearF32`]), summed from the bias up, k ascending.
 
-use super::{
-    Alias, Buffers, NodeCheck, NodeRun, OpDef,
-    linear::{LinearF32, LinearI8, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
-    node::{as_f32, as_f32_mut, as_i8, as_i8_mut, ensure},
-};
+use super::linear::{LinearF32, LinearI8, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes};
 use crate::{
     error::NodeFault,
+    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, ensure},
     simd,
     tensor::{
         ElementType::{F32, I8},

@@ -6,14 +6,13 @@
 //! up, by rows and columns of the kernel.
 
 use super::{
-    Alias, Buffers, NodeCheck, NodeRun, OpDef,
     conv2d::{ParametersF32, ParametersI8},
     linear::MAXIMUM_FAN_IN,
-    node::{as_f32, as_f32_mut, as_i8, as_i8_mut, ensure},
     window::Window,
 };
 use crate::{
     error::NodeFault,
+    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, ensure},
     simd,
     tensor::ElementType::{F32, I8},
 };

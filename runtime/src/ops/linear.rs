@@ -1,9 +1,9 @@
 //! What dense, conv2d and depthwise_conv2d share: where weights and biases lie, and the clamp behind them.
 
-use super::node::{NodeCheck, ensure};
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
+    op::{NodeCheck, ensure},
     simd::{self, Requantize},
 };
 

@@ -2,11 +2,12 @@
 //!
 //! Serves activations that are not a clamp, and the change from one scale to another. Shape: any; the output's is the input's.
 
-use super::{
-    Alias, NodeCheck, NodeRun, OpDef,
-    node::{as_i8_mut, ensure},
+use crate::{
+    error::NodeFault,
+    format::cursor::Cursor,
+    op::{Alias, NodeCheck, NodeRun, OpDef, as_i8_mut, ensure},
+    tensor::ElementType,
 };
-use crate::{error::NodeFault, format::cursor::Cursor, tensor::ElementType};
 
 /// Entries of a table.
 pub const TABLE_BYTES: usize = 256;

@@ -1,12 +1,9 @@
 //! The larger of two tensors of one shape, element by element. int8: one scale and zero point throughout. f32: the first of
 //! equal values; NaN in the first stays.
 
-use super::{
-    Alias, Buffers, NodeCheck, NodeRun, OpDef,
-    node::{as_f32_mut, as_i8_mut, ensure},
-};
 use crate::{
     error::NodeFault,
+    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
     tensor::ElementType::{self, F32, I8},
 };
 

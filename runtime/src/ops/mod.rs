@@ -3,8 +3,6 @@
 //! An op has one code per element type, so that int8 firmware links no floating point. Adding one is a file here, its
 //! definitions in [`ALL_OPS`], and its twin in the trainer.
 
-mod node;
-
 pub mod activation;
 pub mod add;
 pub mod concat;
@@ -25,33 +23,10 @@ pub mod softmax;
 pub mod upsample;
 pub mod window;
 
-pub use node::{Buffers, Inputs, NodeCheck, NodeRun};
-
-use crate::error::NodeFault;
-
-/// Where an op's output may lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Alias {
-    /// The output shares no byte with an input.
-    Disjoint,
-    /// The output may also be exactly the first input's bytes.
-    InPlace,
-}
-
-/// What the runtime knows of an op with one element type.
-#[derive(Debug)]
-pub struct OpDef {
-    /// Its number in model files, 1 to 127. Never used twice.
-    pub code: u8,
-    /// Its name, for people.
-    pub name: &'static str,
-    /// Where its output may lie.
-    pub alias: Alias,
-    /// Checks a node of a hostile file: types, shapes, parameters, constants, scratch.
-    pub check: fn(&NodeCheck<'_>) -> Result<(), NodeFault>,
-    /// Runs a node that was checked.
-    pub run: fn(&mut NodeRun<'_>),
-}
+use crate::{
+    format::header::{assert_header, ops_of},
+    op::OpDef,
+};
 
 /// Every op of this version, by code.
 pub static ALL_OPS: &[&OpDef] = &[
@@ -86,3 +61,36 @@ pub static ALL_OPS: &[&OpDef] = &[
     &prelu::PRELU_F32,
     &upsample::UPSAMPLE,
 ];
+
+/// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.
+///
+/// # Panics
+/// As [`arena_bytes`](crate::arena_bytes).
+pub const fn op_count(model: &[u8]) -> usize {
+    assert_header(model);
+    ops_of(model).count_ones() as usize
+}
+
+/// The table of the ops that `model` uses. Only the kernels in it are linked. Meant for compile time.
+///
+/// # Panics
+/// As [`arena_bytes`](crate::arena_bytes); if `N` is not [`op_count`]; if `model` uses an op that this runtime does not have.
+#[expect(clippy::panic, clippy::indexing_slicing, reason = "meant for compile time, where the panic is the error message")]
+pub const fn select_ops<const N: usize>(model: &[u8]) -> [&'static OpDef; N] {
+    assert_header(model);
+    let used = ops_of(model);
+    let mut table = [ALL_OPS[0]; N];
+    let mut found = 0;
+    let mut i = 0;
+    while i < ALL_OPS.len() {
+        if used >> ALL_OPS[i].code & 1 == 1 {
+            table[found] = ALL_OPS[i];
+            found += 1;
+        }
+        i += 1;
+    }
+    if found != N || found != used.count_ones() as usize {
+        panic!("the model uses an op that this runtime does not have");
+    }
+    table
+}

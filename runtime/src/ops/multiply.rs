@@ -4,14 +4,11 @@
 //! int8: `q = clamp(zero_point + ((((x_1 - zero_point_1) * (x_2 - zero_point_2)) << shift) * multiplier + 2^31 >> 32))`.
 //! f32: `clamp(x_1 * x_2)`.
 
-use super::{
-    Alias, Buffers, NodeCheck, NodeRun, OpDef,
-    linear::ClampF32,
-    node::{as_f32_mut, as_i8_mut, ensure},
-};
+use super::linear::ClampF32;
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
+    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
     quant,
     tensor::ElementType::{self, F32, I8},
 };

@@ -1,11 +1,12 @@
 //! Padding of an image `[H, W, C]` with zeros: the zero point in int8. What the output has more than the input and the
 //! padding above and to the left goes below and to the right. Quantization: the output's is the input's.
 
-use super::{
-    Alias, NodeCheck, NodeRun, OpDef,
-    node::{copy, ensure},
+use crate::{
+    error::NodeFault,
+    format::cursor::Cursor,
+    op::{Alias, NodeCheck, NodeRun, OpDef, copy, ensure},
+    tensor::Tensor,
 };
-use crate::{error::NodeFault, format::cursor::Cursor, tensor::Tensor};
 
 /// Parameters in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]

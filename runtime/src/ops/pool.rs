@@ -4,13 +4,10 @@
 //! elements. f32: the average is the sum in row order, divided by `n`; the maximum keeps the first of equal values and
 //! ignores NaN unless the window's first element is one. A pool over the whole image is the global one.
 
-use super::{
-    Alias, NodeCheck, NodeRun, OpDef,
-    node::{as_f32_mut, as_i8_mut, ensure},
-    window::Window,
-};
+use super::window::Window;
 use crate::{
     error::NodeFault,
+    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
     quant,
     tensor::{
         ElementType::{self, F32, I8},

@@ -3,13 +3,10 @@
 //! int8, with `d = x - zero_point`: `q = clamp(zero_point_out + (((d << shift) * m + 2^31) >> 32))`, `m` being `positive` for
 //! `d >= 0` and `negative[c]` otherwise. Shape: any; the output's is the input's.
 
-use super::{
-    Alias, NodeCheck, NodeRun, OpDef,
-    node::{as_f32, as_f32_mut, as_i8_mut, ensure},
-};
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
+    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, ensure},
     quant,
     tensor::{
         ElementType::{self, F32, I8},

@@ -1,12 +1,9 @@
 //! The borders between f32 and int8: `q = clamp(round(x / scale) + zero_point)`, halves away from zero, and
 //! `x = scale * (q - zero_point)`. Shape: any; the output's is the input's. Scales are the int8 tensor's. No parameters.
 
-use super::{
-    Alias, NodeCheck, NodeRun, OpDef,
-    node::{as_f32_mut, as_i8_mut, ensure},
-};
 use crate::{
     error::NodeFault,
+    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
     quant,
     tensor::ElementType::{self, F32, I8},
 };

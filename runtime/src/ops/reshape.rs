@@ -1,7 +1,9 @@
 //! The same elements under another shape. Usually in place, at no cost. Types and quantization: any, the same on both sides.
 
-use super::{Alias, NodeCheck, NodeRun, OpDef, node::ensure};
-use crate::error::NodeFault;
+use crate::{
+    error::NodeFault,
+    op::{Alias, NodeCheck, NodeRun, OpDef, ensure},
+};
 
 fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let input = node.only_input()?;

@@ -3,14 +3,11 @@
 //! int8: `q = clamp(zero_point + (((bias[c] + weight[c] * x) * multiplier + 2^31) >> 32))`, weights of 16 bits with one scale
 //! for the node, the input's zero point folded into the bias. f32: the formula, clamped. Shape: any; the output's is the input's.
 
-use super::{
-    Alias, NodeCheck, NodeRun, OpDef,
-    linear::LinearF32,
-    node::{as_f32, as_f32_mut, as_i8_mut, ensure},
-};
+use super::linear::LinearF32;
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
+    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, ensure},
     quant,
     tensor::{
         ElementType::{self, F32, I8},

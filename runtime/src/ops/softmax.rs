@@ -5,14 +5,11 @@
 //! `q = min(127, -128 + (256 * T[max - x] + S / 2) / S)`, all in u32. f32: `exp(x - max) / sum`, in order; with the feature `micromath`
 //! less exact, by as much as the table of [activations](super::activation) says.
 
-use super::{
-    Alias, NodeCheck, NodeRun, OpDef,
-    node::{as_f32_mut, as_i8_mut, ensure},
-};
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     math::{Functions, OfKernels},
+    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
     tensor::ElementType::{F32, I8},
 };
 use core::num::NonZeroU32;
@@ -114,7 +111,7 @@ mod tests {
     use super::*;
     use crate::{
         math::{Approximate, Exact},
-        selftest::Generator,
+        random::Generator,
     };
 
     #[test]

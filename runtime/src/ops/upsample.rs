@@ -1,11 +1,11 @@
 //! Nearest-neighbour enlargement of an image `[H, W, C]` to `[H * vertical, W * horizontal, C]`. Types and quantization: any,
 //! the same on both sides.
 
-use super::{
-    Alias, Buffers, NodeCheck, NodeRun, OpDef,
-    node::{copy, ensure},
+use crate::{
+    error::NodeFault,
+    format::cursor::Cursor,
+    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, copy, ensure},
 };
-use crate::{error::NodeFault, format::cursor::Cursor};
 
 /// Parameters in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]

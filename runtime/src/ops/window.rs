@@ -1,7 +1,11 @@
 //! Windows that slide over an image `[H, W, C]`: what convolutions and pools share.
 
-use super::node::{NodeCheck, ensure};
-use crate::{error::NodeFault, format::cursor::Cursor, tensor::Tensor};
+use crate::{
+    error::NodeFault,
+    format::cursor::Cursor,
+    op::{NodeCheck, ensure},
+    tensor::Tensor,
+};
 
 /// A window's geometry, `[vertical, horizontal]` each. What lies below and to the right of the image is padding as far as
 /// the output's size asks for it.

@@ -11,8 +11,9 @@ use crate::{
         ALIGNMENT,
         writer::{ModelFile, NodeRecord, encode_parameters},
     },
+    op::OpDef,
     ops::{
-        OpDef, activation, add, concat, conv2d, dense, depthwise_conv2d,
+        activation, add, concat, conv2d, dense, depthwise_conv2d,
         linear::{ClampF32, LinearF32, LinearI8, pack_f32, rows_scratch_bytes},
         lut, maximum, multiply, pad, pool, prelu, quantize, reshape, scale_shift, softmax, upsample,
         window::Window,

@@ -1,6 +1,6 @@
 //! The memory plan: where in the arena each tensor lies, and when.
 
-use samara_runtime::ops::Alias;
+use samara_runtime::op::Alias;
 
 /// Everything in the arena starts at a multiple of this.
 const ALIGNMENT: usize = 16;

@@ -1,32 +1,56 @@
-//! What an op sees of its node: when the file is checked, and when it runs.
+//! What an op is, and what it sees of its node: when the file is checked, and when it runs. The ops themselves are in
+//! [`ops`](crate::ops).
 
-use super::{Alias, OpDef};
 use crate::{
     error::NodeFault,
-    format::{ALIGNMENT, Model, cursor::Cursor, node::Node},
+    format::{ALIGNMENT, cursor::Cursor, node::Node, view::View},
     tensor::{ElementType, Tensor},
 };
 use core::ops::Range;
 
+/// Where an op's output may lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alias {
+    /// The output shares no byte with an input.
+    Disjoint,
+    /// The output may also be exactly the first input's bytes.
+    InPlace,
+}
+
+/// What the runtime knows of an op with one element type.
+#[derive(Debug)]
+pub struct OpDef {
+    /// Its number in model files, 1 to 127. Never used twice.
+    pub code: u8,
+    /// Its name, for people.
+    pub name: &'static str,
+    /// Where its output may lie.
+    pub alias: Alias,
+    /// Checks a node of a hostile file: types, shapes, parameters, constants, scratch.
+    pub check: fn(&NodeCheck<'_>) -> Result<(), NodeFault>,
+    /// Runs a node that was checked.
+    pub run: fn(&mut NodeRun<'_>),
+}
+
 /// A node that is being checked. Tensor indices, the scratch region's place and the aliasing are already known to be right.
 #[derive(Debug)]
 pub struct NodeCheck<'a> {
-    model: &'a Model<'a>,
+    view: &'a View<'a>,
     node: &'a Node<'a>,
     /// The output.
     pub output: Tensor,
 }
 
 impl<'a> NodeCheck<'a> {
-    pub(crate) fn new(model: &'a Model<'a>, node: &'a Node<'a>, op: &OpDef) -> Result<Self, NodeFault> {
-        let output = model.tensor(node.output);
+    pub(crate) fn new(view: &'a View<'a>, node: &'a Node<'a>, op: &OpDef) -> Result<Self, NodeFault> {
+        let output = view.tensor(node.output);
         let scratch = node.scratch_offset..node.scratch_offset.wrapping_add(node.scratch_bytes);
-        if !scratch.start.is_multiple_of(ALIGNMENT) || scratch.end < scratch.start || scratch.end > model.arena_bytes() {
+        if !scratch.start.is_multiple_of(ALIGNMENT) || scratch.end < scratch.start || scratch.end > view.arena_bytes() {
             return Err(NodeFault::Scratch);
         }
         let in_place = op.alias == Alias::InPlace;
         for (number, input) in node.inputs().enumerate() {
-            let input = model.tensor(input).range();
+            let input = view.tensor(input).range();
             if overlap(&input, &scratch) {
                 return Err(NodeFault::Scratch);
             }
@@ -38,7 +62,7 @@ impl<'a> NodeCheck<'a> {
         if overlap(&output.range(), &scratch) {
             return Err(NodeFault::Scratch);
         }
-        Ok(Self { model, node, output })
+        Ok(Self { view, node, output })
     }
 
     /// Input `number` of exactly `count`, all inputs and the output being of `element_type`.
@@ -59,7 +83,7 @@ impl<'a> NodeCheck<'a> {
 
     /// All inputs, of any number and type.
     pub fn all_inputs(&self) -> impl Iterator<Item = Tensor> + '_ {
-        self.node.inputs().map(|input| self.model.tensor(input))
+        self.node.inputs().map(|input| self.view.tensor(input))
     }
 
     /// The only input, of any type.
@@ -84,7 +108,7 @@ impl<'a> NodeCheck<'a> {
         if !offset.is_multiple_of(4) {
             return Err(NodeFault::Constants);
         }
-        self.model.constants(offset as usize).get(..bytes).ok_or(NodeFault::Constants)
+        self.view.constants(offset as usize).get(..bytes).ok_or(NodeFault::Constants)
     }
 
     /// Refuses a scratch region of less than `bytes`.
@@ -105,7 +129,7 @@ pub(crate) fn ensure(condition: bool, fault: NodeFault) -> Result<(), NodeFault>
 /// A node that runs. It was checked, so nothing here fails: what could not be is an empty slice.
 #[derive(Debug)]
 pub struct NodeRun<'a> {
-    model: &'a Model<'a>,
+    view: &'a View<'a>,
     node: &'a Node<'a>,
     arena: &'a mut [u8],
     /// The output.
@@ -130,8 +154,8 @@ pub struct Inputs<'a> {
 }
 
 impl<'a> NodeRun<'a> {
-    pub(crate) fn new(model: &'a Model<'a>, node: &'a Node<'a>, arena: &'a mut [u8]) -> Self {
-        Self { model, node, arena, output: model.tensor(node.output) }
+    pub(crate) fn new(view: &'a View<'a>, node: &'a Node<'a>, arena: &'a mut [u8]) -> Self {
+        Self { view, node, arena, output: view.tensor(node.output) }
     }
 
     /// The node's parameters.
@@ -142,18 +166,18 @@ impl<'a> NodeRun<'a> {
     /// Input `number`.
     #[inline(never)]
     pub fn input(&self, number: usize) -> Tensor {
-        self.node.inputs().nth(number).map_or(self.output, |input| self.model.tensor(input))
+        self.node.inputs().nth(number).map_or(self.output, |input| self.view.tensor(input))
     }
 
     /// All inputs.
     pub fn inputs(&self) -> impl Iterator<Item = Tensor> + use<'a> {
-        let model = self.model;
-        self.node.inputs().map(move |input| model.tensor(input))
+        let view = self.view;
+        self.node.inputs().map(move |input| view.tensor(input))
     }
 
     /// `bytes` constants at `offset`.
     pub fn constants(&self, offset: u32, bytes: usize) -> &'a [u8] {
-        self.model.constants(offset as usize).get(..bytes).unwrap_or_default()
+        self.view.constants(offset as usize).get(..bytes).unwrap_or_default()
     }
 
     /// Cuts the arena at the output and the scratch region.
