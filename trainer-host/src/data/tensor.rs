@@ -1,14 +1,27 @@
 //! Tensors of samples.
 
+use std::fmt;
+
 use crate::error::{Error, Result};
 use crate::graph::Shape;
 
 /// Samples of one shape, one after another.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Tensor {
     samples: usize,
     sample_shape: Shape,
     values: Vec<f32>,
+}
+
+/// Number of samples and their shape, and the first values: all may be many.
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        let Self { samples, sample_shape, values } = self;
+        let more = if values.len() > SHOWN { ", .." } else { "" };
+        let shown: Vec<String> = values.iter().take(SHOWN).map(f32::to_string).collect();
+        write!(f, "Tensor({samples} x {sample_shape}: {}{more})", shown.join(", "))
+    }
 }
 
 impl Tensor {

@@ -1,5 +1,6 @@
 //! What all layers have: a name, an identity, parameters.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Shape;
@@ -42,7 +43,7 @@ impl Trainable {
 }
 
 /// A parameter of a layer, with its values.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ParameterValue {
     /// Its name within the layer: `"kernel"`.
     pub name: &'static str,
@@ -54,9 +55,17 @@ pub struct ParameterValue {
     pub values: Vec<f32>,
 }
 
+/// Without the values, which may be many.
+impl fmt::Debug for ParameterValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, shape, .. } = self;
+        write!(f, "{name} {shape}")
+    }
+}
+
 /// Name, identity and parameters of a layer. A clone is the same layer: it shares the parameters, which are made when
 /// the layer first becomes part of a model.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct LayerBase {
     name: Option<String>,
     parameters: Arc<RwLock<Vec<ParameterValue>>>,
@@ -83,6 +92,11 @@ impl LayerBase {
         Arc::ptr_eq(&self.parameters, &other.parameters)
     }
 
+    /// A number that this layer and its clones have, and no other layer that exists at the same time.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.parameters).addr()
+    }
+
     /// The parameters; empty before the layer is part of a model.
     pub fn parameters(&self) -> RwLockReadGuard<'_, Vec<ParameterValue>> {
         self.parameters.read().unwrap_or_else(PoisonError::into_inner)
@@ -91,5 +105,12 @@ impl LayerBase {
     /// The parameters, to change their values.
     pub fn parameters_mut(&self) -> RwLockWriteGuard<'_, Vec<ParameterValue>> {
         self.parameters.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name and the parameters' names and shapes.
+impl fmt::Debug for LayerBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerBase").field("name", &self.name).field("parameters", &*self.parameters()).finish()
     }
 }

@@ -25,6 +25,8 @@ pub struct Node {
     pub shape: Shape,
     /// The node's parameters within [`Graph::parameters`]; the same for all nodes of one layer.
     pub parameters: Range<usize>,
+    /// The nodes that take this one's output, in order; one that takes it twice, twice.
+    pub consumers: Vec<usize>,
     pub(crate) symbol: SymbolicTensor,
 }
 
@@ -76,8 +78,10 @@ impl Graph {
         let mut names = Names::default();
         let mut nodes: Vec<Node> = Vec::new();
         let mut place_of = HashMap::new();
+        let given: HashSet<u64> = inputs.iter().map(SymbolicTensor::number).collect();
         for symbol in reached.values() {
-            let given = inputs.iter().any(|input| input.number() == symbol.number());
+            let given = given.contains(&symbol.number());
+            let place = nodes.len();
             let node = match symbol.origin() {
                 Origin::Layer { layer, part_of, inputs } if !given => {
                     let (name, part_of) = names.of_layer(layer, part_of.as_ref());
@@ -89,6 +93,7 @@ impl Graph {
                         inputs: inputs.iter().filter_map(|input| place_of.get(&input.number()).copied()).collect(),
                         shape: symbol.shape().cloned().unwrap_or_default(),
                         parameters: 0..0,
+                        consumers: Vec::new(),
                         symbol: symbol.clone(),
                     }
                 }
@@ -104,11 +109,15 @@ impl Graph {
                         inputs: Vec::new(),
                         shape: symbol.shape().cloned().unwrap_or_default(),
                         parameters: 0..0,
+                        consumers: Vec::new(),
                         symbol: symbol.clone(),
                     }
                 }
             };
-            place_of.insert(symbol.number(), nodes.len());
+            for &input in &node.inputs {
+                nodes[input].consumers.push(place);
+            }
+            place_of.insert(symbol.number(), place);
             nodes.push(node);
         }
         faults.append(&mut names.faults);
@@ -124,7 +133,9 @@ impl Graph {
 
     /// Builds the table of parameters, and the values where a layer is new.
     fn make_parameters(&mut self, faults: &mut Vec<String>) {
-        let mut seen: Vec<(Arc<dyn Layer>, Range<usize>)> = Vec::new();
+        // Where the parameters of each layer are that was met, and how many of these layers have some.
+        let mut seen: HashMap<usize, Range<usize>> = HashMap::new();
+        let mut position = 0;
         for index in 0..self.nodes.len() {
             let Some(layer) = self.nodes[index].layer.clone() else { continue };
             let specs = layer.parameters(&self.input_shapes(index));
@@ -136,7 +147,6 @@ impl Graph {
             }
             {
                 let mut values = layer.base().parameters_mut();
-                let position = seen.iter().filter(|(_, range)| !range.is_empty()).count();
                 if values.is_empty() {
                     *values = specs
                         .iter()
@@ -169,8 +179,8 @@ impl Graph {
                     }
                 }
             }
-            let known = seen.iter().find(|(other, _)| other.base().is_same(layer.base()));
-            self.nodes[index].parameters = if let Some((_, range)) = known {
+            let identity = layer.base().identity();
+            self.nodes[index].parameters = if let Some(range) = seen.get(&identity) {
                 range.clone()
             } else {
                 let start = self.parameters.len();
@@ -188,27 +198,28 @@ impl Graph {
                     layer: layer.clone(),
                     index: number,
                 }));
-                seen.push((layer, start..self.parameters.len()));
-                start..self.parameters.len()
+                let range = start..self.parameters.len();
+                position += usize::from(!range.is_empty());
+                seen.insert(identity, range.clone());
+                range
             };
         }
     }
 
     /// Draws new initial values for all parameters.
     pub(crate) fn initialize(&self, seed: u64) {
-        let mut done: Vec<Range<usize>> = Vec::new();
+        let mut done = HashSet::new();
         for index in 0..self.nodes.len() {
             let range = self.nodes[index].parameters.clone();
             let Some(layer) = &self.nodes[index].layer else { continue };
-            if range.is_empty() || done.contains(&range) {
+            if range.is_empty() || !done.insert(range.start) {
                 continue;
             }
             let specs = layer.parameters(&self.input_shapes(index));
             for (number, (spec, value)) in specs.iter().zip(layer.base().parameters_mut().iter_mut()).enumerate() {
-                let stream = (done.len() * 256 + number) as u64;
+                let stream = ((done.len() - 1) * 256 + number) as u64;
                 spec.initializer.fill(&spec.shape, &mut Random::new(seed, stream), &mut value.values);
             }
-            done.push(range);
         }
     }
 
@@ -283,42 +294,36 @@ fn explain(name: &str, symbol: &SymbolicTensor, inputs: &[SymbolicTensor], fault
 #[derive(Default)]
 struct Names {
     taken: HashSet<String>,
-    layers: Vec<(Arc<dyn Layer>, String, usize)>,
-    inputs: usize,
+    /// The layers that were met, by identity: their names, and how many further times they were applied.
+    layers: HashMap<usize, (String, usize)>,
+    /// The last number given to each stem.
+    numbers: HashMap<String, usize>,
     faults: Vec<String>,
 }
 
 impl Names {
     fn of_input(&mut self, given: Option<&str>) -> String {
-        let name = match given {
+        match given {
             Some(name) => self.explicit(name),
             None => self.numbered("input"),
-        };
-        self.inputs += 1;
-        name
+        }
     }
 
     fn of_layer(&mut self, layer: &Arc<dyn Layer>, part_of: Option<&Arc<dyn Layer>>) -> (String, Option<String>) {
-        let owner = part_of.and_then(|owner| self.known(owner));
-        if let Some(name) = self.known(layer) {
-            let entry = self.layers.iter_mut().find(|(other, ..)| other.base().is_same(layer.base()));
-            let count = entry.map_or(0, |(_, _, uses)| {
-                *uses += 1;
-                *uses
-            });
-            return (self.numbered_with(&format!("{name}@"), count), owner);
+        let owner = part_of.and_then(|owner| self.layers.get(&owner.base().identity()));
+        let owner = owner.map(|(name, _)| name.clone());
+        if let Some((name, uses)) = self.layers.get_mut(&layer.base().identity()) {
+            *uses += 1;
+            let (stem, first) = (format!("{name}@"), *uses);
+            return (self.numbered_with(&stem, first), owner);
         }
         let name = match (layer.base().name(), &owner) {
             (Some(name), _) => self.explicit(name),
             (None, Some(owner)) => self.numbered(&format!("{owner}/{}", snake_case(&layer.describe()))),
             (None, None) => self.numbered(&snake_case(layer.kind())),
         };
-        self.layers.push((layer.clone(), name.clone(), 0));
+        self.layers.insert(layer.base().identity(), (name.clone(), 0));
         (name, owner)
-    }
-
-    fn known(&self, layer: &Arc<dyn Layer>) -> Option<String> {
-        self.layers.iter().find(|(other, ..)| other.base().is_same(layer.base())).map(|(_, name, _)| name.clone())
     }
 
     fn explicit(&mut self, name: &str) -> String {
@@ -332,7 +337,9 @@ impl Names {
         if self.taken.insert(stem.to_owned()) {
             return stem.to_owned();
         }
-        self.numbered_with(&format!("{stem}_"), 1)
+        let stem = format!("{stem}_");
+        let first = self.numbers.get(&stem).map_or(1, |last| last + 1);
+        self.numbered_with(&stem, first)
     }
 
     fn numbered_with(&mut self, stem: &str, first: usize) -> String {
@@ -340,6 +347,7 @@ impl Names {
         loop {
             let name = format!("{stem}{number}");
             if self.taken.insert(name.clone()) {
+                self.numbers.insert(stem.to_owned(), number);
                 return name;
             }
             number += 1;

@@ -1,5 +1,6 @@
 //! The table that `Model::summary` prints.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::Graph;
@@ -34,12 +35,11 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = ["layer", "kind", "output", "parameters", "inputs"].map(str::to_owned);
         let mut rows = vec![header];
-        let mut counted = Vec::new();
+        let mut counted = HashSet::new();
         for node in &self.graph.nodes {
             let parameters = &self.graph.parameters[node.parameters.clone()];
             let size = parameters.iter().map(|parameter| parameter.shape.size()).sum();
-            let shared = !node.parameters.is_empty() && counted.contains(&node.parameters);
-            counted.push(node.parameters.clone());
+            let shared = !node.parameters.is_empty() && !counted.insert(node.parameters.start);
             let inputs: Vec<&str> = node.inputs.iter().map(|&input| self.graph.nodes[input].name.as_str()).collect();
             rows.push([
                 node.name.clone(),

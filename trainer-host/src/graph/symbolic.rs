@@ -1,5 +1,6 @@
 //! Symbolic tensors: what a layer will compute, before there are values.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,10 +8,9 @@ use super::{Layer, Shape};
 
 /// The result of applying a layer, or an input: to apply further layers to, and to make a model of. A clone is the same
 /// tensor.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SymbolicTensor(Arc<Symbol>);
 
-#[derive(Debug)]
 struct Symbol {
     /// Grows with every tensor made, so a tensor's number is above those of all it depends on.
     number: u64,
@@ -20,7 +20,6 @@ struct Symbol {
 }
 
 /// Where a symbolic tensor comes from.
-#[derive(Debug)]
 pub(crate) enum Origin {
     /// An input of the model.
     Input { name: Option<String> },
@@ -113,5 +112,70 @@ impl SymbolicTensor {
 
     pub(crate) fn origin(&self) -> &Origin {
         &self.0.origin
+    }
+}
+
+/// Number, layer and shape, but not what lies before: in a net of residual blocks that is a tensor for each path.
+impl fmt::Debug for SymbolicTensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.origin() {
+            Origin::Input { .. } => "Input",
+            Origin::Layer { layer, .. } => layer.kind(),
+            Origin::Nothing => "nothing",
+        };
+        write!(f, "SymbolicTensor({} {kind} ", self.number())?;
+        match &self.0.shape {
+            Ok(shape) => write!(f, "{shape})"),
+            Err(fault) => write!(f, "{fault:?})"),
+        }
+    }
+}
+
+/// Takes a chain of tensors apart one by one: nested drops of tens of thousands of layers overflow a thread's stack.
+impl Drop for Symbol {
+    fn drop(&mut self) {
+        let mut open = self.origin.take_inputs();
+        while let Some(tensor) = open.pop() {
+            if let Some(mut symbol) = Arc::into_inner(tensor.0) {
+                open.append(&mut symbol.origin.take_inputs());
+            }
+        }
+    }
+}
+
+impl Origin {
+    fn take_inputs(&mut self) -> Vec<SymbolicTensor> {
+        if let Self::Layer { inputs, .. } = self { std::mem::take(inputs) } else { Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Apply, Named};
+    use crate::layers::{Add, Dense};
+
+    #[test]
+    fn a_residual_net_is_shown_in_a_line() {
+        let mut x = input([4]);
+        for _ in 0..60 {
+            x = Add::new().apply([&x, &Dense::new(4).apply(&x)]);
+        }
+        assert_eq!(format!("{x:?}"), format!("SymbolicTensor({} Add [4])", x.number()));
+        let wrong = Dense::new(0).named("none").apply(&x);
+        assert_eq!(format!("{wrong:?}"), format!("SymbolicTensor({} Dense Wanted(\"at least 1 unit\"))", wrong.number()));
+    }
+
+    #[test]
+    fn long_chains_are_dropped_without_recursion() {
+        let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(|| {
+            let shared = Dense::new(1);
+            let mut x = input([1]);
+            for _ in 0..50_000 {
+                x = shared.apply(&x);
+            }
+            x.number()
+        });
+        assert!(thread.unwrap().join().unwrap() >= 50_000);
     }
 }

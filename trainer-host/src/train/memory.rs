@@ -1,5 +1,8 @@
 //! Which values share a buffer: tensors whose lifetimes do not overlap may.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
 use crate::graph::pass::Place;
 
 /// When a tensor is first written and last read, in steps of the plan, and its size per sample.
@@ -16,20 +19,34 @@ pub(super) fn share(lifetimes: &[Option<Lifetime>]) -> (Vec<Option<Place>>, Vec<
     let mut order: Vec<usize> = (0..lifetimes.len()).filter(|&index| lifetimes[index].is_some()).collect();
     order.sort_by_key(|&index| lifetimes[index].map(|life| life.first));
     let mut places = vec![None; lifetimes.len()];
-    // Of each buffer: its size, and the last step of its last tenant.
-    let mut buffers: Vec<(usize, usize)> = Vec::new();
+    let mut sizes: Vec<usize> = Vec::new();
+    // The buffers in use, by the last step of their tenant, and the free ones, by size.
+    let mut used = BinaryHeap::new();
+    let mut free = BTreeSet::new();
     for index in order {
         let Some(Lifetime { first, last, size }) = lifetimes[index] else { continue };
-        let free = (0..buffers.len()).filter(|&slot| buffers[slot].1 < first);
-        let slot = free.min_by_key(|&slot| buffers[slot].0.abs_diff(size)).unwrap_or_else(|| {
-            buffers.push((0, 0));
-            buffers.len() - 1
-        });
-        let largest = if buffers[slot].0 > size { buffers[slot].0 } else { size };
-        buffers[slot] = (largest, last);
+        while let Some(&Reverse((end, slot))) = used.peek()
+            && end < first
+        {
+            used.pop();
+            free.insert((sizes[slot], slot));
+        }
+        let candidates = [free.range((size, 0)..).next(), free.range(..(size, 0)).next_back()];
+        let slot = match candidates.into_iter().flatten().min_by_key(|(other, _)| other.abs_diff(size)).copied() {
+            Some(best) => {
+                free.remove(&best);
+                best.1
+            }
+            None => {
+                sizes.push(0);
+                sizes.len() - 1
+            }
+        };
+        sizes[slot] = sizes[slot].max(size);
+        used.push(Reverse((last, slot)));
         places[index] = Some(Place { slot, size });
     }
-    (places, buffers.into_iter().map(|(size, _)| size).collect())
+    (places, sizes)
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use crate::optimizers::{Optimizer, check_option};
 
 /// A model: what lies between some inputs and some outputs. Its layers hold the parameters, so models made of the same
 /// layers share them.
-#[derive(Debug)]
 pub struct Model {
     name: String,
     graph: Arc<Graph>,
@@ -305,6 +304,20 @@ impl Model {
     /// A table of the layers with their shapes and parameters.
     pub fn summary(&self) -> impl fmt::Display + '_ {
         self.graph.summary(&self.name)
+    }
+}
+
+/// Name, inputs, outputs and counts; [`Model::summary`] has the layers.
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("name", &self.name)
+            .field("inputs", &self.inputs)
+            .field("outputs", &self.outputs)
+            .field("nodes", &self.graph.nodes.len())
+            .field("trainable_size", &self.trainable_size())
+            .field("compiled", &self.compiled.is_some())
+            .finish()
     }
 }
 

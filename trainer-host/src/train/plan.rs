@@ -5,6 +5,7 @@
 //! never on the number of threads. Between the points where something of the whole batch is needed (batch
 //! normalization's moments) a shard runs the whole chain of layers without waiting.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -241,7 +242,6 @@ fn regularized(graph: &Graph, parameters: &PlacedParameters) -> Vec<(Range<usize
 
 /// Decides for each output whether loss and last activation are computed as one.
 fn plan_outputs(graph: &Graph, losses: &[(Arc<dyn Loss>, f32)]) -> Vec<PlanOutput> {
-    let uses = |node: usize| graph.nodes.iter().flat_map(|n| &n.inputs).filter(|&&input| input == node).count();
     let mut outputs = Vec::new();
     for (position, &node) in graph.outputs.iter().enumerate() {
         let mut output = PlanOutput { node, target_size: 0, gradient_node: node, fused: false };
@@ -250,7 +250,7 @@ fn plan_outputs(graph: &Graph, losses: &[(Arc<dyn Loss>, f32)]) -> Vec<PlanOutpu
             let activation = graph.nodes[node].layer.as_ref().and_then(|layer| layer.as_activation());
             if let (Some(fused), Some(last)) = (loss.fused_activation(), activation)
                 && fused == last
-                && uses(node) == 0
+                && graph.nodes[node].consumers.is_empty()
                 && graph.outputs.iter().filter(|&&other| other == node).count() == 1
             {
                 output.gradient_node = graph.nodes[node].inputs[0];
@@ -312,12 +312,11 @@ fn place_values(
     let mut head: Vec<usize> = (0..nodes.len()).collect();
     for node in 0..nodes.len() {
         let [input] = graph.nodes[node].inputs[..] else { continue };
-        let uses = graph.nodes.iter().flat_map(|n| &n.inputs).filter(|&&other| other == input).count();
         let producer = &nodes[input];
         let producer_reads =
             training && producer.layer.as_ref().is_some_and(|l| l.requirements(&producer.input_shapes).backward_reads_output);
         let kept = is_output(input) || (losses && is_before_fused(input)) || producer_reads;
-        if nodes[node].in_place && uses == 1 && !kept {
+        if nodes[node].in_place && graph.nodes[input].consumers.len() == 1 && !kept {
             head[node] = head[input];
         }
     }
@@ -450,15 +449,15 @@ fn segments(nodes: &[PlanNode], steps: Vec<Step>) -> Vec<Segment> {
 /// All trainable parameters in pieces, by offset.
 fn pieces(graph: &Graph, nodes: &[PlanNode]) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    let mut done = Vec::new();
+    let mut sharing: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (index, node) in graph.nodes.iter().enumerate().filter(|(_, node)| !node.parameters.is_empty()) {
+        sharing.entry(node.parameters.start).or_default().push(index);
+    }
     for (index, node) in nodes.iter().enumerate() {
         let Some(layer) = &node.layer else { continue };
         let range = &graph.nodes[index].parameters;
-        if range.is_empty() || done.contains(range) {
-            continue;
-        }
-        done.push(range.clone());
-        let sharing: Vec<usize> = (0..nodes.len()).filter(|&other| graph.nodes[other].parameters == *range).collect();
+        // Once for each layer: at the first of its nodes.
+        let Some(sharing) = sharing.get(&range.start).filter(|sharing| sharing.first() == Some(&index)) else { continue };
         for (parameter, place) in node.parameters.iter().enumerate().filter(|(_, place)| place.trainable) {
             let entry = &graph.parameters[range.start + parameter];
             let row = entry.shape.channels();

@@ -417,3 +417,47 @@ fn schedules_and_momentum_reach_the_optimizer() {
         assert_eq!(model.parameter("dense/kernel").unwrap(), [expected]);
     }
 }
+
+#[test]
+fn what_is_printed_of_a_residual_net_has_no_weights_and_not_every_path() {
+    let first = input([4]);
+    let mut x = first.clone();
+    for _ in 0..60 {
+        x = Add::new().apply([&x, &Dense::new(4).apply(&x)]);
+    }
+    let mut model = Model::new("residual", &first, &x).unwrap();
+    model.compile(Sgd::new(0.1), MeanSquaredError).unwrap();
+    let shown = format!("{model:?}");
+    for part in ["name: \"residual\"", "Add [4]", "nodes: 121", "trainable_size: 1200", "compiled: true"] {
+        assert!(shown.contains(part), "{part:?} is not in {shown}");
+    }
+    assert!(shown.len() < 300, "{shown}");
+    // A line for each node and parameter, and no values: some 300 bytes each.
+    let shown = format!("{:?}", model.graph());
+    assert!(shown.len() < 121 * 1000, "{} bytes", shown.len());
+    assert!(format!("{:?}", model.trainer(32, 0).unwrap()).contains("trainable: Aligned(1200 values)"));
+}
+
+/// Were building, naming or planning quadratic, this would take minutes.
+#[test]
+fn nets_of_thousands_of_layers_are_built_and_planned() {
+    const LAYERS: usize = 10_000;
+    let shared = Dense::new(1).named("shared");
+    let first = input([1]);
+    let mut x = first.clone();
+    for _ in 0..LAYERS {
+        x = Dense::new(1).activation(Activation::Relu).apply(shared.apply(&x));
+    }
+    let mut model = Model::new("deep", &first, &x).unwrap();
+    let graph = model.graph();
+    assert_eq!(graph.nodes.len(), 1 + 3 * LAYERS);
+    let names = ["input", "shared", "dense", "dense/relu", "shared@1", "dense_1"];
+    assert_eq!([0, 1, 2, 3, 4, 5].map(|node| graph.nodes[node].name.as_str()), names);
+    assert_eq!(graph.nodes[3 * LAYERS - 2].name, format!("shared@{}", LAYERS - 1));
+    assert_eq!(graph.nodes[3 * LAYERS].name, format!("dense_{}/relu", LAYERS - 1));
+    model.compile(Sgd::new(0.0), MeanSquaredError).unwrap();
+    let one = Tensor::new([1, 1], vec![1.0]).unwrap();
+    let data = Dataset::new(one.clone(), one).unwrap();
+    model.fit(&data, Fit { verbose: false, ..Fit::default() }).unwrap();
+    assert_eq!(format!("{}", model.summary()).lines().count(), 3 * LAYERS + 6);
+}
