@@ -28,6 +28,58 @@ pub struct Requirements {
     pub state: usize,
 }
 
+/// The kind's name and the access to the field `base: LayerBase`, for an `impl` of [`Layer`].
+///
+/// ```
+/// use samara_trainer::device::{Lowering, Value};
+/// use samara_trainer::layers::{Backward, Forward, Layer, LayerBase, Requirements, identity};
+/// use samara_trainer::graph::Shape;
+///
+/// /// Lets everything through.
+/// #[derive(Debug, Clone, Default)]
+/// struct Identity {
+///     base: LayerBase,
+/// }
+///
+/// impl Layer for Identity {
+///     identity!("Identity");
+///
+///     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+///         inputs.first().cloned().ok_or_else(|| "one input".to_owned())
+///     }
+///
+///     fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+///         Requirements { in_place: true, ..Requirements::default() }
+///     }
+///
+///     fn forward(&self, _pass: &mut Forward<'_>) {}
+///
+///     fn backward(&self, _pass: &mut Backward<'_>) {}
+///
+///     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+///         Ok(lowering.inputs[0])
+///     }
+/// }
+///
+/// assert_eq!(Identity::default().kind(), "Identity");
+/// ```
+#[macro_export]
+macro_rules! identity {
+    ($kind:literal) => {
+        fn kind(&self) -> &'static str {
+            $kind
+        }
+
+        fn base(&self) -> &$crate::layers::LayerBase {
+            &self.base
+        }
+
+        fn base_mut(&mut self) -> &mut $crate::layers::LayerBase {
+            &mut self.base
+        }
+    };
+}
+
 /// A layer of one kind, with its configuration: what the trainer, the exporter and the summary need to know of it.
 ///
 /// Passes see some consecutive samples of a batch (a shard), so a layer must treat samples independently; what it needs
@@ -51,8 +103,11 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
         Vec::new()
     }
 
-    /// What the trainer has to provide.
-    fn requirements(&self, inputs: &[Shape]) -> Requirements;
+    /// What the trainer has to provide; by default nothing but the output's gradient.
+    fn requirements(&self, inputs: &[Shape]) -> Requirements {
+        let _ = inputs;
+        Requirements::default()
+    }
 
     /// f32 values of scratch memory that forward or backward want for this many samples.
     fn scratch(&self, inputs: &[Shape], samples: usize) -> usize {

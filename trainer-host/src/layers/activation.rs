@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use super::{Activation, Backward, Example, Forward, Layer, LayerBase, Requirements, SELU_ALPHA, SELU_SCALE};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Activation, Backward, Example, Forward, Layer, LayerBase, Requirements, SELU_ALPHA, SELU_SCALE, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 use samara_runtime::ops::activation::{Function, Parameters};
@@ -120,17 +119,7 @@ fn hard_swish_slope(x: f32) -> f32 {
 }
 
 impl Layer for ActivationLayer {
-    fn kind(&self) -> &'static str {
-        "Activation"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Activation");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if let Activation::LeakyRelu { slope } = self.activation

@@ -1,9 +1,8 @@
 //! Add: the sum of two or more tensors of one shape.
 
 use super::merge::{chain, common_shape};
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Clamp, Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, identity};
+use crate::device::{Clamp, Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -21,24 +20,10 @@ impl Add {
 }
 
 impl Layer for Add {
-    fn kind(&self) -> &'static str {
-        "Add"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Add");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         common_shape(inputs)
-    }
-
-    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
-        Requirements::default()
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

@@ -1,9 +1,8 @@
 //! Average: the mean of two or more tensors of one shape: `y = (x_1 + ... + x_n) / n`.
 
 use super::merge::{chain, common_shape};
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Clamp, Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, identity};
+use crate::device::{Clamp, Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -21,24 +20,10 @@ impl Average {
 }
 
 impl Layer for Average {
-    fn kind(&self) -> &'static str {
-        "Average"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Average");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         common_shape(inputs)
-    }
-
-    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
-        Requirements::default()
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

@@ -4,9 +4,8 @@
 
 use super::options::window_methods;
 use super::windows::{Size2D, Window};
-use super::{Backward, Example, Forward, Layer, LayerBase, Padding, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, Padding, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -33,25 +32,11 @@ impl AveragePooling2D {
 }
 
 impl Layer for AveragePooling2D {
-    fn kind(&self) -> &'static str {
-        "AveragePooling2D"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("AveragePooling2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let geometry = self.window.on(inputs)?;
         Ok(geometry.output_shape(geometry.channels))
-    }
-
-    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
-        Requirements::default()
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

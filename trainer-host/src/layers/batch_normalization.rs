@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::options::trainable_methods;
 use super::rows::{BLOCK, combine, scale_and_shift};
-use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements, Trainable};
-use crate::device::Lowering;
-use crate::device::{Clamp, Value, ops};
+use super::{
+    Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements, Trainable, identity,
+};
+use crate::device::{Clamp, Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::initializers::{ones, zeros};
 use crate::numeric::vectorized;
@@ -122,17 +123,7 @@ impl<'a> State<'a> {
 }
 
 impl Layer for BatchNormalization {
-    fn kind(&self) -> &'static str {
-        "BatchNormalization"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("BatchNormalization");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if !(0.0..=1.0).contains(&self.momentum) {

@@ -2,9 +2,8 @@
 //!
 //! Inputs equal in all other axes; the output's axis has the sum of theirs.
 
-use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Puts several inputs side by side.
@@ -39,17 +38,7 @@ impl Concatenate {
 }
 
 impl Layer for Concatenate {
-    fn kind(&self) -> &'static str {
-        "Concatenate"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Concatenate");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let axis = self.axis_of(inputs);
@@ -68,10 +57,6 @@ impl Layer for Concatenate {
             output[axis] += shape[axis];
         }
         Ok(Shape::from(output))
-    }
-
-    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
-        Requirements::default()
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

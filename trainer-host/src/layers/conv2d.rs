@@ -14,10 +14,9 @@ use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable,
-    add_bias, add_column_sums,
+    add_bias, add_column_sums, identity,
 };
-use crate::device::{Lowering, linear};
-use crate::device::{Value, ops};
+use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
 use crate::initializers::{glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply, vectorized};
@@ -81,17 +80,7 @@ impl Conv2D {
 }
 
 impl Layer for Conv2D {
-    fn kind(&self) -> &'static str {
-        "Conv2D"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Conv2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if self.filters == 0 {

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use super::options::{output_methods, trainable_methods};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, add_bias,
-    add_column_sums,
+    add_column_sums, identity,
 };
-use crate::device::{Lowering, linear};
-use crate::device::{Value, ops};
+use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
 use crate::initializers::{glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};
@@ -49,17 +48,7 @@ impl Dense {
 }
 
 impl Layer for Dense {
-    fn kind(&self) -> &'static str {
-        "Dense"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Dense");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

@@ -9,9 +9,9 @@ use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_column_sums,
+    identity,
 };
-use crate::device::{Lowering, linear};
-use crate::device::{Value, ops};
+use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
 use crate::initializers::{glorot_uniform, zeros};
 
@@ -45,17 +45,7 @@ impl DepthwiseConv2D {
 }
 
 impl Layer for DepthwiseConv2D {
-    fn kind(&self) -> &'static str {
-        "DepthwiseConv2D"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("DepthwiseConv2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let geometry = self.window.on(inputs)?;

@@ -4,7 +4,7 @@
 //! Which values drop is a function of seed, step, node, sample and position, so that the backward pass finds it again
 //! and it is the same for any number of threads.
 
-use super::{Backward, Example, Forward, Layer, LayerBase, RandomKey, Requirements};
+use super::{Backward, Example, Forward, Layer, LayerBase, RandomKey, Requirements, identity};
 use crate::device::Lowering;
 use crate::device::Value;
 use crate::graph::Shape;
@@ -58,17 +58,7 @@ fn hash(value: u32) -> u32 {
 }
 
 impl Layer for Dropout {
-    fn kind(&self) -> &'static str {
-        "Dropout"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Dropout");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if !(0.0..1.0).contains(&self.rate) {

@@ -1,8 +1,7 @@
 //! Flatten: the same values as one axis. Inputs of any shape, outputs `[size]`; in place.
 
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Gives each sample a single axis.
@@ -19,17 +18,7 @@ impl Flatten {
 }
 
 impl Layer for Flatten {
-    fn kind(&self) -> &'static str {
-        "Flatten"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Flatten");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

@@ -2,9 +2,8 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[C]`.
 
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, add_column_sums};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, add_column_sums, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -22,27 +21,13 @@ impl GlobalAveragePooling2D {
 }
 
 impl Layer for GlobalAveragePooling2D {
-    fn kind(&self) -> &'static str {
-        "GlobalAveragePooling2D"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("GlobalAveragePooling2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
             [shape] if shape.len() == 3 => Ok(Shape::from([shape.channels()])),
             _ => Err("one input of shape [height, width, channels]".to_owned()),
         }
-    }
-
-    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
-        Requirements::default()
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

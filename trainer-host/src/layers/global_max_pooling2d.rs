@@ -4,9 +4,8 @@
 //! rows.
 
 use super::max_pooling2d::give;
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -24,17 +23,7 @@ impl GlobalMaxPooling2D {
 }
 
 impl Layer for GlobalMaxPooling2D {
-    fn kind(&self) -> &'static str {
-        "GlobalMaxPooling2D"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("GlobalMaxPooling2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

@@ -5,9 +5,8 @@
 
 use super::options::window_methods;
 use super::windows::{Size2D, Window};
-use super::{Backward, Example, Forward, Layer, LayerBase, Padding, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, Padding, Requirements, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -34,17 +33,7 @@ impl MaxPooling2D {
 }
 
 impl Layer for MaxPooling2D {
-    fn kind(&self) -> &'static str {
-        "MaxPooling2D"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("MaxPooling2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let geometry = self.window.on(inputs)?;

@@ -3,9 +3,8 @@
 //! The gradient goes to the first of the largest values, in the order of the inputs.
 
 use super::merge::{chain, common_shape};
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -23,17 +22,7 @@ impl Maximum {
 }
 
 impl Layer for Maximum {
-    fn kind(&self) -> &'static str {
-        "Maximum"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Maximum");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         common_shape(inputs)

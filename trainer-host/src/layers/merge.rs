@@ -1,7 +1,6 @@
 //! What layers that merge tensors share: their shape rule, and the chain of device ops with two inputs each.
 
-use crate::device::Lowering;
-use crate::device::{DeviceOp, Value};
+use crate::device::{DeviceOp, Lowering, Value};
 use crate::graph::Shape;
 
 /// The shape that all of two or more inputs have.

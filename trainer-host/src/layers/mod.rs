@@ -76,6 +76,7 @@ pub use crate::graph::pass::{
     Place, Prepare, RandomKey, WeightGradient,
 };
 pub use crate::graph::{Apply, IntoInputs, Layer, LayerBase, Named, ParameterSpec, ParameterValue, Requirements};
+pub use crate::identity;
 
 use std::sync::Arc;
 

@@ -4,9 +4,8 @@
 //! with, channel by channel (squeeze and excitation, Hu et al. 2018).
 
 use super::merge::chain;
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, add_column_sums};
-use crate::device::Lowering;
-use crate::device::{Clamp, Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, add_column_sums, identity};
+use crate::device::{Clamp, Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -42,17 +41,7 @@ fn scale(values: &mut [f32], factors: &[f32], samples: usize) {
 }
 
 impl Layer for Multiply {
-    fn kind(&self) -> &'static str {
-        "Multiply"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Multiply");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let is_gate = |first: &Shape, shape: &Shape| {

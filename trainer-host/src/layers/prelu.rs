@@ -5,9 +5,8 @@
 //! `shared_axes` of all axes but the last.
 
 use super::options::trainable_methods;
-use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::initializers::zeros;
 use crate::numeric::vectorized;
@@ -35,17 +34,7 @@ impl PReLU {
 }
 
 impl Layer for PReLU {
-    fn kind(&self) -> &'static str {
-        "PReLU"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("PReLU");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

@@ -1,8 +1,7 @@
 //! Reshape: the same values in another shape of the same size; in place.
 
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Gives each sample another shape.
@@ -25,17 +24,7 @@ impl Reshape {
 }
 
 impl Layer for Reshape {
-    fn kind(&self) -> &'static str {
-        "Reshape"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Reshape");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

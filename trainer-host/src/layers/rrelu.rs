@@ -5,9 +5,8 @@
 //! sample and position, so that the backward pass finds them again and they are the same for any number of threads.
 
 use super::dropout::random_word;
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 use samara_runtime::ops::activation::{Function, Parameters};
@@ -50,17 +49,7 @@ impl RReLU {
 }
 
 impl Layer for RReLU {
-    fn kind(&self) -> &'static str {
-        "RReLU"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("RReLU");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if !(self.lower > 0.0 && self.lower <= self.upper && self.upper.is_finite()) {

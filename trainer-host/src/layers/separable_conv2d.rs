@@ -14,10 +14,9 @@ use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_bias,
-    add_column_sums,
+    add_column_sums, identity,
 };
-use crate::device::{Lowering, linear};
-use crate::device::{Value, ops};
+use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
 use crate::initializers::{Initializer, glorot_uniform, zeros};
 use crate::numeric::{Matrix, multiply};
@@ -77,17 +76,7 @@ impl SeparableConv2D {
 }
 
 impl Layer for SeparableConv2D {
-    fn kind(&self) -> &'static str {
-        "SeparableConv2D"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("SeparableConv2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if self.filters == 0 {

@@ -1,9 +1,8 @@
 //! Subtract: the first tensor minus the second, of one shape: `y = x_1 - x_2`.
 
 use super::merge::common_shape;
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Clamp, Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, identity};
+use crate::device::{Clamp, Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -21,27 +20,13 @@ impl Subtract {
 }
 
 impl Layer for Subtract {
-    fn kind(&self) -> &'static str {
-        "Subtract"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("Subtract");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
             [_, _] => common_shape(inputs).map_err(|_| "two inputs of the same shape".to_owned()),
             _ => Err("exactly two inputs".to_owned()),
         }
-    }
-
-    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
-        Requirements::default()
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

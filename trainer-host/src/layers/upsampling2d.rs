@@ -3,9 +3,8 @@
 //! Inputs `[H, W, C]`, outputs `[H * vertical, W * horizontal, C]`.
 
 use super::windows::Size2D;
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
@@ -32,17 +31,7 @@ impl UpSampling2D {
 }
 
 impl Layer for UpSampling2D {
-    fn kind(&self) -> &'static str {
-        "UpSampling2D"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("UpSampling2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [vertical, horizontal] = self.factors;
@@ -55,10 +44,6 @@ impl Layer for UpSampling2D {
         }
         .map(|(height, width, channels)| Shape::from([height * vertical, width * horizontal, channels]))
         .ok_or_else(|| "one input of shape [height, width, channels]".to_owned())
-    }
-
-    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
-        Requirements::default()
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

@@ -1,9 +1,8 @@
 //! Zeros around an image: inputs `[H, W, C]`, outputs `[top + H + bottom, left + W + right, C]`.
 
 use super::windows::Size2D;
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements};
-use crate::device::Lowering;
-use crate::device::{Value, ops};
+use super::{Backward, Example, Forward, Layer, LayerBase, identity};
+use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Surrounds an image with zeros.
@@ -45,17 +44,7 @@ impl ZeroPadding2D {
 }
 
 impl Layer for ZeroPadding2D {
-    fn kind(&self) -> &'static str {
-        "ZeroPadding2D"
-    }
-
-    fn base(&self) -> &LayerBase {
-        &self.base
-    }
-
-    fn base_mut(&mut self) -> &mut LayerBase {
-        &mut self.base
-    }
+    identity!("ZeroPadding2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if let Some(side) = self.rows.iter().chain(&self.columns).find(|&&side| side > LARGEST_PADDING) {
@@ -68,10 +57,6 @@ impl Layer for ZeroPadding2D {
         }
         .map(|(height, width, channels)| Shape::from([height + rows, width + columns, channels]))
         .ok_or_else(|| "one input of shape [height, width, channels]".to_owned())
-    }
-
-    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
-        Requirements::default()
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
