@@ -25,10 +25,7 @@ pub fn linear(kind: Kind, channels: usize, fan_in: usize) -> Linear {
 /// # Errors
 /// If the op does not fit the shapes.
 pub fn one_op(op: impl DeviceOp + 'static, inputs: &[Shape], output: Shape, int8: bool) -> Result<DeviceModel, ExportError> {
-    let mut graph = DeviceGraph { name: "bench".to_owned(), ..DeviceGraph::default() };
-    let values: Vec<_> = inputs.iter().enumerate().map(|(i, shape)| graph.input(shape.clone(), format!("x{i}"))).collect();
-    let y = graph.push("op", op, &values, output);
-    graph.outputs.push(y);
+    let graph = DeviceGraph::single("bench", op, inputs, output);
     let quantizations = vec![Quantization { scale: 1.0 / 16.0, zero_point: 3 }; graph.values.len()];
     let numbers = if int8 { Numbers::I8 { quantizations: &quantizations, float_ports: false } } else { Numbers::F32 };
     Ok(DeviceModel::new(&to_checked_bytes(&encode(&graph, numbers, plan)?)?)?)

@@ -31,10 +31,6 @@ const EXTREMES: [f32; 8] = [0.0, -0.0, 1e-40, -1e-40, 3e38, -3e38, 1.0, -1.0];
 
 /// Runs the session's model for [`ROUNDS`] rounds and hands `(round, output, checksum)` to `report`.
 pub fn run_case(session: &mut Session<'_>, mut report: impl FnMut(u32, usize, u32)) {
-    run_rounds(session, |round, output, element_type, bytes| report(round, output, checksum(bytes, element_type)));
-}
-
-fn run_rounds(session: &mut Session<'_>, mut report: impl FnMut(u32, usize, ElementType, &[u8])) {
     let mut generator = Generator::new(session.model().hash() as u32);
     for round in 0..ROUNDS {
         let mut input = 0;
@@ -46,7 +42,7 @@ fn run_rounds(session: &mut Session<'_>, mut report: impl FnMut(u32, usize, Elem
         session.run();
         let mut output = 0;
         while let Some((tensor, bytes)) = session.output(output) {
-            report(round, output, tensor.element_type, bytes);
+            report(round, output, checksum(bytes, tensor.element_type));
             output += 1;
         }
     }
@@ -147,7 +143,7 @@ pub const fn bundle_arena_bytes(bundle: &[u8]) -> usize {
 #[cfg(feature = "std")]
 mod host {
     use super::run_case;
-    use crate::{error::LoadError, exec::Session, format::ALIGNMENT, model::Model, ops::ALL_OPS};
+    use crate::{arena::AlignedBuffer, error::LoadError, exec::Session, format::ALIGNMENT, model::Model, ops::ALL_OPS};
 
     /// One checksum of a case.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,21 +161,13 @@ mod host {
     /// # Errors
     /// If `model` is refused.
     pub fn checksums(model: &[u8]) -> Result<Vec<Checksum>, LoadError> {
+        let bytes = AlignedBuffer::copy_of(model);
+        let model = Model::parse(bytes.as_slice(), ALL_OPS)?;
+        let mut arena = AlignedBuffer::zeros(model.arena_bytes());
         let mut checksums = Vec::new();
-        with_session(model, |session| {
-            run_case(session, |round, output, crc| checksums.push(Checksum { round, output, crc }));
-        })?;
+        let mut session = Session::new(&model, arena.as_mut_slice())?;
+        run_case(&mut session, |round, output, crc| checksums.push(Checksum { round, output, crc }));
         Ok(checksums)
-    }
-
-    /// Hands a session of `model` to `action`.
-    pub(in crate::selftest) fn with_session(model: &[u8], action: impl FnOnce(&mut Session<'_>)) -> Result<(), LoadError> {
-        let mut bytes = Buffer::new(model.len());
-        bytes.aligned().copy_from_slice(model);
-        let model = Model::parse(bytes.aligned(), ALL_OPS)?;
-        let mut arena = Buffer::new(model.arena_bytes());
-        action(&mut Session::new(&model, arena.aligned())?);
-        Ok(())
     }
 
     /// Packs models into a bundle.
@@ -198,32 +186,10 @@ mod host {
         }
         bundle
     }
-
-    /// Heap memory at a multiple of [`ALIGNMENT`].
-    struct Buffer {
-        bytes: Vec<u8>,
-        length: usize,
-    }
-
-    impl Buffer {
-        fn new(length: usize) -> Self {
-            Self { bytes: vec![0; length + ALIGNMENT], length }
-        }
-
-        fn aligned(&mut self) -> &mut [u8] {
-            let start = self.bytes.as_ptr().align_offset(ALIGNMENT);
-            self.bytes.get_mut(start..).and_then(|tail| tail.get_mut(..self.length)).unwrap_or_default()
-        }
-    }
 }
 
 #[cfg(feature = "std")]
-mod models;
-
-#[cfg(feature = "std")]
 pub use host::{Checksum, checksums, pack_bundle};
-#[cfg(feature = "std")]
-pub use models::op_models;
 
 #[cfg(all(test, feature = "std"))]
 mod tests {

@@ -1,21 +1,27 @@
-//! Writes the golden file of a format version: `cargo run -p samara-tests --example golden_model NAME`.
+//! Writes the golden files of a format version: `cargo run -p samara-tests --example golden_model NAME`.
 //!
 //! A file `tests/golden/NAME.samara` that was once released is never written again: it shows that later runtimes still read it
-//! and give the same bits. This example refuses to overwrite one. For a new version of the format, make a new one.
+//! and give the same bits. This example refuses to overwrite one. For a new version of the format, make new ones.
 
 use std::{error::Error, fs, path::Path};
+
+use samara_trainer::device::ops::OpExample;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let name = std::env::args().nth(1).ok_or("which name? For instance v2")?;
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-    let file = directory.join(format!("{name}.samara"));
-    if file.exists() {
-        return Err(format!("{} is there already, and stays as it is", file.display()).into());
+    let every_op = samara_tests::examples::side_by_side("every op");
+    let f32_bytes = every_op.f32_file()?.to_bytes();
+    let i8_bytes = OpExample { float_ports: true, ..every_op }.i8_file()?.to_bytes();
+    for (name, bytes) in [(name.clone(), i8_bytes), (format!("{name}-f32"), f32_bytes)] {
+        let file = directory.join(format!("{name}.samara"));
+        if file.exists() {
+            return Err(format!("{} is there already, and stays as it is", file.display()).into());
+        }
+        let checksums = samara_tests::golden::checksums(&bytes)?;
+        fs::write(directory.join(format!("{name}.checksums")), checksums)?;
+        fs::write(&file, &bytes)?;
+        println!("{} has {} bytes", file.display(), bytes.len());
     }
-    let bytes = samara_tests::small::all_in_one().to_bytes();
-    let checksums = samara_tests::golden::checksums(&bytes)?;
-    fs::write(directory.join(format!("{name}.checksums")), checksums)?;
-    fs::write(&file, &bytes)?;
-    println!("{} has {} bytes", file.display(), bytes.len());
     Ok(())
 }

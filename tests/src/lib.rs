@@ -1,11 +1,12 @@
 //! What the whole-stack tests share: models of one op, hostile files, naive references, and the golden vectors.
 
+pub mod examples;
 pub mod golden;
 pub mod hostile;
 pub mod naive;
 pub mod random;
 pub mod single;
-pub mod small;
+pub mod specification;
 
 use std::path::PathBuf;
 

@@ -1,8 +1,9 @@
 //! Random shapes and values for property tests.
 
-use crate::{naive::Image, small::window};
+use crate::naive::Image;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use samara_runtime::ops::window::Window;
+use samara_trainer::device::ops::window;
 
 /// A window over an image, and the size of the output: any that the runtime takes, small.
 pub fn window_over(random: &mut StdRng, largest_kernel: u16, largest_dilation: u16) -> (Window, Image, [usize; 2]) {

@@ -7,7 +7,7 @@ use samara_runtime::{
 };
 use samara_trainer::{
     device::{
-        DeviceGraph, DeviceNode, DeviceOp, ExportError, Quantization,
+        DeviceGraph, DeviceOp, ExportError, Quantization,
         encode::{Numbers, encode},
         plan::plan,
     },
@@ -22,19 +22,8 @@ pub type Port = (Vec<usize>, Option<Quantization>);
 /// # Errors
 /// If the exporter refuses the op.
 pub fn exported(op: impl DeviceOp + 'static, inputs: &[Port], output: &Port) -> Result<ModelFile, ExportError> {
-    exported_boxed(Box::new(op), inputs, output)
-}
-
-/// As [`exported`], for an op whose type is forgotten.
-///
-/// # Errors
-/// If the exporter refuses the op.
-pub fn exported_boxed(op: Box<dyn DeviceOp>, inputs: &[Port], output: &Port) -> Result<ModelFile, ExportError> {
-    let mut graph = DeviceGraph::default();
-    let values = inputs.iter().map(|(shape, _)| graph.input(Shape::new(shape.clone()), "input")).collect();
-    let value = graph.value(Shape::new(output.0.clone()), "output");
-    graph.nodes.push(DeviceNode { name: "op".to_owned(), op, inputs: values, output: value });
-    graph.outputs.push(value);
+    let shapes: Vec<Shape> = inputs.iter().map(|(shape, _)| shape.clone().into()).collect();
+    let graph = DeviceGraph::single("op", op, &shapes, output.0.clone().into());
     let quantizations: Option<Vec<Quantization>> =
         inputs.iter().chain([output]).map(|(_, quantization)| *quantization).collect();
     match &quantizations {
@@ -44,7 +33,7 @@ pub fn exported_boxed(op: Box<dyn DeviceOp>, inputs: &[Port], output: &Port) -> 
 }
 
 /// The record of a tensor.
-pub fn tensor((shape, quantization): &Port, offset: u32) -> Tensor {
+fn tensor((shape, quantization): &Port, offset: u32) -> Tensor {
     let mut dimensions = [1; 4];
     dimensions.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u32);
     Tensor {

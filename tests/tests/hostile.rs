@@ -5,7 +5,7 @@
 
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use samara_runtime::{
-    ALL_OPS, ElementType, LoadError, Tensor,
+    ElementType, LoadError, Tensor,
     format::{
         HEADER_BYTES,
         writer::{ModelFile, NodeRecord, encode_parameters, repair_crc},
@@ -18,10 +18,11 @@ use samara_runtime::{
     },
 };
 use samara_tests::{
+    examples::{self, Small},
     generator,
     hostile::{Fate, Victim},
-    small::{self, Small},
 };
+use samara_trainer::device::ops::window;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Attacks with context: a panic of the runtime becomes a failure that says what was done.
@@ -57,28 +58,19 @@ impl Tally {
     }
 }
 
-/// The models' bytes, each under 2 KB.
+/// The models' bytes.
 fn small_files() -> Vec<(String, Vec<u8>)> {
-    let files: Vec<_> = small::models().into_iter().map(|Small { name, file }| (name, file.to_bytes())).collect();
-    for (name, bytes) in &files {
-        assert!(bytes.len() < 2048, "{name} has {} bytes; the exhaustive tests need small models", bytes.len());
-    }
-    files
+    examples::small().into_iter().map(|Small { name, file }| (name, file.to_bytes())).collect()
 }
 
 /// Field of the header that says how long the file is.
 const TOTAL_BYTES: std::ops::Range<usize> = 12..16;
 
 #[test]
-fn every_op_has_a_small_model_that_runs() {
+fn every_model_runs() {
     let mut victim = Victim::default();
-    let models = small::models();
-    for Small { name, file } in &models {
+    for Small { name, file } in examples::all() {
         assert_eq!(victim.attack(&file.to_bytes(), 3), Fate::Ran, "{name}");
-    }
-    for op in ALL_OPS {
-        let used = models.iter().any(|model| model.file.nodes.iter().any(|node| node.code == u16::from(op.code)));
-        assert!(used, "no small model uses {} ({}): add one to tests/src/small.rs", op.name, op.code);
     }
 }
 
@@ -268,7 +260,7 @@ fn hostile_but_well_formed_models_are_harmless() {
     let mut random = generator(12);
     let mut victim = Victim::default();
     let mut tally = Tally::default();
-    let models = small::models();
+    let models = examples::small();
     for round in 0..300_000 {
         let Small { name, file } = models.choose(&mut random).unwrap();
         let mut file = file.clone();
@@ -332,7 +324,7 @@ fn sizes_whose_products_overflow_are_refused() {
             refuse(&mut victim, &bytes, from, || format!("{} from {from} to {to} channels", op.name));
         }
         for kernel in kernels {
-            let window = small::window(kernel, [1, 1], [1, 1], [0, 0]);
+            let window = window(kernel, [1, 1], [1, 1], [0, 0]);
             let (i8_parameters, f32_parameters) = (
                 encode_parameters(&conv2d::ParametersI8 { window, linear: linear_i8 }),
                 encode_parameters(&conv2d::ParametersF32 { window, linear: linear_f32 }),

@@ -13,8 +13,8 @@ use samara_tests::{
 use samara_trainer::device::{
     Clamp, DeviceOp,
     ops::{
-        Activation, Add, Concat, Kind, Linear, Maximum, Multiply, Pad, Pool, PoolKind, Prelu, Reshape, ScaleShift, Softmax,
-        Upsample,
+        Activation, Add, Concat, Kind, Linear, Maximum, Multiply, POINTWISE, Pad, Pool, PoolKind, Prelu, Reshape, ScaleShift,
+        Softmax, Upsample,
     },
 };
 
@@ -60,9 +60,14 @@ fn dense_is_its_formula() {
         let matrix = weights.chunks_exact(fan_in).map(<[f32]>::to_vec).collect();
         let op = Linear { kind: Kind::Dense, rows: matrix, bias: bias.clone(), clamp };
         let ours = outputs(op, &[(&input, &[rows, fan_in])], &[rows, channels]);
-        let window = samara_tests::small::window([1, 1], [1, 1], [1, 1], [0, 0]);
         let sums = |of: fn(&[f32]) -> Vec<f64>| {
-            naive::convolution(&window, (&of(&input), [rows, 1, fan_in]), [rows, 1, channels], (&of(&weights), &of(&bias)), 0.0)
+            naive::convolution(
+                &POINTWISE,
+                (&of(&input), [rows, 1, fan_in]),
+                [rows, 1, channels],
+                (&of(&weights), &of(&bias)),
+                0.0,
+            )
         };
         let expected: Vec<f64> = sums(wide).into_iter().map(|sum| clamped(clamp, sum)).collect();
         compare(&ours, &expected, &sums(magnitudes), || {

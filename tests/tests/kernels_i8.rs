@@ -3,7 +3,6 @@
 
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use samara_runtime::{
-    OpDef,
     format::writer::encode_parameters,
     ops::{
         add::{self, ADD_I8},
@@ -31,7 +30,7 @@ use samara_tests::{
     random::{int8, weights, window_over},
     single::{Port, assembled, f32_bytes, f32_values, i8_values, run},
 };
-use samara_trainer::device::Quantization;
+use samara_trainer::device::{Quantization, ops::POINTWISE};
 
 fn bytes(values: &[i8]) -> Vec<u8> {
     values.iter().map(|&value| value as u8).collect()
@@ -121,10 +120,14 @@ fn dense_is_its_formula() {
         let biases = requantization.biases(&mut random, &matrix, fan_in);
         let constants = requantization.constants(&paired(&matrix, channels, fan_in), &biases);
         let input = int8(&mut random, rows * fan_in);
-        let window = samara_tests::small::window([1, 1], [1, 1], [1, 1], [0, 0]);
         let biases: Vec<i64> = biases.iter().map(|&bias| bias.into()).collect();
-        let sums =
-            naive::convolution(&window, (&wide(&input), [rows, 1, fan_in]), [rows, 1, channels], (&wide(&matrix), &biases), 0);
+        let sums = naive::convolution(
+            &POINTWISE,
+            (&wide(&input), [rows, 1, fan_in]),
+            [rows, 1, channels],
+            (&wide(&matrix), &biases),
+            0,
+        );
         let file = assembled(
             &DENSE_I8,
             encode_parameters(&requantization.linear),
@@ -147,7 +150,7 @@ fn conv2d_is_its_formula() {
         image[2] = depth;
         let mut output = [count[0], count[1], channels];
         if round % 4 == 0 {
-            window = samara_tests::small::window([1, 1], [1, 1], [1, 1], [0, 0]);
+            window = POINTWISE;
         }
         if window.is_pointwise() {
             // A pointwise convolution gives every pixel, or is refused.
@@ -494,41 +497,6 @@ fn quantize_and_dequantize_are_their_formulas() {
         for (&q, &back) in ours.iter().zip(&back) {
             let expected = f64::from(quantization.scale) * (f64::from(q) - f64::from(quantization.zero_point));
             assert_eq!(back, expected as f32, "dequantize round {round}: {q} with {quantization:?}");
-        }
-    }
-}
-
-/// Ops that may work in place give the same there as with an output of their own.
-#[test]
-fn in_place_is_the_same_as_apart() {
-    let mut random = generator(31);
-    for small in samara_tests::small::models() {
-        let op: &OpDef = samara_runtime::ALL_OPS.iter().find(|op| u16::from(op.code) == small.file.nodes[0].code).unwrap();
-        let [input, output] = [small.file.nodes[0].inputs[0], small.file.nodes[0].output].map(|index| index as usize);
-        let mut apart = small.file.clone();
-        apart.tensors[output].offset = apart.arena_bytes;
-        apart.arena_bytes += apart.tensors[output].bytes().next_multiple_of(16) as u32;
-        let mut together = small.file.clone();
-        together.tensors[output].offset = together.tensors[input].offset;
-        let values: Vec<Vec<u8>> = small
-            .file
-            .inputs
-            .iter()
-            .map(|&index| {
-                let tensor = &small.file.tensors[index as usize];
-                match tensor.element_type {
-                    samara_runtime::ElementType::I8 => bytes(&int8(&mut random, tensor.bytes())),
-                    samara_runtime::ElementType::F32 => f32_bytes(&samara_tests::random::real(&mut random, tensor.elements())),
-                }
-            })
-            .collect();
-        let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-        if op.alias == samara_runtime::op::Alias::InPlace {
-            assert_eq!(run(&together, &values), run(&apart, &values), "{}", small.name);
-        } else {
-            let bytes = samara_runtime::arena::AlignedBuffer::copy_of(&together.to_bytes());
-            let refused = samara_runtime::Model::parse(bytes.as_slice(), samara_runtime::ALL_OPS).is_err();
-            assert!(refused, "{} was accepted with its output on top of its input", small.name);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use samara_runtime::{ALL_OPS, Model, Session, format::writer::ModelFile};
+use samara_runtime::{ALL_OPS, Model, Session, arena::AlignedBuffer, format::writer::ModelFile};
 
 use crate::{boards::Board, paths};
 
@@ -82,8 +82,8 @@ impl ModelBytes {
             bail!("{} takes records of {record_bytes} bytes, found {} bytes", self.name, records.len());
         }
         with_model(&self.bytes, |model| {
-            let mut memory = vec![0; model.arena_bytes() + 16];
-            let mut session = Session::new(model, aligned(&mut memory, model.arena_bytes()))?;
+            let mut arena = AlignedBuffer::zeros(model.arena_bytes());
+            let mut session = Session::new(model, arena.as_mut_slice())?;
             let mut outputs = Vec::new();
             for mut record in records.chunks_exact(record_bytes) {
                 for index in 0.. {
@@ -124,14 +124,5 @@ pub fn repository_models() -> Result<Vec<ModelBytes>> {
 }
 
 fn with_model<T>(bytes: &[u8], action: impl FnOnce(&Model<'_>) -> Result<T>) -> Result<T> {
-    let mut memory = vec![0; bytes.len() + 16];
-    let copy = aligned(&mut memory, bytes.len());
-    copy.copy_from_slice(bytes);
-    action(&Model::parse(copy, ALL_OPS)?)
-}
-
-/// `length` bytes of `memory` at a multiple of 16; it has 16 more.
-fn aligned(memory: &mut [u8], length: usize) -> &mut [u8] {
-    let start = memory.as_ptr().align_offset(16);
-    &mut memory[start..start + length]
+    action(&Model::parse(AlignedBuffer::copy_of(bytes).as_slice(), ALL_OPS)?)
 }

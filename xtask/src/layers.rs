@@ -1,9 +1,13 @@
 //! `cargo xtask layers`: which layers and nets were trained and run, and where, as a table in docs/layers.md.
 //!
-//! Nothing in the table is written by hand: the tests `layers` and `zoo` train and run on this machine, and leave their model
+//! Nothing in the table is written by hand: the tests `layers`, `zoo` and `ops` train and run on this machine, and leave their model
 //! files; the self-test runs these on the boards.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -31,6 +35,8 @@ struct Layer {
 pub struct Made {
     directory: PathBuf,
     layers: Vec<Layer>,
+    /// Model files of every op, and of all int8 ops in one.
+    pub ops: Vec<PathBuf>,
     /// Model files of the zoo's nets: the trained one where the repository has one, else one with random weights.
     pub zoo: Vec<PathBuf>,
 }
@@ -45,21 +51,21 @@ impl Made {
         // What an older test left is no result.
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(directory.join("zoo"))?;
-        let mut tests = process::cargo(&["test", "--quiet", "--workspace", "--test", "layers", "--test", "zoo"]);
+        let mut tests =
+            process::cargo(&["test", "--quiet", "--workspace", "--test", "layers", "--test", "zoo", "--test", "ops"]);
         let printed = process::output(tests.env("SAMARA_RESULTS", &directory))?;
         let list = directory.join("layers.json");
         let text = fs::read_to_string(&list).with_context(|| format!("the tests left no list of layers: {printed}"))?;
         let list: Value = serde_json::from_str(&text)?;
         let layers = list.as_array().context("layers.json holds no list")?.iter().map(Layer::read).collect::<Result<_>>()?;
         let trained = host::repository_models()?;
-        let mut zoo = Vec::new();
-        for entry in fs::read_dir(directory.join("zoo"))? {
-            let path = entry?.path();
-            let of_repository = trained.iter().find(|model| Some(model.name.as_ref()) == path.file_stem());
-            zoo.push(of_repository.map_or(path.clone(), |model| model.path.clone()));
+        let mut zoo = files(&directory.join("zoo"))?;
+        for path in &mut zoo {
+            if let Some(model) = trained.iter().find(|model| Some(model.name.as_ref()) == path.file_stem()) {
+                path.clone_from(&model.path);
+            }
         }
-        zoo.sort_by_key(|path| path.file_stem().map(ToOwned::to_owned));
-        Ok(Self { directory, layers, zoo })
+        Ok(Self { layers, ops: files(&directory.join("ops"))?, zoo, directory })
     }
 
     /// The model files of all layers.
@@ -133,6 +139,14 @@ impl Made {
     }
 }
 
+/// The files in a directory, by name.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("the tests left no {}", paths::shown(directory)))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
+}
+
 const HINT: &str = "write it again with `cargo xtask layers`";
 
 impl Layer {
@@ -176,6 +190,7 @@ mod tests {
         let made = Made {
             directory: "results".into(),
             layers,
+            ops: Vec::new(),
             zoo: vec!["results/zoo/net.samara".into(), "models/small.samara".into()],
         };
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();

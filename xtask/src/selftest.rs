@@ -50,23 +50,16 @@ pub struct Ran {
 }
 
 impl Cases {
-    /// One small model per op and element type, every layer's and every zoo net's files, and `more`.
+    /// The files of every op's, layer's and zoo net's examples, and `more`.
     ///
     /// # Errors
     /// If the tests that make files fail, or a model is refused.
     pub fn collect(more: &[PathBuf]) -> Result<Self> {
-        let directory = paths::artifacts("selftest");
-        fs::create_dir_all(&directory)?;
+        fs::create_dir_all(paths::artifacts("selftest"))?;
         let made = Made::collect()?;
-        let mut models = Vec::new();
-        for (name, bytes) in samara_runtime::selftest::op_models() {
-            let path = directory.join(format!("{name}.samara"));
-            paths::write_if_changed(&path, &bytes)?;
-            models.push(ModelBytes::read(&path)?);
-        }
-        for path in made.layer_files().chain(made.zoo.iter().cloned()).chain(more.iter().cloned()) {
-            models.push(ModelBytes::read(&path)?);
-        }
+        let files =
+            made.ops.iter().cloned().chain(made.layer_files()).chain(made.zoo.iter().cloned()).chain(more.iter().cloned());
+        let models: Vec<ModelBytes> = files.map(|path| ModelBytes::read(&path)).collect::<Result<_>>()?;
         let with_checksums = |model: ModelBytes| {
             let checksums = checksums(&model.bytes).with_context(|| format!("{} is refused as a model", model.name))?;
             Ok(Case { model, checksums })
@@ -74,7 +67,7 @@ impl Cases {
         Ok(Self { cases: models.into_iter().map(with_checksums).collect::<Result<_>>()?, made })
     }
 
-    /// The layers and zoo nets among the cases.
+    /// What the tests made.
     pub fn made(&self) -> &Made {
         &self.made
     }

@@ -87,6 +87,12 @@ pub fn encode_parameters(parameters: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(parameters).expect("a record of known sizes")
 }
 
+/// Parameters as serde and the `postcard` crate read them, and the number of bytes that they take. `None` if these are none.
+pub fn decode_parameters<P: DeserializeOwned>(bytes: &[u8]) -> Option<(P, usize)> {
+    let (parameters, rest) = postcard::take_from_bytes(bytes).ok()?;
+    Some((parameters, bytes.len() - rest.len()))
+}
+
 /// Why [`ModelFile::from_bytes`] refused a graph that the device's reader accepted.
 #[derive(Debug)]
 pub struct GraphError(String);

@@ -36,6 +36,30 @@ pub struct DeviceGraph {
 }
 
 impl DeviceGraph {
+    /// A graph of one op.
+    pub fn single(name: impl Into<String>, op: impl DeviceOp + 'static, inputs: &[Shape], output: Shape) -> Self {
+        let name = name.into();
+        let mut graph = Self { name: name.clone(), ..Self::default() };
+        let inputs: Vec<Value> = inputs.iter().map(|shape| graph.input(shape.clone(), "input")).collect();
+        let output = graph.push(name, op, &inputs, output);
+        graph.outputs.push(output);
+        graph
+    }
+
+    /// Takes in the nodes, inputs and outputs of a graph that has nothing to do with this one.
+    pub fn append(&mut self, other: Self) {
+        let base = self.values.len();
+        let moved = |values: Vec<Value>| values.into_iter().map(move |Value(value)| Value(base + value));
+        self.values.extend(other.values);
+        self.inputs.extend(moved(other.inputs));
+        self.outputs.extend(moved(other.outputs));
+        self.nodes.extend(other.nodes.into_iter().map(|node| DeviceNode {
+            inputs: moved(node.inputs).collect(),
+            output: Value(base + node.output.0),
+            ..node
+        }));
+    }
+
     /// A new value.
     pub fn value(&mut self, shape: Shape, name: impl Into<String>) -> Value {
         self.values.push((shape, name.into()));

@@ -1,8 +1,11 @@
 //! Pointwise functions: a clamp where they are one, else a table in int8 and code in f32.
 
-use super::encode_lut;
+use super::{DeviceOpKind, OpExample, encode_lut, registry::encoding};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
-use samara_runtime::ops::activation::{ACTIVATION_F32, Function, Parameters};
+use samara_runtime::ops::{
+    activation::{ACTIVATION_F32, Function, Parameters},
+    lut::{self, LUT_I8},
+};
 
 /// A pointwise function. Its values are the runtime's, to the bit.
 #[derive(Debug, Clone, Copy)]
@@ -34,4 +37,24 @@ impl DeviceOp for Activation {
     ) -> Result<Encoded, ExportError> {
         Ok(encode_lut(inputs[0], output, constants, |x| f64::from(self.0.apply(x as f32))))
     }
+}
+
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "activation",
+    encodings: &[
+        encoding!(LUT_I8, lut::Parameters, "u32 offset of the table"),
+        encoding!(ACTIVATION_F32, Parameters, "u8 function, f32 alpha"),
+    ],
+    examples,
+};
+
+fn examples() -> Vec<OpExample> {
+    let bounded =
+        [("relu6", Function::Relu, 6.0), ("leaky_relu", Function::LeakyRelu, 0.3), ("relu", Function::Relu, f32::INFINITY)];
+    let small = bounded.map(|(name, function, alpha)| (name.to_owned(), function, alpha, 9));
+    let all = Function::ALL.map(|function| (format!("{function:?}_300").to_lowercase(), function, 2.0, 300));
+    let example = |(name, function, alpha, size): (String, Function, f32, usize)| {
+        OpExample::new(name, Activation(Parameters { function, alpha }), &[&[size]], &[size])
+    };
+    small.into_iter().chain(all).map(example).collect()
 }

@@ -1,8 +1,9 @@
 //! Weighted sum of two tensors, with a clamp: sums, differences, averages.
 
+use super::{DeviceOpKind, OpExample, registry::encoding};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::{
-    add::{ADD_F32, ADD_I8, ParametersF32, factors},
+    add::{ADD_F32, ADD_I8, ParametersF32, ParametersI8, factors},
     linear::ClampF32,
 };
 
@@ -48,4 +49,21 @@ impl DeviceOp for Add {
             ))),
         }
     }
+}
+
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "add",
+    encodings: &[
+        encoding!(ADD_I8, ParametersI8, "i32 offset, 2 × i32 factors, u8 shift, i8 minimum, i8 maximum"),
+        encoding!(ADD_F32, ParametersF32, "2 × f32 coefficients, clamp"),
+    ],
+    examples,
+};
+
+fn examples() -> Vec<OpExample> {
+    let clamp = Clamp { minimum: 0.0, maximum: 6.0 };
+    vec![
+        OpExample::new("add", Add { coefficients: [1.0, -0.5], clamp }, &[&[3, 4], &[3, 4]], &[3, 4]),
+        OpExample::new("add_odd", Add { coefficients: [1.0; 2], clamp: Clamp::NONE }, &[&[5, 5, 3], &[5, 5, 3]], &[5, 5, 3]),
+    ]
 }

@@ -1,5 +1,6 @@
 //! Concatenation.
 
+use super::{DeviceOpKind, OpExample, registry::encoding};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::ops::concat::{CONCAT, Parameters};
 
@@ -28,4 +29,15 @@ impl DeviceOp for Concat {
     ) -> Result<Encoded, ExportError> {
         self.encode_f32(site, constants)
     }
+}
+
+pub(super) static KIND: DeviceOpKind =
+    DeviceOpKind { name: "concat", encodings: &[encoding!(CONCAT, Parameters, "u8 axis")], examples };
+
+fn examples() -> Vec<OpExample> {
+    vec![
+        OpExample::new("concat", Concat { axis: 1 }, &[&[2, 3], &[2, 1], &[2, 4]], &[2, 8]),
+        OpExample::new("concat_channels", Concat { axis: 2 }, &[&[3, 4, 5], &[3, 4, 2], &[3, 4, 5]], &[3, 4, 12]),
+        OpExample::new("concat_rows", Concat { axis: 0 }, &[&[3, 4, 2], &[3, 4, 2]], &[6, 4, 2]),
+    ]
 }

@@ -1,9 +1,12 @@
 //! Dense, convolution and depthwise convolution.
 
+use super::{DeviceOpKind, OpExample, POINTWISE, registry::encoding, window, window_3x3};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::{
     ops::{
-        conv2d, dense, depthwise_conv2d,
+        conv2d::{self, CONV2D_F32, CONV2D_I8},
+        dense::{DENSE_F32, DENSE_I8},
+        depthwise_conv2d::{self, DEPTHWISE_CONV2D_F32, DEPTHWISE_CONV2D_I8},
         linear::{ClampF32, LinearF32, LinearI8, MAXIMUM_FAN_IN, pack_f32, rows_scratch_bytes},
         window::Window,
     },
@@ -168,11 +171,9 @@ impl DeviceOp for Linear {
             clamp: ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum },
         };
         Ok(match self.kind {
-            Kind::Dense => Encoded::new(&dense::DENSE_F32, &linear),
-            Kind::Conv2d(window) => Encoded::new(&conv2d::CONV2D_F32, &conv2d::ParametersF32 { window, linear }),
-            Kind::DepthwiseConv2d(window) => {
-                Encoded::new(&depthwise_conv2d::DEPTHWISE_CONV2D_F32, &conv2d::ParametersF32 { window, linear })
-            }
+            Kind::Dense => Encoded::new(&DENSE_F32, &linear),
+            Kind::Conv2d(window) => Encoded::new(&CONV2D_F32, &conv2d::ParametersF32 { window, linear }),
+            Kind::DepthwiseConv2d(window) => Encoded::new(&DEPTHWISE_CONV2D_F32, &conv2d::ParametersF32 { window, linear }),
         })
     }
 
@@ -239,15 +240,13 @@ impl DeviceOp for Linear {
         };
         let pixels = site.output.size() / site.output.channels().max(1);
         Ok(match self.kind {
-            Kind::Dense => Encoded::new(&dense::DENSE_I8, &linear).with_scratch(rows_scratch_bytes(pixels, fan_in)),
+            Kind::Dense => Encoded::new(&DENSE_I8, &linear).with_scratch(rows_scratch_bytes(pixels, fan_in)),
             Kind::Conv2d(window) => {
                 let scratch = conv2d::scratch_bytes(&window, site.inputs[0].channels(), pixels);
-                Encoded::new(&conv2d::CONV2D_I8, &conv2d::ParametersI8 { window, linear }).with_scratch(scratch)
+                Encoded::new(&CONV2D_I8, &conv2d::ParametersI8 { window, linear }).with_scratch(scratch)
             }
-            Kind::DepthwiseConv2d(window) => {
-                Encoded::new(&depthwise_conv2d::DEPTHWISE_CONV2D_I8, &conv2d::ParametersI8 { window, linear })
-                    .with_scratch(depthwise_conv2d::scratch_bytes(&window, rows.len()))
-            }
+            Kind::DepthwiseConv2d(window) => Encoded::new(&DEPTHWISE_CONV2D_I8, &conv2d::ParametersI8 { window, linear })
+                .with_scratch(depthwise_conv2d::scratch_bytes(&window, rows.len())),
         })
     }
 }
@@ -256,4 +255,58 @@ impl DeviceOp for Linear {
 fn transpose<T: Copy>(rows: &[Vec<T>]) -> Vec<T> {
     let taps = rows.first().map_or(0, Vec::len);
     (0..taps).flat_map(|tap| rows.iter().map(move |row| row[tap])).collect()
+}
+
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "linear",
+    encodings: &[
+        encoding!(DENSE_I8, LinearI8, "linear int8"),
+        encoding!(DENSE_F32, LinearF32, "linear f32"),
+        encoding!(CONV2D_I8, conv2d::ParametersI8, "window, linear int8"),
+        encoding!(CONV2D_F32, conv2d::ParametersF32, "window, linear f32"),
+        encoding!(DEPTHWISE_CONV2D_I8, conv2d::ParametersI8, "window, linear int8"),
+        encoding!(DEPTHWISE_CONV2D_F32, conv2d::ParametersF32, "window, linear f32"),
+    ],
+    examples,
+};
+
+fn examples() -> Vec<OpExample> {
+    let (none, relu6) = (Clamp::NONE, Clamp { minimum: 0.0, maximum: 6.0 });
+    let dense =
+        |name: &str, input: &[usize], output: &[usize], clamp| OpExample::linear(name, Kind::Dense, input, output, clamp);
+    let conv = |name: &str, window, input: [usize; 3], output: [usize; 3], clamp| {
+        OpExample::linear(name, Kind::Conv2d(window), &input, &output, clamp)
+    };
+    let depthwise = |name: &str, window, input: [usize; 3], [height, width]: [usize; 2], clamp| {
+        OpExample::linear(name, Kind::DepthwiseConv2d(window), &input, &[height, width, input[2]], clamp)
+    };
+    let dilated = window([2, 3], [2, 1], [1, 2], [1, 2]);
+    let strided = Window { stride: [2; 2], ..POINTWISE };
+    vec![
+        dense("dense", &[5], &[3], none),
+        dense("dense_rows", &[3, 6], &[3, 4], relu6),
+        dense("dense_1", &[1], &[1], none),
+        dense("dense_7", &[7], &[5], none),
+        dense("dense_64", &[64], &[10], none),
+        dense("dense_rows_13", &[3, 13], &[3, 6], none),
+        dense("dense_130", &[130], &[33], relu6),
+        conv("conv2d", window_3x3(1), [3, 4, 2], [3, 4, 3], relu6),
+        conv("conv2d_dilated", dilated, [4, 5, 2], [2, 5, 2], none),
+        conv("conv2d_pointwise", POINTWISE, [3, 3, 3], [3, 3, 4], none),
+        conv("conv2d_3", window_3x3(1), [7, 6, 3], [7, 6, 5], none),
+        conv("conv2d_3_stride_2", window_3x3(2), [7, 6, 3], [4, 3, 8], relu6),
+        conv("conv2d_3_dilated", window([3, 2], [1, 1], [2, 3], [2, 0]), [7, 6, 3], [7, 3, 4], none),
+        conv("conv2d_whole_image", window([7, 6], [1, 1], [1, 1], [0, 0]), [7, 6, 3], [1, 1, 3], none),
+        conv("conv2d_17_pointwise", POINTWISE, [5, 5, 17], [5, 5, 7], none),
+        conv("conv2d_17_pointwise_stride_2", strided, [5, 5, 17], [3, 3, 16], none),
+        conv("conv2d_17", window_3x3(1), [5, 5, 17], [5, 5, 9], none),
+        depthwise("depthwise_conv2d", window_3x3(1), [4, 3, 3], [4, 3], relu6),
+        depthwise("depthwise_conv2d_dilated", dilated, [4, 5, 2], [2, 5], relu6),
+        depthwise("depthwise_conv2d_5", window_3x3(1), [7, 6, 5], [7, 6], none),
+        depthwise("depthwise_conv2d_8_stride_2", window_3x3(2), [8, 8, 8], [4, 4], none),
+        depthwise("depthwise_conv2d_column", window([5, 1], [1, 1], [1, 1], [2, 0]), [9, 2, 4], [9, 2], none),
+        depthwise("depthwise_conv2d_1", window([2, 3], [1, 1], [2, 2], [1, 2]), [6, 7, 1], [6, 7], none),
+        depthwise("depthwise_conv2d_70", window_3x3(1), [4, 4, 70], [4, 4], relu6),
+        depthwise("depthwise_conv2d_1x1", POINTWISE, [5, 5, 3], [5, 5], none),
+    ]
 }

@@ -1,5 +1,6 @@
 //! The larger of two tensors, element by element.
 
+use super::{DeviceOpKind, OpExample, registry::encoding};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::ops::maximum::{MAXIMUM_F32, MAXIMUM_I8};
 
@@ -19,4 +20,12 @@ impl DeviceOp for Maximum {
     fn encode_i8(&self, _: &Site<'_>, _: &[Quantization], _: Quantization, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&MAXIMUM_I8, &()))
     }
+}
+
+pub(super) static KIND: DeviceOpKind =
+    DeviceOpKind { name: "maximum", encodings: &[encoding!(MAXIMUM_I8), encoding!(MAXIMUM_F32)], examples };
+
+fn examples() -> Vec<OpExample> {
+    let example = |name, shape: &[usize]| OpExample::new(name, Maximum, &[shape, shape], shape);
+    vec![example("maximum", &[7]), example("maximum_odd", &[3, 4, 5])]
 }

@@ -1,14 +1,16 @@
-//! The host's twins of the runtime's ops, one file each.
+//! The host's twins of the runtime's ops, one file each: the op in real numbers, how it is encoded, and what the registry says of it.
 
 mod activation;
 mod add;
 mod concat;
+mod convert;
 mod linear;
 mod maximum;
 mod moves;
 mod multiply;
 mod pool;
 mod prelu;
+mod registry;
 mod rescale;
 mod scale_shift;
 mod softmax;
@@ -23,19 +25,48 @@ pub use moves::{Pad, Reshape};
 pub use multiply::Multiply;
 pub use pool::{Pool, PoolKind};
 pub use prelu::Prelu;
+pub use registry::{DeviceOpKind, Encoding, OpExample, Reading};
 pub use rescale::Rescale;
 pub use scale_shift::ScaleShift;
 pub use softmax::Softmax;
 pub use upsample::Upsample;
 
-use super::{Constants, Encoded, Quantization};
+use super::{Constants, DeviceOp, Encoded, ExportError, Quantization};
 use samara_runtime::{
     ops::{lut, window::Window},
     quant,
 };
 
+/// Every twin: between them they have every op of the runtime.
+pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
+    &activation::KIND,
+    &add::KIND,
+    &concat::KIND,
+    &convert::KIND,
+    &linear::KIND,
+    &maximum::KIND,
+    &moves::KIND,
+    &multiply::KIND,
+    &pool::KIND,
+    &prelu::KIND,
+    &rescale::KIND,
+    &scale_shift::KIND,
+    &softmax::KIND,
+    &upsample::KIND,
+];
+
 /// The window of a pointwise convolution.
 pub const POINTWISE: Window = Window { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], padding: [0; 2] };
+
+/// A window from pairs of `[vertical, horizontal]`.
+pub const fn window(kernel: [u16; 2], stride: [u16; 2], dilation: [u16; 2], padding: [u16; 2]) -> Window {
+    Window { kernel, stride, dilation, padding }
+}
+
+/// A 3x3 window with a padding of one.
+const fn window_3x3(stride: u16) -> Window {
+    window([3; 2], [stride; 2], [1; 2], [1; 2])
+}
 
 /// A window that covers an image.
 ///

@@ -1,7 +1,11 @@
 //! Ops that move elements without changing them: reshape and pad.
 
+use super::{DeviceOpKind, OpExample, registry::encoding};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
-use samara_runtime::ops::{pad, reshape};
+use samara_runtime::ops::{
+    pad::{self, PAD},
+    reshape::RESHAPE,
+};
 
 /// The same elements under another shape.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +21,7 @@ impl DeviceOp for Reshape {
     }
 
     fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
-        Ok(Encoded::new(&reshape::RESHAPE, &()))
+        Ok(Encoded::new(&RESHAPE, &()))
     }
 
     fn encode_i8(
@@ -46,7 +50,7 @@ impl DeviceOp for Pad {
     }
 
     fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
-        Ok(Encoded::new(&pad::PAD, &pad::Parameters { top: self.top as u32, left: self.left as u32 }))
+        Ok(Encoded::new(&PAD, &pad::Parameters { top: self.top as u32, left: self.left as u32 }))
     }
 
     fn encode_i8(
@@ -58,4 +62,19 @@ impl DeviceOp for Pad {
     ) -> Result<Encoded, ExportError> {
         self.encode_f32(site, constants)
     }
+}
+
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "moves",
+    encodings: &[encoding!(RESHAPE), encoding!(PAD, pad::Parameters, "u32 rows above, u32 columns to the left")],
+    examples,
+};
+
+fn examples() -> Vec<OpExample> {
+    vec![
+        OpExample::new("reshape", Reshape, &[&[2, 3, 2]], &[12]),
+        OpExample::new("reshape_odd", Reshape, &[&[3, 4, 5]], &[5, 12]),
+        OpExample::new("pad", Pad { top: 1, left: 2 }, &[&[2, 3, 2]], &[4, 5, 2]),
+        OpExample::new("pad_odd", Pad { top: 1, left: 2 }, &[&[3, 4, 5]], &[6, 7, 5]),
+    ]
 }

@@ -1,6 +1,6 @@
 //! Product of two tensors, with a clamp.
 
-use super::linear::multiplier;
+use super::{DeviceOpKind, OpExample, linear::multiplier, registry::encoding};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::{
     linear::ClampF32,
@@ -42,4 +42,24 @@ impl DeviceOp for Multiply {
         let (minimum, maximum) = self.clamp.quantized(output);
         Ok(Encoded::new(&MULTIPLY_I8, &Parameters { multiplier, shift: shift as u8, minimum, maximum }))
     }
+}
+
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "multiply",
+    encodings: &[
+        encoding!(MULTIPLY_I8, Parameters, "i32 multiplier, u8 shift, i8 minimum, i8 maximum"),
+        encoding!(MULTIPLY_F32, ClampF32, "clamp"),
+    ],
+    examples,
+};
+
+fn examples() -> Vec<OpExample> {
+    let relu6 = Multiply { clamp: Clamp { minimum: 0.0, maximum: 6.0 } };
+    let free = Multiply { clamp: Clamp::NONE };
+    vec![
+        OpExample::new("multiply", relu6, &[&[2, 2, 3], &[2, 2, 3]], &[2, 2, 3]),
+        OpExample::new("multiply_vector", relu6, &[&[2, 2, 3], &[1, 1, 3]], &[2, 2, 3]),
+        OpExample::new("multiply_odd", free, &[&[3, 4, 5], &[3, 4, 5]], &[3, 4, 5]),
+        OpExample::new("multiply_vector_odd", free, &[&[3, 4, 5], &[1, 1, 5]], &[3, 4, 5]),
+    ]
 }

@@ -1,8 +1,12 @@
 //! Max and average pools.
 
+use super::{DeviceOpKind, OpExample, registry::encoding, window, window_3x3};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::OpDef;
-use samara_runtime::ops::{pool, window::Window};
+use samara_runtime::ops::{
+    pool::{AVERAGE_POOL_F32, AVERAGE_POOL_I8, MAX_POOL_F32, MAX_POOL_I8},
+    window::Window,
+};
 
 /// Which pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +53,8 @@ impl DeviceOp for Pool {
 
     fn encode_f32(&self, site: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         let op = match self.kind {
-            PoolKind::Maximum => &pool::MAX_POOL_F32,
-            PoolKind::Average => &pool::AVERAGE_POOL_F32,
+            PoolKind::Maximum => &MAX_POOL_F32,
+            PoolKind::Average => &AVERAGE_POOL_F32,
         };
         self.encode(op, site)
     }
@@ -63,9 +67,36 @@ impl DeviceOp for Pool {
         _: &mut Constants,
     ) -> Result<Encoded, ExportError> {
         let op = match self.kind {
-            PoolKind::Maximum => &pool::MAX_POOL_I8,
-            PoolKind::Average => &pool::AVERAGE_POOL_I8,
+            PoolKind::Maximum => &MAX_POOL_I8,
+            PoolKind::Average => &AVERAGE_POOL_I8,
         };
         self.encode(op, site)
     }
+}
+
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "pool",
+    encodings: &[
+        encoding!(MAX_POOL_I8, Window, "window"),
+        encoding!(MAX_POOL_F32, Window, "window"),
+        encoding!(AVERAGE_POOL_I8, Window, "window"),
+        encoding!(AVERAGE_POOL_F32, Window, "window"),
+    ],
+    examples,
+};
+
+fn examples() -> Vec<OpExample> {
+    let windows = [
+        ("", [4, 4, 3], window([2, 2], [2, 2], [1, 1], [0, 0]), [2, 2, 3]),
+        ("_padded", [3, 4, 2], window([3, 2], [1, 2], [1, 1], [1, 1]), [3, 2, 2]),
+        ("_odd", [7, 5, 6], window([2, 2], [2, 2], [1, 1], [0, 0]), [3, 2, 6]),
+        ("_3x3", [7, 5, 6], window_3x3(1), [7, 5, 6]),
+        ("_3x2", [7, 5, 6], window([3, 2], [2, 1], [1, 1], [1, 0]), [4, 5, 6]),
+        ("_whole_image", [7, 5, 6], window([7, 5], [1, 1], [1, 1], [0, 0]), [1, 1, 6]),
+    ];
+    let kinds = [("max_pool", PoolKind::Maximum), ("average_pool", PoolKind::Average)];
+    let example = |(op, kind), (name, input, window, output): (&str, [usize; 3], Window, [usize; 3])| {
+        OpExample::new(format!("{op}{name}"), Pool { kind, window }, &[&input], &output)
+    };
+    kinds.into_iter().flat_map(|kind| windows.map(|window| example(kind, window))).collect()
 }

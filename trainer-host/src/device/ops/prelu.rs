@@ -1,6 +1,10 @@
 //! Parametric ReLU.
 
-use super::linear::{multiplier, multiplier_at};
+use super::{
+    DeviceOpKind, OpExample,
+    linear::{multiplier, multiplier_at},
+    registry::{encoding, scattered},
+};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::prelu::{LARGEST_SHIFT, PRELU_F32, PRELU_I8, ParametersF32, ParametersI8};
 
@@ -33,4 +37,20 @@ impl DeviceOp for Prelu {
         });
         encoded.ok_or_else(|| site.error(format!("its output's scale {} is too small for its input's", output.scale)))
     }
+}
+
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "prelu",
+    encodings: &[
+        encoding!(PRELU_I8, ParametersI8, "i32 multiplier, u32 offset of the channels' multipliers (i32), u8 shift"),
+        encoding!(PRELU_F32, ParametersF32, "u32 offset of the channels' slopes (f32)"),
+    ],
+    examples,
+};
+
+fn examples() -> Vec<OpExample> {
+    vec![
+        OpExample::new("prelu", Prelu { alpha: vec![0.25, -0.5, 1.5] }, &[&[4, 3]], &[4, 3]),
+        OpExample::new("prelu_odd", Prelu { alpha: scattered(5, 1.0) }, &[&[3, 4, 5]], &[3, 4, 5]),
+    ]
 }

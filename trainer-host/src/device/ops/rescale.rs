@@ -1,6 +1,6 @@
 //! From one scale to another, where a shared scale would not do.
 
-use super::encode_lut;
+use super::{DeviceOpKind, OpExample, encode_lut};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::reshape::RESHAPE;
 
@@ -22,4 +22,11 @@ impl DeviceOp for Rescale {
     ) -> Result<Encoded, ExportError> {
         Ok(encode_lut(inputs[0], output, constants, |x| x))
     }
+}
+
+/// A table in int8, nothing in f32: ops of other kinds.
+pub(super) static KIND: DeviceOpKind = DeviceOpKind { name: "rescale", encodings: &[], examples };
+
+fn examples() -> Vec<OpExample> {
+    vec![OpExample::new("rescale", Rescale, &[&[5, 1, 1, 2]], &[5, 1, 1, 2])]
 }

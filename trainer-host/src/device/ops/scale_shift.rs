@@ -1,5 +1,9 @@
 //! A batch-norm that could not be folded.
 
+use super::{
+    DeviceOpKind, OpExample,
+    registry::{encoding, scattered},
+};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::{
     linear::{ClampF32, LinearF32},
@@ -124,4 +128,22 @@ impl DeviceOp for ScaleShift {
         let parameters = Parameters { channels: constants.push_i32(pairs), multiplier, shift: shift as u8, minimum, maximum };
         Ok(Encoded::new(&SCALE_SHIFT_I8, &parameters))
     }
+}
+
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "scale_shift",
+    encodings: &[
+        encoding!(SCALE_SHIFT_I8, Parameters, "u32 offset of the channels, i32 multiplier, u8 shift, i8 minimum, i8 maximum"),
+        encoding!(SCALE_SHIFT_F32, LinearF32, "linear f32"),
+    ],
+    examples,
+};
+
+fn examples() -> Vec<OpExample> {
+    let op = |scale, shift| ScaleShift { scale, shift, clamp: Clamp::NONE };
+    let small = op(vec![0.5, -1.5, 1.0], vec![0.25, 1.0, -2.0]);
+    vec![
+        OpExample::new("scale_shift", small, &[&[3, 2, 3]], &[3, 2, 3]),
+        OpExample::new("scale_shift_odd", op(scattered(7, 1.5), scattered(7, 2.0)), &[&[4, 5, 7]], &[4, 5, 7]),
+    ]
 }

@@ -1,5 +1,6 @@
 //! Softmax over the last axis.
 
+use super::{DeviceOpKind, OpExample, registry::encoding};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::ops::softmax::{MAXIMUM_CLASSES, Parameters, SOFTMAX_F32, SOFTMAX_I8, table};
 
@@ -30,4 +31,20 @@ impl DeviceOp for Softmax {
         let table = table(inputs[0].scale, classes);
         Ok(Encoded::new(&SOFTMAX_I8, &Parameters { table: constants.push_i32(table.map(|entry| entry as i32)) }))
     }
+}
+
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "softmax",
+    encodings: &[encoding!(SOFTMAX_I8, Parameters, "u32 offset of the table"), encoding!(SOFTMAX_F32)],
+    examples,
+};
+
+fn examples() -> Vec<OpExample> {
+    let example = |name, shape: &[usize]| OpExample::new(name, Softmax, &[shape], shape);
+    vec![
+        example("softmax", &[2, 5]),
+        example("softmax_1", &[1]),
+        example("softmax_10", &[10]),
+        example("softmax_rows", &[4, 3]),
+    ]
 }

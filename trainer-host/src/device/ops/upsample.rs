@@ -1,5 +1,6 @@
 //! Nearest-neighbour enlargement.
 
+use super::{DeviceOpKind, OpExample, registry::encoding};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
 use samara_runtime::ops::upsample::{Parameters, UPSAMPLE};
 
@@ -30,4 +31,14 @@ impl DeviceOp for Upsample {
     ) -> Result<Encoded, ExportError> {
         self.encode_f32(site, constants)
     }
+}
+
+pub(super) static KIND: DeviceOpKind =
+    DeviceOpKind { name: "upsample", encodings: &[encoding!(UPSAMPLE, Parameters, "u32 vertical, u32 horizontal")], examples };
+
+fn examples() -> Vec<OpExample> {
+    vec![
+        OpExample::new("upsample", Upsample([2, 3]), &[&[2, 2, 3]], &[4, 6, 3]),
+        OpExample::new("upsample_odd", Upsample([2, 3]), &[&[3, 4, 5]], &[6, 12, 5]),
+    ]
 }

@@ -1,0 +1,68 @@
+//! The table of ops in docs/format.md, from the registry. `cargo run -p samara-tests --example op_table` writes it.
+
+use samara_runtime::{ElementType, OpDef, format::writer::ModelFile, op::Alias};
+use samara_trainer::device::ops::{ALL_DEVICE_OPS, DeviceOpKind};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+const HEAD: &str = "| code | name | inputs | parameters | |\n|---|---|---|---|---|\n";
+
+/// Where the specification lies.
+pub fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md")
+}
+
+/// The specification `text` with the table of today's ops.
+///
+/// # Errors
+/// If it has no table, or the table has a code that is another op's today or none's: files in the field have these codes.
+pub fn with_table(text: &str) -> Result<String, String> {
+    let (before, rest) = text.split_once(HEAD).ok_or("the specification has no table of ops")?;
+    let (found, after) = rest.split_once("\n\n").ok_or("the table of ops has no end")?;
+    let rows = rows();
+    for row in found.lines() {
+        let key = |row: &str| row.split('|').take(3).collect::<Vec<_>>().join("|");
+        if !rows.iter().any(|ours| key(ours) == key(row)) {
+            return Err(format!("{row:?} is in the table of released ops; codes and names never change"));
+        }
+    }
+    Ok(format!("{before}{HEAD}{}\n\n{after}", rows.join("\n")))
+}
+
+/// The rows, by code.
+fn rows() -> Vec<String> {
+    let mut rows: Vec<(u8, String)> = ALL_DEVICE_OPS
+        .iter()
+        .flat_map(|kind| kind.encodings.iter().map(|encoding| (encoding.op, inputs(kind, encoding.op), encoding.parameters)))
+        .map(|(op, inputs, parameters)| {
+            let place = if op.alias == Alias::Disjoint { "" } else { " in place" };
+            (op.code, format!("| {} | `{}` | {inputs} | {parameters} |{place} |", op.code, op.name))
+        })
+        .collect();
+    rows.sort();
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Number of inputs, as far as the examples tell: `any` where they differ. And the types, where these differ.
+fn inputs(kind: &DeviceOpKind, op: &OpDef) -> String {
+    let files: Vec<ModelFile> =
+        (kind.examples)().iter().filter_map(|example| example.files().ok()).flatten().map(|(_, file)| file).collect();
+    let mut found = BTreeSet::new();
+    for (file, node) in files.iter().flat_map(|file| file.nodes.iter().map(move |node| (file, node))) {
+        if node.code == u16::from(op.code) {
+            let name = |tensor: u32| match file.tensors[tensor as usize].element_type {
+                ElementType::F32 => "f32",
+                ElementType::I8 => "int8",
+            };
+            let types = (name(node.inputs[0]), name(node.output));
+            let types = if types.0 == types.1 { String::new() } else { format!(" {}, output {}", types.0, types.1) };
+            found.insert(format!("{}{types}", node.inputs.len()));
+        }
+    }
+    match found.len() {
+        1 => found.pop_first().unwrap_or_default(),
+        _ => "any".to_owned(),
+    }
+}
