@@ -1,11 +1,21 @@
 //! What all layers have: a name, an identity, parameters.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Shape;
 use crate::initializers::{Initializer, SharedInitializer};
 use crate::regularizers::SharedRegularizer;
+
+/// What a parameter is. Whether it is trained now is another question: [`LayerBase::is_trainable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// What the loss depends on and an optimizer can change.
+    Weight,
+    /// What a layer measures in training, such as moving averages: no optimizer touches it.
+    Statistic,
+}
 
 /// A parameter that a layer wants.
 #[derive(Debug, Clone)]
@@ -16,13 +26,13 @@ pub struct ParameterSpec {
     pub shape: Shape,
     /// Its first values.
     pub initializer: SharedInitializer,
-    /// What its values add to the loss; for trainable parameters.
+    /// What its values add to the loss while they are trained; for weights.
     pub regularizer: Option<SharedRegularizer>,
-    /// `false` for statistics, which no optimizer touches.
-    pub trainable: bool,
+    /// What it is.
+    pub kind: ParameterKind,
 }
 
-/// What a user can say about a trainable parameter.
+/// What a user can say about a weight.
 #[derive(Debug, Clone)]
 pub(crate) struct Trainable {
     pub initializer: SharedInitializer,
@@ -38,7 +48,7 @@ impl Trainable {
     /// The parameter under this name.
     pub fn spec(&self, name: &'static str, shape: impl Into<Shape>) -> ParameterSpec {
         let Self { initializer, regularizer } = self.clone();
-        ParameterSpec { name, shape: shape.into(), initializer, regularizer, trainable: true }
+        ParameterSpec { name, shape: shape.into(), initializer, regularizer, kind: ParameterKind::Weight }
     }
 }
 
@@ -49,8 +59,8 @@ pub struct ParameterValue {
     pub name: &'static str,
     /// Its shape.
     pub shape: Shape,
-    /// `false` for statistics.
-    pub trainable: bool,
+    /// What it is.
+    pub kind: ParameterKind,
     /// Its values, row by row.
     pub values: Vec<f32>,
 }
@@ -68,7 +78,22 @@ impl fmt::Debug for ParameterValue {
 #[derive(Clone, Default)]
 pub struct LayerBase {
     name: Option<String>,
-    parameters: Arc<RwLock<Vec<ParameterValue>>>,
+    shared: Arc<Shared>,
+}
+
+/// What all clones of a layer have in common.
+struct Shared {
+    parameters: RwLock<Vec<ParameterValue>>,
+    trainable: AtomicBool,
+    /// The bits of an f32.
+    learning_rate_factor: AtomicU32,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let learning_rate_factor = AtomicU32::new(1f32.to_bits());
+        Self { parameters: RwLock::default(), trainable: AtomicBool::new(true), learning_rate_factor }
+    }
 }
 
 impl LayerBase {
@@ -89,22 +114,42 @@ impl LayerBase {
 
     /// `true` if both are the same layer.
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.parameters, &other.parameters)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// A number that this layer and its clones have, and no other layer that exists at the same time.
     pub(crate) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.parameters).addr()
+        Arc::as_ptr(&self.shared).addr()
+    }
+
+    /// `true` while training changes the layer's parameters, as it does at first.
+    pub fn is_trainable(&self) -> bool {
+        self.shared.trainable.load(Ordering::Relaxed)
+    }
+
+    /// Freezes the layer, or lets it learn again; for all its clones and all models it is part of. See
+    /// [`Layer::set_trainable`](super::Layer::set_trainable).
+    pub fn set_trainable(&self, trainable: bool) {
+        self.shared.trainable.store(trainable, Ordering::Relaxed);
+    }
+
+    /// What the learning rate is multiplied with for the layer's weights; 1 at first.
+    pub fn learning_rate_factor(&self) -> f32 {
+        f32::from_bits(self.shared.learning_rate_factor.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_learning_rate_factor(&self, factor: f32) {
+        self.shared.learning_rate_factor.store(factor.to_bits(), Ordering::Relaxed);
     }
 
     /// The parameters; empty before the layer is part of a model.
     pub fn parameters(&self) -> RwLockReadGuard<'_, Vec<ParameterValue>> {
-        self.parameters.read().unwrap_or_else(PoisonError::into_inner)
+        self.shared.parameters.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The parameters, to change their values.
     pub fn parameters_mut(&self) -> RwLockWriteGuard<'_, Vec<ParameterValue>> {
-        self.parameters.write().unwrap_or_else(PoisonError::into_inner)
+        self.shared.parameters.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

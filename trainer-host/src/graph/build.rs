@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::symbolic::ShapeFault;
-use super::{Layer, Origin, ParameterValue, Shape, SymbolicTensor};
+use super::{Layer, Origin, ParameterKind, ParameterValue, Shape, SymbolicTensor};
 use crate::error::{Error, Result};
 use crate::numeric::random::Random;
 use crate::regularizers::SharedRegularizer;
@@ -37,8 +37,8 @@ pub struct ParameterEntry {
     pub name: String,
     /// Its shape.
     pub shape: Shape,
-    /// `false` for statistics, such as batch normalization's moving averages.
-    pub trainable: bool,
+    /// What it is.
+    pub kind: ParameterKind,
     /// What its values add to the loss.
     pub regularizer: Option<SharedRegularizer>,
     /// The layer that holds the values.
@@ -48,6 +48,11 @@ pub struct ParameterEntry {
 }
 
 impl ParameterEntry {
+    /// `true` if training changes it now: a weight of a layer that is not frozen.
+    pub fn learns(&self) -> bool {
+        self.kind == ParameterKind::Weight && self.layer.base().is_trainable()
+    }
+
     /// The values, as they are now.
     pub fn values(&self) -> Vec<f32> {
         self.layer.base().parameters()[self.index].values.clone()
@@ -155,7 +160,7 @@ impl Graph {
                             let mut value = ParameterValue {
                                 name: spec.name,
                                 shape: spec.shape.clone(),
-                                trainable: spec.trainable,
+                                kind: spec.kind,
                                 values: vec![0.0; spec.shape.size()],
                             };
                             let stream = (position * 256 + number) as u64;
@@ -193,7 +198,7 @@ impl Graph {
                 self.parameters.extend(specs.into_iter().enumerate().map(|(number, spec)| ParameterEntry {
                     name: format!("{prefix}/{}", spec.name),
                     shape: spec.shape,
-                    trainable: spec.trainable,
+                    kind: spec.kind,
                     regularizer: spec.regularizer,
                     layer: layer.clone(),
                     index: number,

@@ -26,6 +26,8 @@ pub struct Requirements {
     pub backward_sums: usize,
     /// f32 values that [`Layer::prepare`] leaves for `forward` and `backward` of the same step.
     pub state: usize,
+    /// f32 values per sample that `forward` leaves for `backward`.
+    pub saved: usize,
 }
 
 /// The kind's name and the access to the field `base: LayerBase`, for an `impl` of [`Layer`].
@@ -91,6 +93,13 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
     /// Name, identity and parameters.
     fn base(&self) -> &LayerBase;
 
+    /// Freezes the layer, or lets it learn again, as Keras's `trainable`; from the next epoch on where a training is under
+    /// way. A frozen layer's weights stay as they are and have no penalty; one with statistics (batch normalization) uses
+    /// and keeps them, as outside training. It counts for all clones of the layer and all models it is part of.
+    fn set_trainable(&self, trainable: bool) {
+        self.base().set_trainable(trainable);
+    }
+
     /// As [`Layer::base`], to set the name before the layer is applied.
     fn base_mut(&mut self) -> &mut LayerBase;
 
@@ -127,7 +136,7 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
     }
 
     /// Once per step before `forward`, with the sums over the batch (empty outside training): fills the state and, in
-    /// training, updates `statistics` (the parameters that are not trainable, in order).
+    /// training, updates its statistics.
     fn prepare(&self, pass: &mut Prepare<'_>) {
         let _ = pass;
     }

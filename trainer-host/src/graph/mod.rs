@@ -10,7 +10,7 @@ mod summary;
 mod symbolic;
 
 pub use apply::{Apply, IntoInputs, Named};
-pub use base::{LayerBase, ParameterSpec, ParameterValue};
+pub use base::{LayerBase, ParameterKind, ParameterSpec, ParameterValue};
 pub use build::{Graph, Node, ParameterEntry};
 pub use layer::{Layer, Requirements};
 pub use shape::Shape;

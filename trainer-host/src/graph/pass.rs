@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::Shape;
+use super::{ParameterKind, Shape};
 use crate::numeric::Aligned;
 use crate::numeric::random::derive;
 
@@ -35,18 +35,19 @@ impl<'a> Inputs<'a> {
 /// Where a parameter's values lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterPlace {
-    /// `false` for statistics.
-    pub trainable: bool,
-    /// The values within the buffer of all trainable parameters, or of all statistics.
+    /// What it is: which buffer it lies in.
+    pub kind: ParameterKind,
+    /// The values within the buffer of all weights, or of all statistics; the same whether the parameter learns or not.
     pub range: Range<usize>,
-    /// The gradient within a lane's buffer; empty for statistics, outside training, and if the gradient is made over the whole batch.
+    /// The gradient within a lane's buffer; empty for what does not learn, outside training, and if the gradient is made
+    /// over the whole batch.
     pub lane_range: Range<usize>,
 }
 
 /// The values of a layer's parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameters<'a> {
-    pub(crate) trainable: &'a [f32],
+    pub(crate) weights: &'a [f32],
     pub(crate) statistics: &'a [f32],
     pub(crate) places: &'a [ParameterPlace],
 }
@@ -55,7 +56,10 @@ impl<'a> Parameters<'a> {
     /// The values of one parameter, in the order of `Layer::parameters`.
     pub fn get(&self, parameter: usize) -> &'a [f32] {
         let place = &self.places[parameter];
-        let values = if place.trainable { self.trainable } else { self.statistics };
+        let values = match place.kind {
+            ParameterKind::Weight => self.weights,
+            ParameterKind::Statistic => self.statistics,
+        };
         &values[place.range.clone()]
     }
 }
@@ -79,7 +83,7 @@ impl RandomKey {
 pub struct Forward<'a> {
     /// Number of samples.
     pub samples: usize,
-    /// `true` in training: batch statistics, dropout.
+    /// `true` in training: batch statistics, dropout. `false` too for frozen layers with statistics, which keep them.
     pub training: bool,
     /// The inputs' values; not for layers in place.
     pub inputs: Inputs<'a>,
@@ -93,6 +97,9 @@ pub struct Forward<'a> {
     pub parameters: Parameters<'a>,
     /// What `prepare` left.
     pub state: &'a [f32],
+    /// What `backward` is going to see of these samples ([`Requirements::saved`](super::Requirements::saved)), undefined on
+    /// entry; empty where no backward pass follows.
+    pub saved: &'a mut [f32],
     /// Scratch memory, undefined on entry.
     pub scratch: &'a mut [f32],
     /// For random numbers.
@@ -169,9 +176,10 @@ pub struct ParameterGradients<'a> {
 }
 
 impl ParameterGradients<'_> {
-    /// The gradient of one trainable parameter, to be added to.
-    pub fn get_mut(&mut self, parameter: usize) -> &mut [f32] {
-        &mut self.values[self.places[parameter].lane_range.clone()]
+    /// The gradient of one weight, to be added to; `None` if it does not learn.
+    pub fn get_mut(&mut self, parameter: usize) -> Option<&mut [f32]> {
+        let range = self.places[parameter].lane_range.clone();
+        (!range.is_empty()).then(|| &mut self.values[range])
     }
 }
 
@@ -198,6 +206,8 @@ pub struct Backward<'a> {
     pub parameter_gradients: ParameterGradients<'a>,
     /// What `prepare` and `prepare_backward` left.
     pub state: &'a [f32],
+    /// What `forward` left for these samples.
+    pub saved: &'a [f32],
     /// Scratch memory, undefined on entry.
     pub scratch: &'a mut [f32],
     /// As in the forward pass.
@@ -209,7 +219,7 @@ pub struct Backward<'a> {
 pub struct Prepare<'a> {
     /// Number of samples of the whole batch.
     pub samples: usize,
-    /// `true` in training.
+    /// `true` in training, but for frozen layers with statistics.
     pub training: bool,
     /// The inputs' shapes.
     pub input_shapes: &'a [Shape],
@@ -217,8 +227,8 @@ pub struct Prepare<'a> {
     pub sums: &'a [f64],
     /// What `forward` and `backward` will see.
     pub state: &'a mut [f32],
-    /// All trainable parameters' values.
-    pub trainable: &'a [f32],
+    /// All weights' values.
+    pub weights: &'a [f32],
     /// All statistics.
     pub statistics: &'a mut [f32],
     /// Where the layer's own lie in these two.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::Graph;
+use super::{Graph, ParameterEntry, ParameterKind};
 
 /// A printable table of a graph.
 struct Summary<'a> {
@@ -65,16 +65,17 @@ impl fmt::Display for Summary<'_> {
                 writeln!(f, "{line}")?;
             }
         }
-        let size = |trainable| -> usize {
-            self.graph.parameters.iter().filter(|p| p.trainable == trainable).map(|p| p.shape.size()).sum()
+        let size = |which: fn(&ParameterEntry) -> bool| -> usize {
+            self.graph.parameters.iter().filter(|p| which(p)).map(|p| p.shape.size()).sum()
         };
+        let (all, learning) = (size(|_| true), size(ParameterEntry::learns));
+        let statistics = size(|parameter| parameter.kind == ParameterKind::Statistic);
+        let frozen = match all - learning - statistics {
+            0 => String::new(),
+            frozen => format!("{} frozen, ", with_commas(frozen)),
+        };
+        let [all, learning, statistics] = [all, learning, statistics].map(with_commas);
         writeln!(f, "{line}")?;
-        write!(
-            f,
-            "{} parameters: {} trainable, {} statistics",
-            with_commas(size(true) + size(false)),
-            with_commas(size(true)),
-            with_commas(size(false))
-        )
+        write!(f, "{all} parameters: {learning} trainable, {frozen}{statistics} statistics")
     }
 }

@@ -12,7 +12,7 @@ use super::{
     Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements, Trainable, identity,
 };
 use crate::device::{Clamp, Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{ParameterKind, Shape};
 use crate::initializers::{ones, zeros};
 use crate::numeric::vectorized;
 
@@ -145,7 +145,7 @@ impl Layer for BatchNormalization {
             shape: Shape::from(channels),
             initializer: Arc::new(initializer),
             regularizer: None,
-            trainable: false,
+            kind: ParameterKind::Statistic,
         };
         vec![
             self.gamma.spec("gamma", channels),
@@ -182,7 +182,7 @@ impl Layer for BatchNormalization {
         let channels = shape.channels();
         let count = (pass.samples * (shape.size() / channels)) as f64;
         let place = |parameter: usize| pass.places[parameter].range.clone();
-        let gamma = &pass.trainable[place(0)];
+        let gamma = &pass.weights[place(0)];
         let (mean_place, variance_place) = (place(2), place(3));
         for (channel, &gamma) in gamma.iter().enumerate() {
             let moving_mean = &mut pass.statistics[mean_place.clone()][channel];
@@ -200,7 +200,8 @@ impl Layer for BatchNormalization {
             }
             let inverse = 1.0 / (variance + f64::from(self.epsilon)).sqrt();
             let scale = f64::from(gamma) * inverse;
-            for (part, value) in [(MEAN, mean), (SCALE, scale), (INVERSE, inverse)] {
+            // Factor and shift are those of a frozen layer, which has no `prepare_backward`.
+            for (part, value) in [(MEAN, mean), (SCALE, scale), (INVERSE, inverse), (FACTOR, 0.0), (SHIFT, 0.0)] {
                 pass.state[part * channels + channel] = value as f32;
             }
         }
@@ -232,8 +233,11 @@ impl Layer for BatchNormalization {
             // With h the normalized input: dx = scale * (dy - mean(dy) - h * mean(dy * h)).
             let gradients = pass.sums[channel];
             let products = (pass.sums[channels + channel] - mean * gradients) * inverse;
-            pass.gradients.get_mut(0)[channel] += products as f32;
-            pass.gradients.get_mut(1)[channel] += gradients as f32;
+            for (parameter, part) in [(0, products), (1, gradients)] {
+                if let Some(gradient) = pass.gradients.get_mut(parameter) {
+                    gradient[channel] += part as f32;
+                }
+            }
             pass.state[FACTOR * channels + channel] = (-scale * inverse * products / count) as f32;
             pass.state[SHIFT * channels + channel] = (-scale * gradients / count) as f32;
         }

@@ -130,17 +130,21 @@ impl Layer for Conv2D {
     fn backward(&self, pass: &mut Backward<'_>) {
         let geometry = self.geometry(pass.input_shapes);
         let (fan_in, filters) = (geometry.taps() * geometry.channels, self.filters);
-        if self.has_bias {
-            add_column_sums(pass.parameter_gradients.get_mut(1), pass.output_gradient);
+        if self.has_bias
+            && let Some(sums) = pass.parameter_gradients.get_mut(1)
+        {
+            add_column_sums(sums, pass.output_gradient);
         }
-        let kernel_gradient = pass.parameter_gradients.get_mut(0);
+        let mut kernel_gradient = pass.parameter_gradients.get_mut(0);
         let kernel = Matrix::new(pass.parameters.get(0), fan_in, filters).transposed();
         let input = pass.inputs.get(0);
         let slot = pass.input_gradients.get_mut(0);
         if is_pointwise(&geometry) {
             let pixels = input.len() / fan_in;
             let output_gradient = Matrix::new(pass.output_gradient, pixels, filters);
-            multiply(kernel_gradient, Matrix::new(input, pixels, fan_in).transposed(), output_gradient, true);
+            if let Some(kernel_gradient) = kernel_gradient {
+                multiply(kernel_gradient, Matrix::new(input, pixels, fan_in).transposed(), output_gradient, true);
+            }
             if let Some(slot) = slot {
                 multiply(slot.values, output_gradient, kernel, slot.accumulate);
             }
@@ -150,7 +154,7 @@ impl Layer for Conv2D {
         let (zeros, scratch) = pass.scratch.split_at_mut(zeros);
         let (turned, windows) = scratch.split_at_mut(turned);
         let direct = self.has_direct_kernel_gradient(&geometry);
-        if direct {
+        if direct && let Some(kernel_gradient) = kernel_gradient.take() {
             let output_gradients = pass.output_gradient.chunks_exact(pass.output_shape.size());
             for (input, output_gradient) in input.chunks_exact(geometry.input_size()).zip(output_gradients) {
                 AddKernelGradient { geometry: &geometry, filters, input, output_gradient, kernel_gradient }.run();
@@ -180,14 +184,14 @@ impl Layer for Conv2D {
             }
             slot => scattered = slot.map(GradientSlot::to_add),
         }
-        if direct && scattered.is_none() {
+        if kernel_gradient.is_none() && scattered.is_none() {
             return;
         }
         for rows in blocks(&geometry, pass.samples) {
             let pixels = rows.len() * geometry.horizontal.outputs;
             let output_gradient = &pass.output_gradient[rows.start * geometry.horizontal.outputs * filters..];
             let output_gradient = Matrix::new(output_gradient, pixels, filters);
-            if !direct {
+            if let Some(kernel_gradient) = &mut kernel_gradient {
                 gather(&geometry, input, rows.clone(), windows);
                 let windows = Matrix::new(windows, pixels, fan_in).transposed();
                 multiply(kernel_gradient, windows, output_gradient, true);

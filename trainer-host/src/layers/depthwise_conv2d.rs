@@ -83,14 +83,18 @@ impl Layer for DepthwiseConv2D {
     fn backward(&self, pass: &mut Backward<'_>) {
         let geometry = self.geometry(pass.input_shapes);
         let (input_size, output_size) = (geometry.input_size(), pass.output_shape.size());
-        if self.has_bias {
-            add_column_sums(pass.parameter_gradients.get_mut(1), pass.output_gradient);
+        if self.has_bias
+            && let Some(sums) = pass.parameter_gradients.get_mut(1)
+        {
+            add_column_sums(sums, pass.output_gradient);
         }
-        let kernel_gradient = pass.parameter_gradients.get_mut(0);
+        let mut kernel_gradient = pass.parameter_gradients.get_mut(0);
         let mut slot = pass.input_gradients.get_mut(0);
         let inputs = pass.inputs.get(0).chunks_exact(input_size);
         for (sample, (input, gradient)) in inputs.zip(pass.output_gradient.chunks_exact(output_size)).enumerate() {
-            add_kernel_gradient(&geometry, input, gradient, kernel_gradient);
+            if let Some(kernel_gradient) = &mut kernel_gradient {
+                add_kernel_gradient(&geometry, input, gradient, kernel_gradient);
+            }
             if let Some(slot) = &mut slot {
                 let values = &mut slot.values[sample * input_size..][..input_size];
                 input_gradient(&geometry, gradient, pass.parameters.get(0), pass.scratch, values, slot.accumulate);

@@ -1,8 +1,8 @@
 //! For tests: runs a layer without a model, and checks it against a naive reference in f64, gradients included.
 
 use super::{Backward, Forward, InputGradients, Inputs, Layer, ParameterGradients, Parameters};
-use crate::graph::Shape;
 use crate::graph::pass::{GradientPlace, ParameterPlace, Place, RandomKey};
+use crate::graph::{ParameterKind, Shape};
 use crate::numeric::Aligned;
 use crate::numeric::random::Random;
 
@@ -25,6 +25,7 @@ pub struct Harness<'a> {
     parameters: Vec<f32>,
     gradients: Vec<f32>,
     places: Vec<ParameterPlace>,
+    saved: Vec<f32>,
     scratch: Vec<f32>,
 }
 
@@ -37,7 +38,7 @@ impl<'a> Harness<'a> {
         for spec in layer.parameters(shapes) {
             let range = end..end + spec.shape.size();
             end = range.end;
-            places.push(ParameterPlace { trainable: true, range: range.clone(), lane_range: range });
+            places.push(ParameterPlace { kind: ParameterKind::Weight, range: range.clone(), lane_range: range });
         }
         let mut random = Random::new(9, samples as u64);
         let mut fill = |values: &mut [f32]| {
@@ -52,6 +53,7 @@ impl<'a> Harness<'a> {
             output_gradient: vec![0.0; output_shape.size() * samples],
             parameters: vec![0.0; end],
             gradients: vec![0.0; end],
+            saved: vec![f32::NAN; layer.requirements(shapes).saved * samples],
             scratch: vec![f32::NAN; layer.scratch(shapes, samples)],
             shapes: shapes.to_vec(),
             output_shape,
@@ -92,8 +94,9 @@ impl<'a> Harness<'a> {
             input_shapes: &self.shapes,
             output_shape: &self.output_shape,
             output: &mut self.output,
-            parameters: Parameters { trainable: &self.parameters, statistics: &[], places: &self.places },
+            parameters: Parameters { weights: &self.parameters, statistics: &[], places: &self.places },
             state: &[],
+            saved: &mut self.saved,
             scratch: &mut self.scratch,
             random: RandomKey::default(),
         });
@@ -121,9 +124,10 @@ impl<'a> Harness<'a> {
                 places: &gradient_places,
                 samples: self.samples,
             },
-            parameters: Parameters { trainable: &self.parameters, statistics: &[], places: &self.places },
+            parameters: Parameters { weights: &self.parameters, statistics: &[], places: &self.places },
             parameter_gradients: ParameterGradients { values: &mut self.gradients, places: &self.places },
             state: &[],
+            saved: &self.saved,
             scratch: &mut self.scratch,
             random: RandomKey::default(),
         });

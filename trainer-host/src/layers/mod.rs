@@ -75,7 +75,9 @@ pub use crate::graph::pass::{
     Backward, Forward, GradientPlace, GradientSlot, InputGradients, Inputs, ParameterGradients, ParameterPlace, Parameters,
     Place, Prepare, RandomKey, WeightGradient,
 };
-pub use crate::graph::{Apply, IntoInputs, Layer, LayerBase, Named, ParameterSpec, ParameterValue, Requirements};
+pub use crate::graph::{
+    Apply, IntoInputs, Layer, LayerBase, Named, ParameterKind, ParameterSpec, ParameterValue, Requirements,
+};
 pub use crate::identity;
 
 use std::sync::Arc;

@@ -72,17 +72,18 @@ impl Layer for PReLU {
     fn backward(&self, pass: &mut Backward<'_>) {
         let alpha = pass.parameters.get(0);
         let rows = pass.inputs.get(0).chunks_exact(alpha.len()).zip(pass.output_gradient.chunks_exact(alpha.len()));
-        let sums = pass.parameter_gradients.get_mut(0);
-        vectorized(
-            #[inline(always)]
-            || {
-                for (inputs, gradients) in rows {
-                    for ((sum, &input), &gradient) in sums.iter_mut().zip(inputs).zip(gradients) {
-                        *sum += if input < 0.0 { gradient * input } else { 0.0 };
+        if let Some(sums) = pass.parameter_gradients.get_mut(0) {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (inputs, gradients) in rows {
+                        for ((sum, &input), &gradient) in sums.iter_mut().zip(inputs).zip(gradients) {
+                            *sum += if input < 0.0 { gradient * input } else { 0.0 };
+                        }
                     }
-                }
-            },
-        );
+                },
+            );
+        }
         let Some(slot) = pass.input_gradients.get_mut(0) else { return };
         let accumulate = slot.accumulate;
         let rows = pass.inputs.get(0).chunks_exact(alpha.len()).zip(pass.output_gradient.chunks_exact(alpha.len()));

@@ -143,18 +143,23 @@ impl Layer for SeparableConv2D {
             for (input, middle) in image_pairs {
                 correlate(&geometry, input, depthwise, None, middle, false);
             }
-            if self.has_bias {
-                add_column_sums(pass.parameter_gradients.get_mut(2), output_gradient);
+            if self.has_bias
+                && let Some(sums) = pass.parameter_gradients.get_mut(2)
+            {
+                add_column_sums(sums, output_gradient);
             }
             let rows = images * pixels;
             let output_gradient = Matrix::new(output_gradient, rows, filters);
-            let pointwise_gradient = pass.parameter_gradients.get_mut(1);
-            multiply(pointwise_gradient, Matrix::new(middle, rows, channels).transposed(), output_gradient, true);
+            if let Some(pointwise_gradient) = pass.parameter_gradients.get_mut(1) {
+                multiply(pointwise_gradient, Matrix::new(middle, rows, channels).transposed(), output_gradient, true);
+            }
             // From here on the gradient of `z` stands where `z` was.
             multiply(middle, output_gradient, Matrix::new(pointwise, channels, filters).transposed(), false);
             let image_pairs = input.chunks_exact(input_size).zip(middle.chunks_exact(middle_size));
             for (image, (input, gradient)) in image_pairs.enumerate() {
-                add_kernel_gradient(&geometry, input, gradient, pass.parameter_gradients.get_mut(0));
+                if let Some(depthwise_gradient) = pass.parameter_gradients.get_mut(0) {
+                    add_kernel_gradient(&geometry, input, gradient, depthwise_gradient);
+                }
                 if let Some(slot) = &mut slot {
                     let values = &mut slot.values[(number * block + image) * input_size..][..input_size];
                     input_gradient(&geometry, gradient, depthwise, flipped, values, slot.accumulate);

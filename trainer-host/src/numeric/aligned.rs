@@ -25,6 +25,13 @@ impl Aligned {
         };
         Self { storage, start, length }
     }
+
+    /// A copy of these values.
+    pub fn of(values: &[f32]) -> Self {
+        let mut copy = Self::zeros(values.len());
+        copy.copy_from_slice(values);
+        copy
+    }
 }
 
 /// How many values, not which: there may be millions.

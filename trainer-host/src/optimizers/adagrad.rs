@@ -39,8 +39,8 @@ impl Optimizer for AdaGrad {
         self.learning_rate
     }
 
-    fn state_per_parameter(&self) -> usize {
-        1
+    fn slots(&self) -> &'static [&'static str] {
+        &["sum"]
     }
 
     fn check(&self) -> Result<()> {
@@ -49,13 +49,14 @@ impl Optimizer for AdaGrad {
     }
 
     fn update(&self, update: &mut Update<'_>) {
-        let Update { learning_rate: rate, parameters, gradients, state, .. } = update;
-        // State begins with zero, so it holds the sum without what it starts from.
+        let Update { learning_rate: rate, parameters, gradients, slots, .. } = update;
+        let [sums] = &mut **slots else { return };
+        // The slot begins with zero, so it holds the sum without what it starts from.
         let (rate, start) = (*rate, self.initial_accumulator + self.epsilon);
         vectorized(
             #[inline(always)]
             || {
-                for ((parameter, &gradient), sum) in parameters.iter_mut().zip(*gradients).zip(state.iter_mut()) {
+                for ((parameter, &gradient), sum) in parameters.iter_mut().zip(*gradients).zip(sums.iter_mut()) {
                     *sum += gradient * gradient;
                     *parameter -= rate * gradient / (*sum + start).sqrt();
                 }

@@ -2,34 +2,24 @@
 //! `p -= rate * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon)`: Keras's form, whose epsilon is the paper's
 //! "epsilon hat".
 
-use super::{Optimizer, Update, check_betas};
+use super::moments::{Moments, moments_methods};
+use super::{Optimizer, Update};
 use crate::error::Result;
-use crate::numeric::vectorized;
 
 /// Adam with Keras's defaults: beta 1 0.9, beta 2 0.999, epsilon 1e-7.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     learning_rate: f32,
-    beta_1: f32,
-    beta_2: f32,
-    epsilon: f32,
+    moments: Moments,
 }
 
 impl Adam {
     /// Adam with a learning rate; 0.001 is Keras's default.
     pub fn new(learning_rate: f32) -> Self {
-        Self { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
+        Self { learning_rate, moments: Moments::new() }
     }
 
-    /// Sets how slowly the means of gradients and of their squares follow.
-    pub fn betas(self, beta_1: f32, beta_2: f32) -> Self {
-        Self { beta_1, beta_2, ..self }
-    }
-
-    /// Sets the guard against division by zero.
-    pub fn epsilon(self, epsilon: f32) -> Self {
-        Self { epsilon, ..self }
-    }
+    moments_methods!();
 }
 
 impl Optimizer for Adam {
@@ -41,31 +31,22 @@ impl Optimizer for Adam {
         self.learning_rate
     }
 
-    fn state_per_parameter(&self) -> usize {
-        2
+    fn slots(&self) -> &'static [&'static str] {
+        Moments::SLOTS
     }
 
     fn check(&self) -> Result<()> {
-        check_betas(self.beta_1, self.beta_2, self.epsilon)
+        self.moments.check()
     }
 
     fn update(&self, update: &mut Update<'_>) {
-        let Update { step, learning_rate, parameters, gradients, state } = update;
-        let Self { beta_1, beta_2, epsilon, .. } = *self;
-        let power = |base: f32| f64::from(base).powf(*step as f64);
-        let rate = (f64::from(*learning_rate) * (1.0 - power(beta_2)).sqrt() / (1.0 - power(beta_1))) as f32;
-        let (first, second) = state.split_at_mut(parameters.len());
-        vectorized(
+        let Moments { beta_1, beta_2, epsilon } = self.moments;
+        let power = |base: f32| f64::from(base).powf(update.step as f64);
+        let rate = (f64::from(update.learning_rate) * (1.0 - power(beta_2)).sqrt() / (1.0 - power(beta_1))) as f32;
+        self.moments.update(
+            update,
             #[inline(always)]
-            || {
-                for (((parameter, &gradient), m), v) in
-                    parameters.iter_mut().zip(*gradients).zip(first.iter_mut()).zip(second.iter_mut())
-                {
-                    *m += (gradient - *m) * (1.0 - beta_1);
-                    *v += (gradient * gradient - *v) * (1.0 - beta_2);
-                    *parameter -= rate * *m / (v.sqrt() + epsilon);
-                }
-            },
+            |_, m, v| rate * m / (v.sqrt() + epsilon),
         );
     }
 }

@@ -44,8 +44,8 @@ impl Optimizer for AdamW {
         self.adam.learning_rate()
     }
 
-    fn state_per_parameter(&self) -> usize {
-        self.adam.state_per_parameter()
+    fn slots(&self) -> &'static [&'static str] {
+        self.adam.slots()
     }
 
     fn check(&self) -> Result<()> {

@@ -23,7 +23,7 @@ impl Clipping {
         limit
     }
 
-    /// Clips the gradients of all trainable parameters, of which the first has `sizes[0]` values, and so on.
+    /// Clips the gradients of all weights (zeros where they are frozen), of which the first has `sizes[0]` values, and so on.
     pub(crate) fn apply(&self, gradients: &mut [f32], sizes: &[usize]) {
         match *self {
             Self::Value(limit) => vectorized(
@@ -81,8 +81,8 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
         self.optimizer.learning_rate()
     }
 
-    fn state_per_parameter(&self) -> usize {
-        self.optimizer.state_per_parameter()
+    fn slots(&self) -> &'static [&'static str] {
+        self.optimizer.slots()
     }
 
     fn check(&self) -> Result<()> {
@@ -130,6 +130,6 @@ mod tests {
         let (plain, clipped) = (Sgd::new(0.1).momentum(0.9), Sgd::new(0.1).momentum(0.9).clip_norm(2.0));
         assert_eq!(clipped.clipping(), Some(Clipping::Norm(2.0)));
         assert_eq!(super::super::two_steps(&clipped), super::super::two_steps(&plain));
-        assert_eq!((clipped.name(), clipped.learning_rate(), clipped.state_per_parameter()), ("sgd", 0.1, 1));
+        assert_eq!((clipped.name(), clipped.learning_rate(), clipped.slots()), ("sgd", 0.1, plain.slots()));
     }
 }

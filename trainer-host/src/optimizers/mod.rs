@@ -1,9 +1,11 @@
-//! Optimizers: one file each. They see all trainable parameters as one flat buffer, a piece at a time.
+//! Optimizers: one file each. They see all weights as one flat buffer, a piece at a time; what they keep of each weight
+//! lies in slots, flat buffers like that of the weights.
 
 mod adagrad;
 mod adam;
 mod adamw;
 mod clipping;
+mod moments;
 mod nadam;
 mod rmsprop;
 mod sgd;
@@ -21,6 +23,9 @@ use std::ops::RangeBounds;
 
 use crate::error::{Error, Result};
 
+/// Most slots of an optimizer.
+pub const MOST_SLOTS: usize = 8;
+
 /// How parameters follow their gradients.
 pub trait Optimizer: fmt::Debug + Send + Sync {
     /// The name, as on the command line: `"adam"`.
@@ -29,8 +34,11 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     /// The learning rate where no schedule sets another.
     fn learning_rate(&self) -> f32;
 
-    /// Values of state per parameter: 2 for Adam.
-    fn state_per_parameter(&self) -> usize;
+    /// What it keeps from step to step, a value for each weight: `["m", "v"]` for Adam; at most [`MOST_SLOTS`]. The state
+    /// of a training is saved under these names: `adam/m/dense/kernel`.
+    fn slots(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Checks the options but the learning rate and the clipping, which all optimizers have.
     ///
@@ -45,7 +53,7 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Changes a piece of the parameters. The state is zero before the first step.
+    /// Changes a piece of the weights. The slots are zero before the first step.
     fn update(&self, update: &mut Update<'_>);
 
     /// Clips each value of the gradients to `-limit..=limit` first. The last clipping set counts.
@@ -85,62 +93,56 @@ fn check_not_negative(name: &'static str, value: f32) -> Result<()> {
     check_option(name, value, 0.0..=f32::MAX, "0 or a positive number")
 }
 
-/// The check of the optimizers that are kinds of Adam.
-fn check_betas(beta_1: f32, beta_2: f32, epsilon: f32) -> Result<()> {
-    check_option("beta_1", beta_1, 0.0..1.0, "at least 0 and below 1")?;
-    check_option("beta_2", beta_2, 0.0..1.0, "at least 0 and below 1")?;
-    check_epsilon(epsilon)
-}
-
 /// Without it, a gradient of zero would give 0 / 0.
 fn check_epsilon(epsilon: f32) -> Result<()> {
     check_option("epsilon", epsilon, f32::MIN_POSITIVE..=f32::MAX, "a positive number")
 }
 
-/// A piece of all trainable parameters.
+/// A piece of all weights that learn.
 #[derive(Debug)]
 pub struct Update<'a> {
     /// The step, from 1.
     pub step: u64,
     /// The learning rate of this step.
     pub learning_rate: f32,
-    /// The parameters.
+    /// The weights.
     pub parameters: &'a mut [f32],
     /// Their gradients.
     pub gradients: &'a [f32],
-    /// Their state: all first values, then all second values.
-    pub state: &'a mut [f32],
+    /// What was kept of them, in the order of [`Optimizer::slots`].
+    pub slots: &'a mut [&'a mut [f32]],
 }
 
+/// For tests: the parameters after each step with these gradients.
 #[cfg(test)]
-pub(crate) fn two_steps(optimizer: &dyn Optimizer) -> [f32; 2] {
-    // One parameter at 1, gradient 0.5 in the first step and -0.25 in the second.
-    let (mut parameters, mut state) = ([1.0], vec![0.0; optimizer.state_per_parameter()]);
-    let mut values = [0.0; 2];
-    for (step, gradient) in [(1, 0.5), (2, -0.25)] {
+fn steps<const N: usize>(optimizer: &dyn Optimizer, start: [f32; N], gradients: &[[f32; N]]) -> Vec<[f32; N]> {
+    let (mut parameters, mut slots) = (start, [[0.0; N]; MOST_SLOTS]);
+    let step = |(step, gradients): (u64, &[f32; N])| {
         optimizer.update(&mut Update {
             step,
             learning_rate: optimizer.learning_rate(),
             parameters: &mut parameters,
-            gradients: &[gradient],
-            state: &mut state,
+            gradients,
+            slots: &mut slots.each_mut().map(|slot| &mut slot[..])[..optimizer.slots().len()],
         });
-        values[step as usize - 1] = parameters[0];
-    }
-    values
+        parameters
+    };
+    (1..).zip(gradients).map(step).collect()
+}
+
+/// One parameter at 1, gradient 0.5 in the first step and -0.25 in the second.
+#[cfg(test)]
+fn two_steps(optimizer: &dyn Optimizer) -> [f32; 2] {
+    let found = steps(optimizer, [1.0], &[[0.5], [-0.25]]);
+    [found[0][0], found[1][0]]
 }
 
 /// Compares three steps of four parameters with those of Keras 3.15.
 #[cfg(test)]
-pub(crate) fn check_steps(optimizer: &dyn Optimizer, expected: [[f32; 4]; 3]) {
-    let mut parameters = [1.0, 2.0, -1.0, 0.5];
-    let mut state = vec![0.0; 4 * optimizer.state_per_parameter()];
+fn check_steps(optimizer: &dyn Optimizer, expected: [[f32; 4]; 3]) {
     let gradients = [[0.5, -1.0, 0.25, 4.0], [0.5, 1.0, -0.125, -2.0], [-1.0, 0.5, 0.75, 1.0]];
-    for ((step, gradients), expected) in (1..).zip(&gradients).zip(&expected) {
-        let learning_rate = optimizer.learning_rate();
-        optimizer.update(&mut Update { step, learning_rate, parameters: &mut parameters, gradients, state: &mut state });
-        for (found, wanted) in parameters.iter().zip(expected) {
-            assert!((found - wanted).abs() < 2e-6, "step {step}: {parameters:?}, expected {expected:?}");
-        }
+    let found = steps(optimizer, [1.0, 2.0, -1.0, 0.5], &gradients);
+    for (found, wanted) in found.iter().flatten().zip(expected.iter().flatten()) {
+        assert!((found - wanted).abs() < 2e-6, "{found:?}, expected {expected:?}");
     }
 }

@@ -1,17 +1,15 @@
 //! Nadam (Dozat 2016), Adam with Nesterov's look ahead: `u(t) = b1 * (1 - 0.96^t / 2)`, `U(t) = u(1) * ... * u(t)`, `m` and
 //! `v` as Adam's, `p -= rate * (u(t + 1) * m / (1 - U(t + 1)) + (1 - u(t)) * g / (1 - U(t))) / (sqrt(v / (1 - b2^t)) + epsilon)`.
 
-use super::{Optimizer, Update, check_betas};
+use super::moments::{Moments, moments_methods};
+use super::{Optimizer, Update};
 use crate::error::Result;
-use crate::numeric::vectorized;
 
 /// Nadam with Keras's defaults: beta 1 0.9, beta 2 0.999, epsilon 1e-7.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Nadam {
     learning_rate: f32,
-    beta_1: f32,
-    beta_2: f32,
-    epsilon: f32,
+    moments: Moments,
 }
 
 /// How fast the momentum rises from half of beta 1 to beta 1.
@@ -22,21 +20,13 @@ const NEGLIGIBLE: f64 = 1e-12;
 impl Nadam {
     /// Nadam with a learning rate; 0.001 is Keras's default.
     pub fn new(learning_rate: f32) -> Self {
-        Self { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
+        Self { learning_rate, moments: Moments::new() }
     }
 
-    /// Sets how slowly the means of gradients and of their squares follow.
-    pub fn betas(self, beta_1: f32, beta_2: f32) -> Self {
-        Self { beta_1, beta_2, ..self }
-    }
-
-    /// Sets the guard against division by zero.
-    pub fn epsilon(self, epsilon: f32) -> Self {
-        Self { epsilon, ..self }
-    }
+    moments_methods!();
 
     fn momentum(&self, step: u64) -> f64 {
-        f64::from(self.beta_1) * (1.0 - 0.5 * MOMENTUM_DECAY.powf(step as f64))
+        f64::from(self.moments.beta_1) * (1.0 - 0.5 * MOMENTUM_DECAY.powf(step as f64))
     }
 
     /// The product of the momenta of steps 1 to `step`. It is made anew in every step, so that the step's number is all
@@ -62,35 +52,25 @@ impl Optimizer for Nadam {
         self.learning_rate
     }
 
-    fn state_per_parameter(&self) -> usize {
-        2
+    fn slots(&self) -> &'static [&'static str] {
+        Moments::SLOTS
     }
 
     fn check(&self) -> Result<()> {
-        check_betas(self.beta_1, self.beta_2, self.epsilon)
+        self.moments.check()
     }
 
     fn update(&self, update: &mut Update<'_>) {
-        let Update { step, learning_rate, parameters, gradients, state } = update;
-        let Self { beta_1, beta_2, epsilon, .. } = *self;
-        let (now, next, product) = (self.momentum(*step), self.momentum(*step + 1), self.momentum_product(*step));
-        let rate = f64::from(*learning_rate);
+        let (step, rate) = (update.step, f64::from(update.learning_rate));
+        let Moments { beta_2, epsilon, .. } = self.moments;
+        let (now, next, product) = (self.momentum(step), self.momentum(step + 1), self.momentum_product(step));
         let mean_factor = (rate * next / (1.0 - product * next)) as f32;
         let gradient_factor = (rate * (1.0 - now) / (1.0 - product)) as f32;
-        let square_factor = (1.0 / (1.0 - f64::from(beta_2).powf(*step as f64))) as f32;
-        let (first, second) = state.split_at_mut(parameters.len());
-        vectorized(
+        let square_factor = (1.0 / (1.0 - f64::from(beta_2).powf(step as f64))) as f32;
+        self.moments.update(
+            update,
             #[inline(always)]
-            || {
-                for (((parameter, &gradient), m), v) in
-                    parameters.iter_mut().zip(*gradients).zip(first.iter_mut()).zip(second.iter_mut())
-                {
-                    *m += (gradient - *m) * (1.0 - beta_1);
-                    *v += (gradient * gradient - *v) * (1.0 - beta_2);
-                    let mean = mean_factor * *m + gradient_factor * gradient;
-                    *parameter -= mean / ((square_factor * *v).sqrt() + epsilon);
-                }
-            },
+            |gradient, m, v| (mean_factor * m + gradient_factor * gradient) / ((square_factor * v).sqrt() + epsilon),
         );
     }
 }

@@ -38,8 +38,8 @@ impl Optimizer for RmsProp {
         self.learning_rate
     }
 
-    fn state_per_parameter(&self) -> usize {
-        1
+    fn slots(&self) -> &'static [&'static str] {
+        &["v"]
     }
 
     fn check(&self) -> Result<()> {
@@ -48,12 +48,13 @@ impl Optimizer for RmsProp {
     }
 
     fn update(&self, update: &mut Update<'_>) {
-        let Update { learning_rate: rate, parameters, gradients, state, .. } = update;
+        let Update { learning_rate: rate, parameters, gradients, slots, .. } = update;
+        let [means] = &mut **slots else { return };
         let (rate, rho, epsilon) = (*rate, self.rho, self.epsilon);
         vectorized(
             #[inline(always)]
             || {
-                for ((parameter, &gradient), mean) in parameters.iter_mut().zip(*gradients).zip(state.iter_mut()) {
+                for ((parameter, &gradient), mean) in parameters.iter_mut().zip(*gradients).zip(means.iter_mut()) {
                     *mean = rho * *mean + (1.0 - rho) * gradient * gradient;
                     *parameter -= rate * gradient / (*mean + epsilon).sqrt();
                 }

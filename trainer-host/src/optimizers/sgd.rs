@@ -39,8 +39,8 @@ impl Optimizer for Sgd {
         self.learning_rate
     }
 
-    fn state_per_parameter(&self) -> usize {
-        usize::from(self.momentum != 0.0)
+    fn slots(&self) -> &'static [&'static str] {
+        if self.momentum == 0.0 { &[] } else { &["velocity"] }
     }
 
     fn check(&self) -> Result<()> {
@@ -48,19 +48,20 @@ impl Optimizer for Sgd {
     }
 
     fn update(&self, update: &mut Update<'_>) {
-        let Update { learning_rate: rate, parameters, gradients, state, .. } = update;
+        let Update { learning_rate: rate, parameters, gradients, slots, .. } = update;
         let (rate, momentum, nesterov) = (*rate, self.momentum, self.nesterov);
         vectorized(
             #[inline(always)]
-            || {
-                if momentum == 0.0 {
-                    for (parameter, &gradient) in parameters.iter_mut().zip(*gradients) {
-                        *parameter -= rate * gradient;
-                    }
-                } else {
-                    for ((parameter, &gradient), velocity) in parameters.iter_mut().zip(*gradients).zip(state.iter_mut()) {
+            || match &mut **slots {
+                [velocities] => {
+                    for ((parameter, &gradient), velocity) in parameters.iter_mut().zip(*gradients).zip(velocities.iter_mut()) {
                         *velocity = momentum * *velocity - rate * gradient;
                         *parameter += if nesterov { momentum * *velocity - rate * gradient } else { *velocity };
+                    }
+                }
+                _ => {
+                    for (parameter, &gradient) in parameters.iter_mut().zip(*gradients) {
+                        *parameter -= rate * gradient;
                     }
                 }
             },

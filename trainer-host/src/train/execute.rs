@@ -13,7 +13,7 @@ use crate::losses::{Loss, LossPass};
 use crate::metrics::{Metric, MetricPass};
 use crate::numeric::Aligned;
 use crate::numeric::random::derive;
-use crate::optimizers::{Optimizer, Update};
+use crate::optimizers::{MOST_SLOTS, Optimizer, Update};
 
 /// Which samples of the data make the batch.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +79,7 @@ impl Objective {
 /// The parameters' values.
 #[derive(Debug)]
 pub(crate) struct Values {
-    pub trainable: Aligned,
+    pub weights: Aligned,
     pub statistics: Aligned,
 }
 
@@ -193,7 +193,7 @@ impl Executor {
             }
         }
         let penalties = self.plan.regularized.iter();
-        let penalty: f64 = penalties.map(|(range, regularizer)| regularizer.penalty(&values.trainable[range.clone()])).sum();
+        let penalty: f64 = penalties.map(|(range, regularizer)| regularizer.penalty(&values.weights[range.clone()])).sum();
         if let Some(last) = self.results.last_mut() {
             *last = penalty * count as f64;
         }
@@ -217,11 +217,11 @@ impl Executor {
         }
         let mut pass = Prepare {
             samples,
-            training: self.training,
+            training: node.training,
             input_shapes: &node.input_shapes,
             sums,
             state: &mut self.states[index],
-            trainable: &values.trainable,
+            weights: &values.weights,
             statistics: &mut values.statistics,
             places: &node.parameters,
             gradients: ParameterGradients { values: &mut self.meeting_gradients, places: &node.parameters },
@@ -233,36 +233,33 @@ impl Executor {
         }
     }
 
-    /// Brings all gradients together and, with an optimizer, changes the parameters: where it clips, when all gradients
-    /// are there; else each piece at once, while it is in the cache. `sizes` are those of the trainable parameters.
+    /// Brings all gradients together and, with an optimizer, changes the weights: where it clips, when all gradients
+    /// are there; else each piece at once, while it is in the cache. `sizes` are those of the weights.
     pub fn update(
         &mut self,
         values: &mut Values,
         gradients: &mut [f32],
-        state: &mut [f32],
+        slots: &mut [Aligned],
         sizes: &[usize],
         optimizer: Option<(&dyn Optimizer, f32, u64)>,
     ) {
         let this = &*self;
         let clipping = optimizer.and_then(|(optimizer, ..)| optimizer.clipping());
         let pieces = &self.plan.pieces;
-        let per_parameter = if gradients.is_empty() { 0 } else { state.len() / gradients.len() };
-        let work = |piece: &Piece, parameters: &mut [f32], gradient: &mut [f32], state: &mut [f32]| {
-            this.bring_together(piece, gradient);
+        let work = |piece: &Piece, mut parts: Parts<'_>| {
+            this.bring_together(piece, parts.gradients);
             if let Some(regularizer) = &piece.regularizer {
-                regularizer.add_gradient(parameters, gradient);
+                regularizer.add_gradient(parts.weights, parts.gradients);
             }
             if clipping.is_none() {
-                change(optimizer, parameters, gradient, state);
+                parts.change(piece, optimizer);
             }
         };
-        for_each_piece(pieces, 0, per_parameter, &mut values.trainable, gradients, state, &work);
+        for_each_piece(pieces, 0, Parts::new(&mut values.weights, gradients, slots), &work);
         if let Some(clipping) = clipping {
             clipping.apply(gradients, sizes);
-            let work = |_: &Piece, parameters: &mut [f32], gradient: &mut [f32], state: &mut [f32]| {
-                change(optimizer, parameters, gradient, state);
-            };
-            for_each_piece(pieces, 0, per_parameter, &mut values.trainable, gradients, state, &work);
+            let work = |piece: &Piece, mut parts: Parts<'_>| parts.change(piece, optimizer);
+            for_each_piece(pieces, 0, Parts::new(&mut values.weights, gradients, slots), &work);
         }
     }
 
@@ -332,38 +329,65 @@ impl Executor {
     }
 }
 
-/// Lets the optimizer, if there is one, change a piece.
-fn change(optimizer: Option<(&dyn Optimizer, f32, u64)>, parameters: &mut [f32], gradients: &[f32], state: &mut [f32]) {
-    if let Some((optimizer, learning_rate, step)) = optimizer {
-        optimizer.update(&mut Update { step, learning_rate, parameters, gradients, state });
+/// A stretch of all weights, with the same stretch of their gradients and of the optimizer's slots.
+#[derive(Default)]
+struct Parts<'a> {
+    weights: &'a mut [f32],
+    gradients: &'a mut [f32],
+    slots: [&'a mut [f32]; MOST_SLOTS],
+}
+
+impl<'a> Parts<'a> {
+    fn new(weights: &'a mut [f32], gradients: &'a mut [f32], slots: &'a mut [Aligned]) -> Self {
+        let mut parts = Self { weights, gradients, ..Self::default() };
+        for (part, slot) in parts.slots.iter_mut().zip(slots) {
+            *part = slot;
+        }
+        parts
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let (mut left, mut right) = (Self::default(), Self::default());
+        (left.weights, right.weights) = self.weights.split_at_mut(middle);
+        (left.gradients, right.gradients) = self.gradients.split_at_mut(middle);
+        for (slot, halves) in self.slots.into_iter().zip(left.slots.iter_mut().zip(&mut right.slots)) {
+            // The slots that the optimizer does not have are empty.
+            let middle = middle.min(slot.len());
+            (*halves.0, *halves.1) = slot.split_at_mut(middle);
+        }
+        (left, right)
+    }
+
+    /// Lets the optimizer, if there is one, change the piece whose parts these are.
+    fn change(&mut self, piece: &Piece, optimizer: Option<(&dyn Optimizer, f32, u64)>) {
+        let Some((optimizer, learning_rate, step)) = optimizer else { return };
+        let mut slots = self.slots.each_mut().map(|slot| &mut **slot);
+        optimizer.update(&mut Update {
+            step,
+            learning_rate: learning_rate * piece.layer.base().learning_rate_factor(),
+            parameters: self.weights,
+            gradients: self.gradients,
+            slots: &mut slots[..optimizer.slots().len()],
+        });
     }
 }
 
-/// Calls `work` for all pieces in parallel, each with its part of the three buffers; allocates nothing.
-fn for_each_piece<W>(
-    pieces: &[Piece],
-    base: usize,
-    per_parameter: usize,
-    parameters: &mut [f32],
-    gradients: &mut [f32],
-    state: &mut [f32],
-    work: &W,
-) where
-    W: Fn(&Piece, &mut [f32], &mut [f32], &mut [f32]) + Sync,
+/// Calls `work` for all pieces in parallel, each with its parts; allocates nothing. `base` is where `parts` begin.
+fn for_each_piece<W>(pieces: &[Piece], base: usize, parts: Parts<'_>, work: &W)
+where
+    W: Fn(&Piece, Parts<'_>) + Sync,
 {
     match pieces {
         [] => {}
-        [piece] => work(piece, parameters, gradients, state),
+        [piece] => {
+            let (_, parts) = parts.split_at(piece.offset - base);
+            work(piece, parts.split_at(piece.length).0);
+        }
         _ => {
             let (left, right) = pieces.split_at(pieces.len() / 2);
             let middle = right[0].offset;
-            let (parameters_left, parameters_right) = parameters.split_at_mut(middle - base);
-            let (gradients_left, gradients_right) = gradients.split_at_mut(middle - base);
-            let (state_left, state_right) = state.split_at_mut((middle - base) * per_parameter);
-            rayon::join(
-                || for_each_piece(left, base, per_parameter, parameters_left, gradients_left, state_left, work),
-                || for_each_piece(right, middle, per_parameter, parameters_right, gradients_right, state_right, work),
-            );
+            let (parts_left, parts_right) = parts.split_at(middle - base);
+            rayon::join(|| for_each_piece(left, base, parts_left, work), || for_each_piece(right, middle, parts_right, work));
         }
     }
 }
@@ -414,6 +438,8 @@ impl Shard {
         let random = self.random(index, shared);
         // The output's buffer is taken out while the layer reads the others.
         let mut output = std::mem::take(&mut self.values[node.place.slot]);
+        let saved_place = node.saved.filter(|_| sums.is_none());
+        let mut saved = saved_place.map(|place| std::mem::take(&mut self.values[place.slot])).unwrap_or_default();
         if node.in_place && sums.is_none() {
             let input = node.input_places[0];
             if input.slot != node.place.slot {
@@ -422,13 +448,14 @@ impl Shard {
         }
         let mut pass = Forward {
             samples,
-            training: shared.training,
+            training: node.training,
             inputs: Inputs { slots: &self.values, places: &node.input_places, samples },
             input_shapes: &node.input_shapes,
             output_shape: &node.shape,
             output: &mut output[..node.place.size * samples],
             parameters: parameters(node, shared),
             state: &shared.states[index],
+            saved: &mut saved[..saved_place.map_or(0, |place| place.size * samples)],
             scratch,
             random,
         };
@@ -437,6 +464,9 @@ impl Shard {
             None => layer.forward(&mut pass),
         }
         self.values[node.place.slot] = output;
+        if let Some(place) = saved_place {
+            self.values[place.slot] = saved;
+        }
     }
 
     fn backward(
@@ -464,6 +494,7 @@ impl Shard {
             parameters: parameters(node, shared),
             parameter_gradients: ParameterGradients { values: gradients, places: &node.parameters },
             state: &shared.states[index],
+            saved: node.saved.map_or(&[], |place| &self.values[place.slot][..place.size * samples]),
             scratch,
             random,
         };
@@ -544,5 +575,5 @@ fn weighted(loss: &dyn Loss, pass: LossPass<'_>, target_size: usize, weight: imp
 }
 
 fn parameters<'a>(node: &'a PlanNode, shared: Shared<'a>) -> Parameters<'a> {
-    Parameters { trainable: &shared.values.trainable, statistics: &shared.values.statistics, places: &node.parameters }
+    Parameters { weights: &shared.values.weights, statistics: &shared.values.statistics, places: &node.parameters }
 }

@@ -110,7 +110,10 @@ impl Model {
         callbacks.iter_mut().for_each(|callback| callback.begin(&begin));
         for epoch in 1..=epochs {
             let started = Instant::now();
+            trainer.follow_freezing();
             if shuffle {
+                // From the identity on: an epoch's order depends on no other epoch.
+                order.iter_mut().zip(0..).for_each(|(sample, number)| *sample = number);
                 Random::new(seed, epoch as u64).shuffle(&mut order);
             }
             let mut sums = vec![0.0; trainer.executor().results().len()];
@@ -144,7 +147,7 @@ impl Model {
                 goes_on &= callback.epoch(&log);
             }
             history.epochs.push(log);
-            self.compiled_mut("fit")?.state.clone_from(&trainer.state);
+            self.compiled_mut("fit")?.state.clone_from(trainer.state());
             if !goes_on {
                 break;
             }

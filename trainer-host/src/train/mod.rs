@@ -3,7 +3,10 @@
 mod evaluate;
 mod execute;
 mod fit;
+#[cfg(test)]
+mod freezing_tests;
 mod history;
+mod learning;
 mod memory;
 mod model;
 #[cfg(test)]

@@ -86,11 +86,6 @@ impl Model {
         &self.graph.parameters
     }
 
-    /// Number of values that training changes.
-    pub fn trainable_size(&self) -> usize {
-        self.graph.parameters.iter().filter(|p| p.trainable).map(|p| p.shape.size()).sum()
-    }
-
     /// The values of a parameter: `"dense/kernel"`.
     ///
     /// # Errors
@@ -124,7 +119,7 @@ impl Model {
         })
     }
 
-    fn not_found(&self, what: &'static str, name: &str, known: &[&str]) -> Error {
+    pub(super) fn not_found(&self, what: &'static str, name: &str, known: &[&str]) -> Error {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         Error::NotFound { model: self.name.clone(), what, name: name.to_owned(), known }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::memory::{Lifetime, share};
 use crate::graph::Layer;
 use crate::graph::pass::{GradientPlace, ParameterPlace, Place};
-use crate::graph::{Graph, Shape};
+use crate::graph::{Graph, ParameterEntry, ParameterKind, Shape};
 use crate::losses::Loss;
 use crate::regularizers::SharedRegularizer;
 
@@ -59,6 +59,8 @@ pub(super) struct PlanNode {
     pub input_shapes: Vec<Shape>,
     pub shape: Shape,
     pub in_place: bool,
+    /// `true` if passes are those of training: not for frozen layers with statistics.
+    pub training: bool,
     pub input_places: Vec<Place>,
     pub place: Place,
     /// Where the output's gradient lies, if there is one.
@@ -66,6 +68,8 @@ pub(super) struct PlanNode {
     pub input_gradients: Vec<Option<GradientPlace>>,
     pub parameters: Vec<ParameterPlace>,
     pub state: usize,
+    /// Where lies what the forward pass leaves for the backward pass; nothing where none follows.
+    pub saved: Option<Place>,
     pub sums: usize,
     pub backward_sums: usize,
 }
@@ -81,15 +85,17 @@ pub(super) struct PlanOutput {
     pub fused: bool,
 }
 
-/// A piece of the trainable parameters: its gradient is brought together, then the optimizer changes it.
+/// A piece of a weight that learns: its gradient is brought together, then the optimizer changes it.
 #[derive(Debug)]
 pub(super) struct Piece {
-    /// Where the piece starts within all trainable parameters.
+    /// Where the piece starts within all weights.
     pub offset: usize,
     pub length: usize,
     pub gradient: PieceGradient,
     /// Adds its own to the gradient.
     pub regularizer: Option<SharedRegularizer>,
+    /// Whose learning-rate factor counts.
+    pub layer: Arc<dyn Layer>,
 }
 
 /// How the gradient of a piece comes about.
@@ -117,9 +123,9 @@ pub(super) struct Plan {
     pub value_sizes: Vec<usize>,
     /// Sizes per sample of the buffers for gradients.
     pub gradient_sizes: Vec<usize>,
-    /// All trainable parameters in pieces, by offset.
+    /// All weights that learn in pieces, by offset; what is frozen leaves gaps.
     pub pieces: Vec<Piece>,
-    /// Where the parameters with a penalty in the loss lie within all trainable ones; none without losses.
+    /// Where the learning weights with a penalty in the loss lie within all weights; none without losses.
     pub regularized: Vec<(Range<usize>, SharedRegularizer)>,
     /// Size of the buffer of a lane's gradients.
     pub lane_gradients: usize,
@@ -153,7 +159,9 @@ impl Plan {
                 let input_shapes = graph.input_shapes(index);
                 let requirements = node.layer.as_ref().map(|layer| layer.requirements(&input_shapes));
                 let requirements = requirements.unwrap_or_default();
+                let training = training && !keeps_statistics(&graph.parameters[node.parameters.clone()]);
                 PlanNode {
+                    training,
                     layer: node.layer.clone(),
                     shape: node.shape.clone(),
                     in_place: requirements.in_place,
@@ -163,6 +171,7 @@ impl Plan {
                     input_gradients: vec![None; node.inputs.len()],
                     parameters: parameters.places[node.parameters.clone()].to_vec(),
                     state: requirements.state,
+                    saved: None,
                     sums: if training { requirements.forward_sums } else { 0 },
                     backward_sums: if training { requirements.backward_sums } else { 0 },
                     input_shapes,
@@ -212,31 +221,40 @@ fn cut(batch: usize, bytes_per_sample: usize) -> (usize, usize, usize) {
 /// Where all parameters lie.
 struct PlacedParameters {
     places: Vec<ParameterPlace>,
-    trainable: usize,
+    weights: usize,
     statistics: usize,
     lane_gradients: usize,
 }
 
 fn place_parameters(graph: &Graph, training: bool) -> PlacedParameters {
-    let mut placed = PlacedParameters { places: Vec::new(), trainable: 0, statistics: 0, lane_gradients: 0 };
+    let mut placed = PlacedParameters { places: Vec::new(), weights: 0, statistics: 0, lane_gradients: 0 };
     for entry in &graph.parameters {
         let size = entry.shape.size();
-        let end = if entry.trainable { &mut placed.trainable } else { &mut placed.statistics };
+        let end = match entry.kind {
+            ParameterKind::Weight => &mut placed.weights,
+            ParameterKind::Statistic => &mut placed.statistics,
+        };
         let range = *end..*end + size;
         *end += size;
         // A gradient made over the whole batch has no place in the lanes.
         let whole_batch = entry.layer.has_batch_weight_gradient();
-        let in_lane = if training && entry.trainable && !whole_batch { size } else { 0 };
+        let in_lane = if training && entry.learns() && !whole_batch { size } else { 0 };
         let lane_range = placed.lane_gradients..placed.lane_gradients + in_lane;
         placed.lane_gradients += in_lane;
-        placed.places.push(ParameterPlace { trainable: entry.trainable, range, lane_range });
+        placed.places.push(ParameterPlace { kind: entry.kind, range, lane_range });
     }
     placed
 }
 
-/// The parameters with a penalty in the loss.
+/// `true` for the parameters of a frozen layer with statistics.
+fn keeps_statistics(parameters: &[ParameterEntry]) -> bool {
+    let is_statistic = |entry: &ParameterEntry| entry.kind == ParameterKind::Statistic;
+    parameters.iter().any(|entry| is_statistic(entry) && !entry.layer.base().is_trainable())
+}
+
+/// The weights with a penalty in the loss.
 fn regularized(graph: &Graph, parameters: &PlacedParameters) -> Vec<(Range<usize>, SharedRegularizer)> {
-    let entries = graph.parameters.iter().zip(&parameters.places).filter(|(_, place)| place.trainable);
+    let entries = graph.parameters.iter().zip(&parameters.places).filter(|(entry, _)| entry.learns());
     entries.filter_map(|(entry, place)| Some((place.range.clone(), entry.regularizer.clone()?))).collect()
 }
 
@@ -262,11 +280,11 @@ fn plan_outputs(graph: &Graph, losses: &[(Arc<dyn Loss>, f32)]) -> Vec<PlanOutpu
     outputs
 }
 
-/// Which nodes' outputs need gradients: those that depend on something trainable.
+/// Which nodes' outputs need gradients: those that depend on something that learns.
 fn wants_gradient(graph: &Graph) -> Vec<bool> {
     let mut wants = vec![false; graph.nodes.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
-        let own = graph.parameters[node.parameters.clone()].iter().any(|parameter| parameter.trainable);
+        let own = graph.parameters[node.parameters.clone()].iter().any(ParameterEntry::learns);
         wants[index] = own || node.inputs.iter().any(|&input| wants[input]);
     }
     wants
@@ -297,7 +315,7 @@ fn order_steps(graph: &Graph, nodes: &[PlanNode], outputs: &[PlanOutput], traini
     steps
 }
 
-/// Gives every node's output a buffer; returns the buffers' sizes.
+/// Gives every node's output a buffer, and what nodes save for their backward passes; returns the buffers' sizes.
 fn place_values(
     graph: &Graph,
     nodes: &mut [PlanNode],
@@ -353,12 +371,32 @@ fn place_values(
     }
     // The caller of a prediction reads the outputs after the last step.
     outputs.iter().for_each(|output| touch(output.node, steps.len()));
+    lifetimes.extend(lives_of_saved(nodes, steps));
     let (places, sizes) = share(&lifetimes);
+    let (places, saved) = places.split_at(nodes.len());
     for node in 0..nodes.len() {
+        nodes[node].saved = saved[node];
         nodes[node].place = places[head[node]].unwrap_or(nodes[node].place);
         nodes[node].input_places = graph.nodes[node].inputs.iter().map(|&input| nodes[input].place).collect();
     }
     sizes
+}
+
+/// When what nodes save is in use: from their forward to their backward passes.
+fn lives_of_saved(nodes: &[PlanNode], steps: &[Step]) -> Vec<Option<Lifetime>> {
+    let mut born = vec![0; nodes.len()];
+    let mut lives = vec![None; nodes.len()];
+    for (step, &kind) in steps.iter().enumerate() {
+        match kind {
+            Step::Forward { node } => born[node] = step,
+            Step::Backward { node } => {
+                let saved = nodes[node].layer.as_ref().map_or(0, |layer| layer.requirements(&nodes[node].input_shapes).saved);
+                lives[node] = (saved > 0).then_some(Lifetime { first: born[node], last: step, size: saved });
+            }
+            _ => {}
+        }
+    }
+    lives
 }
 
 /// Gives every gradient a buffer; returns the buffers' sizes.
@@ -367,7 +405,7 @@ fn place_gradients(graph: &Graph, nodes: &mut [PlanNode], outputs: &[PlanOutput]
     // How many parts each gradient is added up from.
     let mut parts = vec![0; nodes.len()];
     for output in outputs {
-        parts[output.gradient_node] += 1;
+        parts[output.gradient_node] += usize::from(wants[output.gradient_node]);
     }
     for (node, entry) in graph.nodes.iter().enumerate() {
         if wants[node] && !outputs.iter().any(|output| output.fused && output.node == node) {
@@ -394,8 +432,10 @@ fn place_gradients(graph: &Graph, nodes: &mut [PlanNode], outputs: &[PlanOutput]
         match kind {
             Step::Loss { output } => {
                 let node = outputs[output].gradient_node;
-                touch(node, step);
-                begun[node] = true;
+                if wants[node] {
+                    touch(node, step);
+                    begun[node] = true;
+                }
             }
             Step::BackwardSums { node } => touch(node, step),
             Step::Backward { node } => {
@@ -446,7 +486,7 @@ fn segments(nodes: &[PlanNode], steps: Vec<Step>) -> Vec<Segment> {
     segments
 }
 
-/// All trainable parameters in pieces, by offset.
+/// All weights that learn in pieces, by offset.
 fn pieces(graph: &Graph, nodes: &[PlanNode]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut sharing: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -458,8 +498,11 @@ fn pieces(graph: &Graph, nodes: &[PlanNode]) -> Vec<Piece> {
         let range = &graph.nodes[index].parameters;
         // Once for each layer: at the first of its nodes.
         let Some(sharing) = sharing.get(&range.start).filter(|sharing| sharing.first() == Some(&index)) else { continue };
-        for (parameter, place) in node.parameters.iter().enumerate().filter(|(_, place)| place.trainable) {
+        for (parameter, place) in node.parameters.iter().enumerate() {
             let entry = &graph.parameters[range.start + parameter];
+            if !entry.learns() {
+                continue;
+            }
             let row = entry.shape.channels();
             let step = (PIECE / row).max(1) * row;
             for start in (0..place.range.len()).step_by(step) {
@@ -470,7 +513,8 @@ fn pieces(graph: &Graph, nodes: &[PlanNode]) -> Vec<Piece> {
                 };
                 let length = step.min(place.range.len() - start);
                 let (offset, regularizer) = (place.range.start + start, entry.regularizer.clone());
-                pieces.push(Piece { offset, length, gradient, regularizer });
+                let layer = layer.clone();
+                pieces.push(Piece { offset, length, gradient, regularizer, layer });
             }
         }
     }

@@ -3,14 +3,14 @@
 use super::trainer::Trainer;
 use super::{Fit, Model};
 use crate::data::{Dataset, Tensor};
-use crate::graph::{Shape, SymbolicTensor, input};
+use crate::graph::{ParameterKind, Shape, SymbolicTensor, input};
 use crate::layers::*;
 use crate::losses::*;
 use crate::numeric::random::Random;
 use crate::optimizers::{Adam, Sgd};
 
 /// Random values in -1..1.
-fn random_tensor(samples: usize, shape: &Shape, seed: u64) -> Tensor {
+pub(super) fn random_tensor(samples: usize, shape: &Shape, seed: u64) -> Tensor {
     let mut random = Random::new(seed, 1);
     let values = (0..samples * shape.size()).map(|_| (random.uniform() * 2.0 - 1.0) as f32).collect();
     Tensor::from_samples(shape.clone(), values).unwrap()
@@ -35,8 +35,9 @@ fn with_squared_errors(model: &mut Model) {
 /// zeros and ones hide nothing.
 fn check_gradients(model: &mut Model, data: &Dataset) {
     let mut random = Random::new(77, 0);
-    let names: Vec<String> = model.parameters().iter().filter(|p| p.trainable).map(|p| p.name.clone()).collect();
-    for name in &names {
+    let weights = model.parameters().iter().filter(|p| p.kind == ParameterKind::Weight);
+    let names: Vec<(String, bool)> = weights.map(|p| (p.name.clone(), p.learns())).collect();
+    for (name, _) in &names {
         let mut values = model.parameter(name).unwrap();
         values.iter_mut().for_each(|value| *value += (random.uniform() - 0.5) as f32 * 0.4);
         model.set_parameter(name, &values).unwrap();
@@ -48,8 +49,13 @@ fn check_gradients(model: &mut Model, data: &Dataset) {
     let mut offset = 0;
     let largest = found.iter().fold(0.0, |a, &b: &f32| if b.abs() > a { b.abs() } else { a });
     assert!(largest > 0.0 || names.is_empty(), "all gradients are zero");
-    for name in &names {
+    for (name, learns) in &names {
         let values = model.parameter(name).unwrap();
+        if !learns {
+            assert!(found[offset..offset + values.len()].iter().all(|&gradient| gradient == 0.0), "{name} is frozen");
+            offset += values.len();
+            continue;
+        }
         let steps = if values.len() > 12 { values.len() / 12 } else { 1 };
         for position in (0..values.len()).step_by(steps) {
             let difference = |width: f32| {
@@ -200,7 +206,7 @@ fn three_classes(samples: usize) -> Dataset {
     Dataset::new(inputs, Tensor::from_labels(&labels)).unwrap()
 }
 
-fn quiet(epochs: usize) -> Fit<'static> {
+pub(super) fn quiet(epochs: usize) -> Fit<'static> {
     Fit { epochs, batch: 100, seed: 9, verbose: false, ..Fit::default() }
 }
 
@@ -435,7 +441,7 @@ fn what_is_printed_of_a_residual_net_has_no_weights_and_not_every_path() {
     // A line for each node and parameter, and no values: some 300 bytes each.
     let shown = format!("{:?}", model.graph());
     assert!(shown.len() < 121 * 1000, "{} bytes", shown.len());
-    assert!(format!("{:?}", model.trainer(32, 0).unwrap()).contains("trainable: Aligned(1200 values)"));
+    assert!(format!("{:?}", model.trainer(32, 0).unwrap()).contains("weights: Aligned(1200 values)"));
 }
 
 /// Were building, naming or planning quadratic, this would take minutes.

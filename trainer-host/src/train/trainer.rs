@@ -6,7 +6,7 @@ use super::execute::{Batch, Executor, Objective, Samples, Values};
 use super::history::Measurements;
 use super::plan::Plan;
 use crate::data::Dataset;
-use crate::graph::Graph;
+use crate::graph::{Graph, ParameterEntry, ParameterKind};
 use crate::numeric::Aligned;
 use crate::numeric::random::derive;
 use crate::optimizers::Optimizer;
@@ -16,29 +16,61 @@ use crate::optimizers::Optimizer;
 #[derive(Debug)]
 pub(super) struct Trainer {
     graph: Arc<Graph>,
+    objectives: Vec<Objective>,
     executor: Executor,
     values: Values,
     gradients: Aligned,
-    /// Of each trainable parameter.
+    /// Of each weight.
     sizes: Vec<usize>,
     optimizer: Arc<dyn Optimizer>,
-    pub(super) state: OptimizerState,
+    state: OptimizerState,
+    batch: usize,
     seed: u64,
+    /// Which parameters learn in the executor's plan.
+    learning: Vec<bool>,
 }
 
 /// What an optimizer keeps from step to step.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct OptimizerState {
-    pub values: Vec<f32>,
+    /// For each of its slots a value for each weight.
+    pub slots: Vec<Aligned>,
     pub steps: u64,
+}
+
+impl OptimizerState {
+    /// Makes the slots of an optimizer that has made no step, for this many weights.
+    fn prepare(&mut self, optimizer: &dyn Optimizer, weights: usize) {
+        self.slots.resize_with(optimizer.slots().len(), || Aligned::zeros(weights));
+    }
+}
+
+impl Clone for OptimizerState {
+    fn clone(&self) -> Self {
+        Self { slots: self.slots.iter().map(|slot| Aligned::of(slot)).collect(), steps: self.steps }
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        self.steps = other.steps;
+        self.slots.resize_with(other.slots.len(), Aligned::default);
+        for (to, from) in self.slots.iter_mut().zip(&other.slots) {
+            if to.len() == from.len() {
+                to.copy_from_slice(from);
+            } else {
+                *to = Aligned::of(from);
+            }
+        }
+    }
 }
 
 impl Values {
     /// Copies the values of a graph's parameters.
     pub(super) fn load(graph: &Graph) -> Self {
-        let size =
-            |trainable| -> usize { graph.parameters.iter().filter(|p| p.trainable == trainable).map(|p| p.shape.size()).sum() };
-        let mut values = Self { trainable: Aligned::zeros(size(true)), statistics: Aligned::zeros(size(false)) };
+        let size = |kind| -> usize { graph.parameters.iter().filter(|p| p.kind == kind).map(|p| p.shape.size()).sum() };
+        let mut values = Self {
+            weights: Aligned::zeros(size(ParameterKind::Weight)),
+            statistics: Aligned::zeros(size(ParameterKind::Statistic)),
+        };
         values.visit(graph, |own, layers| own.copy_from_slice(layers));
         values
     }
@@ -49,17 +81,15 @@ impl Values {
     }
 
     fn visit(&mut self, graph: &Graph, mut copy: impl FnMut(&mut [f32], &mut [f32])) {
-        let (mut trainable, mut statistics) = (0, 0);
+        let (mut weights, mut statistics) = (&mut self.weights[..], &mut self.statistics[..]);
         for parameter in &graph.parameters {
-            let size = parameter.shape.size();
-            let (end, values) = if parameter.trainable {
-                (&mut trainable, &mut self.trainable)
-            } else {
-                (&mut statistics, &mut self.statistics)
+            let rest = match parameter.kind {
+                ParameterKind::Weight => &mut weights,
+                ParameterKind::Statistic => &mut statistics,
             };
-            let own = &mut values[*end..*end + size];
-            copy(own, &mut parameter.layer.base().parameters_mut()[parameter.index].values);
-            *end += size;
+            if let Some(own) = rest.split_off_mut(..parameter.shape.size()) {
+                copy(own, &mut parameter.layer.base().parameters_mut()[parameter.index].values);
+            }
         }
     }
 }
@@ -73,19 +103,31 @@ impl Trainer {
         batch: usize,
         seed: u64,
     ) -> Self {
-        let losses: Vec<_> = objectives.iter().map(|objective| (objective.loss.clone(), objective.weight)).collect();
-        let plan = Plan::new(&graph, batch, &losses, true);
         let values = Values::load(&graph);
-        state.values.resize(values.trainable.len() * optimizer.state_per_parameter(), 0.0);
+        state.prepare(&*optimizer, values.weights.len());
         Self {
-            gradients: Aligned::zeros(values.trainable.len()),
-            executor: Executor::new(plan, objectives, true),
-            sizes: graph.parameters.iter().filter(|p| p.trainable).map(|p| p.shape.size()).collect(),
+            gradients: Aligned::zeros(values.weights.len()),
+            executor: make_executor(&graph, &objectives, batch),
+            sizes: graph.parameters.iter().filter(|p| p.kind == ParameterKind::Weight).map(|p| p.shape.size()).collect(),
+            learning: learning(&graph),
             graph,
+            objectives,
             values,
             optimizer,
             state,
+            batch,
             seed,
+        }
+    }
+
+    /// Plans anew if layers were frozen or set free since the last plan. No value, no slot moves.
+    pub(super) fn follow_freezing(&mut self) {
+        let learning = learning(&self.graph);
+        if learning != self.learning {
+            self.learning = learning;
+            self.executor = make_executor(&self.graph, &self.objectives, self.batch);
+            // What is frozen must not count in the norm of all gradients.
+            self.gradients.fill(0.0);
         }
     }
 
@@ -103,11 +145,11 @@ impl Trainer {
         self.executor.run(&mut self.values, batch);
         let rate = self.optimizer.learning_rate() * rate_factor;
         let optimizer = Some((&*self.optimizer, rate, self.state.steps));
-        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.values, &self.sizes, optimizer);
+        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, optimizer);
         self.executor.results()
     }
 
-    /// The gradients of all trainable parameters for a batch, in the order of the model's table, and the loss. Changes
+    /// The gradients of all weights for a batch, in the order of the model's table, and the loss. Changes
     /// nothing but statistics.
     #[cfg(test)]
     pub(crate) fn gradients(&mut self, data: &Dataset, indices: &[u32]) -> (f64, &[f32]) {
@@ -115,7 +157,7 @@ impl Trainer {
         let key = derive(self.seed, self.state.steps);
         let batch = Batch { inputs: data.inputs(), targets: data.targets(), weights: data.weights(), samples, key };
         self.executor.run(&mut self.values, batch);
-        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.values, &self.sizes, None);
+        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, None);
         (self.executor.loss_of(self.executor.results(), indices.len()), &self.gradients)
     }
 
@@ -128,9 +170,22 @@ impl Trainer {
         &mut self.values
     }
 
+    pub(super) fn state(&self) -> &OptimizerState {
+        &self.state
+    }
+
     pub(super) fn executor(&self) -> &Executor {
         &self.executor
     }
+}
+
+fn learning(graph: &Graph) -> Vec<bool> {
+    graph.parameters.iter().map(ParameterEntry::learns).collect()
+}
+
+fn make_executor(graph: &Graph, objectives: &[Objective], batch: usize) -> Executor {
+    let losses: Vec<_> = objectives.iter().map(|objective| (objective.loss.clone(), objective.weight)).collect();
+    Executor::new(Plan::new(graph, batch, &losses, true), objectives.to_vec(), true)
 }
 
 impl Executor {

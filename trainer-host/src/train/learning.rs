@@ -1,0 +1,49 @@
+//! What of a model learns, and how fast.
+
+use std::sync::Arc;
+
+use super::Model;
+use crate::error::Result;
+use crate::graph::Layer;
+use crate::optimizers::check_option;
+
+impl Model {
+    /// Number of values that training changes now: those of all weights that are not frozen.
+    pub fn trainable_size(&self) -> usize {
+        self.parameters().iter().filter(|parameter| parameter.learns()).map(|parameter| parameter.shape.size()).sum()
+    }
+
+    /// Freezes a layer, or all whose names begin with a prefix and a slash (`"base"`: `base/conv2d` and all others of it),
+    /// or lets them learn again; from the next epoch on where a training is under way. See [`Layer::set_trainable`].
+    ///
+    /// # Errors
+    /// If there is no such layer.
+    pub fn set_trainable(&self, name: &str, trainable: bool) -> Result<()> {
+        self.layers_under(name)?.iter().for_each(|layer| layer.set_trainable(trainable));
+        Ok(())
+    }
+
+    /// Multiplies the learning rate with a factor in a layer, or in all whose names begin with a prefix and a slash, from
+    /// the next step on; 1 is what all begin with. It counts for all models that the layers are part of.
+    ///
+    /// # Errors
+    /// If there is no such layer, or the factor is negative or not finite.
+    pub fn set_learning_rate_factor(&self, name: &str, factor: f32) -> Result<()> {
+        check_option("the learning-rate factor", factor, 0.0..=f32::MAX, "0 or a positive number")?;
+        self.layers_under(name)?.iter().for_each(|layer| layer.base().set_learning_rate_factor(factor));
+        Ok(())
+    }
+
+    /// The layers of this name or under this prefix.
+    fn layers_under(&self, name: &str) -> Result<Vec<&Arc<dyn Layer>>> {
+        let path = name.strip_suffix('/').unwrap_or(name);
+        let is_under = |other: &str| other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let layers = self.graph().nodes.iter().filter_map(|node| Some((&node.name, node.layer.as_ref()?)));
+        let found: Vec<_> = layers.clone().filter(|(other, _)| is_under(other)).map(|(_, layer)| layer).collect();
+        if found.is_empty() {
+            let names: Vec<&str> = layers.map(|(name, _)| name.as_str()).collect();
+            return Err(self.not_found("layer", name, &names));
+        }
+        Ok(found)
+    }
+}
