@@ -151,6 +151,23 @@ fn arguments_that_make_no_sense() {
     assert!(!Path::new("unused").exists());
 }
 
+/// `cargo xtask setup` puts data sets into the cache, at this path.
+#[test]
+fn data_sets_in_the_users_cache_are_found() {
+    let place = Place::new();
+    let directory = place.path("samara/fashion-mnist");
+    fs::create_dir_all(&directory).unwrap();
+    for file in ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"] {
+        fs::write(directory.join(format!("{file}-ubyte.gz")), "").unwrap();
+    }
+    let of_system = Path::new("/usr/share/datasets/fashion-mnist");
+    let expected = if of_system.exists() { of_system } else { &directory };
+    let mut list = Command::new(env!("CARGO_BIN_EXE_samara"));
+    list.args(["data", "list", "--json"]).env_remove("SAMARA_DATA").env("XDG_CACHE_HOME", place.0.path());
+    let sources: Value = serde_json::from_slice(&list.output().unwrap().stdout).unwrap();
+    assert_eq!(sources[0]["directory"], expected.display().to_string());
+}
+
 #[test]
 fn data_files_that_are_missing_or_cut_short() {
     let place = Place::new();

@@ -133,6 +133,11 @@ pub const BOARDS: [Board; 8] = [
     },
 ];
 
+/// All boards, to choose from.
+pub fn all() -> Vec<&'static Board> {
+    BOARDS.iter().collect()
+}
+
 /// The board of that name.
 ///
 /// # Errors
@@ -151,12 +156,8 @@ pub fn find(name: &str) -> Result<&'static Board> {
 ///
 /// # Errors
 /// As [`find`].
-pub fn select(names: &[String], default: &[&str]) -> Result<Vec<&'static Board>> {
-    if names.is_empty() {
-        default.iter().map(|name| find(name)).collect()
-    } else {
-        names.iter().map(|name| find(name)).collect()
-    }
+pub fn select(names: &[String], default: fn() -> Vec<&'static Board>) -> Result<Vec<&'static Board>> {
+    if names.is_empty() { Ok(default()) } else { names.iter().map(|name| find(name)).collect() }
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
-    boards::{self, Board},
+    boards::{self, BOARDS, Board},
     emulator::{self, Clock},
     firmware::{self, Embed},
     host::ModelBytes,
-    paths, process, setup,
+    paths, process,
+    setup::{self, Unavailable},
     stages::Stopwatch,
     table::{self, thousands},
 };
@@ -25,6 +26,8 @@ const MOST_LOST: f64 = 0.005;
 
 const MODEL: &str = "fashion-separable";
 const DATA: &str = "fashion-mnist";
+/// The boards that it runs on where none is named.
+const CORES: [&str; 2] = ["an386", "virt"];
 const CLASSES: usize = 10;
 /// Test images that each core classifies.
 const IMAGES: usize = 1000;
@@ -44,14 +47,16 @@ struct CoreResult {
 }
 
 /// Trains, quantizes, runs on the boards, and prints a table. It is also written to `target/samara/demo/result.json`.
+/// Boards that cannot be emulated here are left out, and named with the reason.
 ///
 /// # Errors
-/// If a step fails; if a core's outputs differ from the host's in a single byte.
+/// If the data cannot be had or a step fails; if a core's outputs differ from the host's in a single byte.
 pub fn run(epochs: u32, board_names: &[String]) -> Result<()> {
-    let boards = boards::select(board_names, &["an386", "virt"])?;
+    let boards = boards::select(board_names, || BOARDS.iter().filter(|board| CORES.contains(&board.name)).collect())?;
     let watch = Stopwatch::start();
     println!("1. What is needed");
-    setup::all()?;
+    setup::data()?;
+    let unavailable = setup::boards(&boards);
 
     println!("\n2. Train {MODEL} on {DATA} for {epochs} epochs, and quantize it to int8");
     let out = paths::artifacts("demo");
@@ -65,7 +70,8 @@ pub fn run(epochs: u32, board_names: &[String]) -> Result<()> {
     let host_accuracy = samples.accuracy(&samples.expected)?;
 
     let mut results = Vec::new();
-    for (number, board) in boards.iter().enumerate() {
+    let available = boards.iter().filter(|board| unavailable.iter().all(|missing| missing.board.name != board.name));
+    for (number, board) in available.enumerate() {
         println!("\n{}. The same images on an emulated {} ({})", number + 4, board.core, board.name);
         results.push(classify(board, &model, &samples)?);
     }
@@ -76,10 +82,14 @@ pub fn run(epochs: u32, board_names: &[String]) -> Result<()> {
         "int8_accuracy": int8_accuracy,
         "host_accuracy_on_images": host_accuracy,
         "cores": results.iter().map(CoreResult::to_json).collect::<Vec<_>>(),
+        "missing_cores": missing_cores(&unavailable),
     });
     let path = out.join("result.json");
     fs::write(&path, format!("{record:#}\n"))?;
     println!("\n{}", render(f32_accuracy, int8_accuracy, host_accuracy, &results));
+    for Unavailable { board, reason } in &unavailable {
+        println!("{} was not emulated. {reason}", board.core);
+    }
     println!("{} written in {}.", paths::shown(&path), watch.elapsed());
     if let Some(wrong) = results.iter().find(|result| result.differing_bytes > 0) {
         bail!("{} differs from this machine in {} output bytes", wrong.core, wrong.differing_bytes);
@@ -198,9 +208,19 @@ impl CoreResult {
     }
 }
 
+/// The cores that could not be emulated, and why.
+fn missing_cores(unavailable: &[Unavailable]) -> Value {
+    unavailable.iter().map(|missing| json!({"core": missing.board.core, "reason": missing.reason})).collect()
+}
+
 fn render(f32_accuracy: f64, int8_accuracy: f64, host_accuracy: f64, results: &[CoreResult]) -> String {
     let titles =
         ["core", "images", "accuracy", "host's", "bytes differing", "instructions", "arena", "flash: code", "flash: model"];
+    let whole_set =
+        format!("{MODEL}, whole test set: f32 accuracy {f32_accuracy:.4}, int8 accuracy {int8_accuracy:.4} on this machine\n");
+    if results.is_empty() {
+        return format!("{whole_set}First {IMAGES} images: int8 accuracy {host_accuracy:.4} on this machine\n");
+    }
     let rows: Vec<Vec<String>> = results
         .iter()
         .map(|result| {
@@ -217,10 +237,7 @@ fn render(f32_accuracy: f64, int8_accuracy: f64, host_accuracy: f64, results: &[
             ]
         })
         .collect();
-    format!(
-        "{MODEL}, whole test set: f32 accuracy {f32_accuracy:.4}, int8 accuracy {int8_accuracy:.4} on this machine\n\n{}",
-        table::render(&titles, &rows)
-    )
+    format!("{whole_set}\n{}", table::render(&titles, &rows))
 }
 
 #[cfg(test)]
@@ -236,6 +253,15 @@ mod tests {
         let samples = Samples { inputs: vec![], expected: vec![], labels: vec![3, 8] };
         assert_eq!(samples.accuracy(&outputs).unwrap(), 0.5);
         assert!(samples.accuracy(&outputs[1..]).is_err());
+    }
+
+    #[test]
+    fn without_an_emulator_the_table_is_the_machines_own_and_the_record_says_why() {
+        let board = boards::find("an386").unwrap();
+        let missing = missing_cores(&[Unavailable { board, reason: "no QEMU".to_owned() }]);
+        assert_eq!(missing, json!([{"core": "Cortex-M4F", "reason": "no QEMU"}]));
+        let text = render(0.88, 0.879, 0.877, &[]);
+        assert!(text.ends_with("First 1000 images: int8 accuracy 0.8770 on this machine\n"), "{text}");
     }
 
     #[test]

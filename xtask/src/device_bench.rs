@@ -11,13 +11,14 @@ use samara_runtime::{format::writer::ModelFile, selftest::Generator};
 use serde_json::{Value, json};
 
 use crate::{
-    boards::{self, BOARDS, Board},
+    boards::{self, Board},
     emulator::{self, Clock},
     firmware::{self, Embed},
     host::ModelBytes,
     layers::Made,
     paths,
     report::Report,
+    setup,
     table::{self, thousands},
 };
 
@@ -40,14 +41,15 @@ struct Measurement {
 /// # Errors
 /// If a model is refused; if a build or a run fails; if a board's outputs differ from this machine's.
 pub fn run(files: &[PathBuf], board_names: &[String], nodes: bool) -> Result<()> {
+    let boards = boards::select(board_names, boards::all)?;
+    setup::require(&boards)?;
     let models = if files.is_empty() {
         mlperf_tiny()?
     } else {
         files.iter().map(|file| ModelBytes::read(file)).collect::<Result<_>>()?
     };
-    let all: Vec<&str> = BOARDS.iter().map(|board| board.name).collect();
     let mut measurements = Vec::new();
-    for board in boards::select(board_names, &all)? {
+    for board in boards {
         for model in &models {
             if model.fits(board) {
                 measurements.push(measure(board, model)?);

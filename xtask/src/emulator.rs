@@ -3,14 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use defmt_decoder::{DecodeError, Table};
 
-use crate::{boards::Board, firmware::Elf, paths, process, report::Report};
+use crate::{boards::Board, firmware::Elf, paths, process, report::Report, setup};
 
 /// How the emulator keeps time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,7 @@ pub fn run(board: &Board, elf: &Elf, inputs: &[u8], words: &[&str], clock: Clock
         semihosting.push_str(",arg=");
         semihosting.push_str(word);
     }
-    let mut command = Command::new(board.emulator);
+    let mut command = setup::emulator(board.emulator)?;
     command.current_dir(&place).arg("-M").args(board.machine);
     command.args(["-nographic", "-monitor", "none", "-serial", "none", "-semihosting-config", &semihosting]);
     if clock == Clock::CountInstructions {
@@ -87,7 +86,7 @@ pub fn run(board: &Board, elf: &Elf, inputs: &[u8], words: &[&str], clock: Clock
 /// # Errors
 /// If it does not end within `limit`, or with another code than 0.
 pub fn run_silent(board: &Board, elf: &Elf, limit: Duration) -> Result<()> {
-    let mut command = Command::new(board.emulator);
+    let mut command = setup::emulator(board.emulator)?;
     command.arg("-M").args(board.machine).args(["-nographic", "-monitor", "none", "-serial", "none"]);
     command.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(&elf.path);
     let (code, errors) = process::run_limited(&mut command, limit, |_| ())?;

@@ -13,9 +13,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    boards::BOARDS,
+    boards::{self, BOARDS},
     host, paths, process,
     selftest::{Cases, Ran},
+    setup,
 };
 
 /// The table, in the repository.
@@ -167,6 +168,7 @@ impl Layer {
 /// # Errors
 /// If a test fails, or a board gives other bits than this machine.
 pub fn run() -> Result<()> {
+    setup::require(&boards::all())?;
     let cases = Cases::collect(&[])?;
     let mut all = Vec::new();
     for board in &BOARDS {

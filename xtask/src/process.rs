@@ -77,6 +77,12 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// `true` if the program can be started, and prints its version without a failure.
+pub fn starts(command: &mut Command) -> bool {
+    let silent = command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    silent.is_ok_and(|status| status.success())
+}
+
 fn require(command: &Command, status: ExitStatus) -> Result<()> {
     if !status.success() {
         bail!("`{}` failed ({status})", shown(command));
@@ -96,7 +102,7 @@ pub fn run_limited(command: &mut Command, limit: Duration, receive: impl FnMut(&
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("`{shown}` cannot be started: run `cargo xtask setup`"))?;
+        .with_context(|| format!("`{shown}` cannot be started"))?;
     let (output, errors) = (child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
         scope.spawn(move || forward(output, receive));

@@ -11,13 +11,14 @@ use anyhow::{Context, Result, bail};
 use samara_runtime::selftest::{Checksum, checksums, pack_bundle};
 
 use crate::{
-    boards::{self, BOARDS, Board},
+    boards::{self, Board},
     emulator::{self, Clock},
     firmware::{self, Elf, Embed},
     host::ModelBytes,
     layers::Made,
     paths,
     report::Report,
+    setup,
 };
 
 /// The model of the self-test that holds every int8 op.
@@ -178,9 +179,10 @@ fn compare(board: &Board, cases: &[&Case], report: &Report) -> Result<usize> {
 /// # Errors
 /// At the first board that differs.
 pub fn run(board_names: &[String], more: &[PathBuf]) -> Result<()> {
-    let all: Vec<&str> = BOARDS.iter().map(|board| board.name).collect();
+    let boards = boards::select(board_names, boards::all)?;
+    setup::require(&boards)?;
     let cases = Cases::collect(more)?;
-    for board in boards::select(board_names, &all)? {
+    for board in boards {
         println!("{}: {}", board.core, cases.run(board)?);
     }
     Ok(())

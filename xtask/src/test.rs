@@ -7,13 +7,13 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::{
-    boards::BOARDS,
+    boards::{self, BOARDS, Board},
     device_bench,
     emulator::{self, Clock},
     firmware::{self, Embed},
     layers, paths, process,
     selftest::{Cases, EVERY_INT8_OP},
-    setup,
+    setup::{self, Unavailable},
     stages::{Shown, Stopwatch, Tally},
     symbols,
     table::{self, thousands},
@@ -58,20 +58,14 @@ impl Stage {
     }
 }
 
+/// Boards of every processor family, for which the firmware is linted.
+const CLIPPY_BOARDS: [&str; 2] = ["an386", "virt"];
 const EMULATOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the stages, prints a table, and ends with a line `N passed, N failed`. `true` if nothing failed, and, in continuous
-/// integration, nothing was skipped.
-///
-/// # Errors
-/// If continuous integration cannot install what it needs.
-pub fn run(stages: &[Stage]) -> Result<bool> {
+/// integration, nothing was skipped. Each stage sets up what it needs, and skips what cannot run here.
+pub fn run(stages: &[Stage]) -> bool {
     let stages = if stages.is_empty() { Stage::value_variants() } else { stages };
-    if setup::is_ci() {
-        setup::all()?;
-    } else {
-        setup::rust_targets()?;
-    }
     let whole = Stopwatch::start();
     let mut rows = Vec::new();
     let mut total = Tally::default();
@@ -108,7 +102,7 @@ pub fn run(stages: &[Stage]) -> Result<bool> {
     }
     println!("{} in all", whole.elapsed());
     println!("{} passed, {} failed", total.passed, total.failed);
-    Ok(total.failed == 0)
+    total.failed == 0
 }
 
 /// Runs a cargo command of the test harness and counts its tests.
@@ -135,26 +129,37 @@ fn host(tally: &mut Tally) {
 
 fn lint(tally: &mut Tally) -> Result<()> {
     let cargo = |arguments: &[&str]| process::run(&mut process::cargo(arguments));
-    let firmware = "firmware-example/Cargo.toml";
-    tally.check("format", |_| cargo(&["fmt", "--all", "--check"]));
-    tally.check("format of the firmware", |_| cargo(&["fmt", "--manifest-path", firmware, "--check"]));
-    tally.check("clippy", |_| cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]));
+    match setup::components() {
+        Ok(()) => {
+            tally.check("format", |_| {
+                cargo(&["fmt", "--all", "--check"])?;
+                cargo(&["fmt", "--manifest-path", "firmware-example/Cargo.toml", "--check"])?;
+                cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
+            });
+            tally.check("clippy", |_| cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]));
+        }
+        Err(reason) => tally.skip("format and clippy", &format!("{reason:#}")),
+    }
     tally.check("documentation", |_| {
         process::run(process::cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
     tally.check("the fuzz target compiles", |_| {
-        let fuzz = ["--manifest-path", "fuzz/Cargo.toml"];
-        cargo(&["fmt", fuzz[0], fuzz[1], "--check"])?;
-        let mut check = process::cargo(&["check", "--quiet", fuzz[0], fuzz[1], "--target-dir"]);
+        let mut check = process::cargo(&["check", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]);
         // A path for the fuzzing engine, which is only needed to link, spares the compilation of its C++ code.
         process::run(check.arg(paths::artifacts("fuzz")).env("CUSTOM_LIBFUZZER_PATH", paths::artifacts("fuzz")))
     });
+    let smallest = boards::find("microbit")?;
+    let unavailable = setup::targets(&[smallest]);
     for features in feature_combinations("samara-runtime")? {
         // The smallest core: what compiles without a standard library and without atomics compiles everywhere.
-        let target: &[&str] = if features.contains("std") { &[] } else { &["--target", "thumbv6m-none-eabi"] };
+        let target: &[&str] = if features.contains("std") { &[] } else { &["--target", smallest.target] };
         let check = ["check", "--quiet", "--package", "samara-runtime", "--no-default-features", "--features", &features];
         let name = if features.is_empty() { "no features" } else { features.as_str() };
-        tally.check(&format!("the runtime with {name}"), |_| cargo(&[&check, target].concat()));
+        let what = format!("the runtime with {name}");
+        match unavailable.first() {
+            Some(missing) if !target.is_empty() => tally.skip(&what, &missing.reason),
+            _ => tally.check(&what, |_| cargo(&[&check, target].concat())),
+        }
     }
     Ok(())
 }
@@ -182,8 +187,12 @@ fn feature_combinations(package: &str) -> Result<Vec<String>> {
 }
 
 fn build_firmware(tally: &mut Tally) -> Result<()> {
+    let boards = available(tally, "firmware", setup::targets(&boards::all()));
+    if boards.is_empty() {
+        return Ok(());
+    }
     let cases = Cases::collect(&[])?;
-    for board in &BOARDS {
+    for &board in &boards {
         tally.check(&format!("self-test for {}", board.name), |_| cases.build(board).map(|_| ()));
         let Some(model) = cases.model(EVERY_INT8_OP).filter(|model| model.fits(board)) else { continue };
         tally.check(&format!("{} holds no code to panic, format, allocate or emulate floats", board.name), |_| {
@@ -196,8 +205,8 @@ fn build_firmware(tally: &mut Tally) -> Result<()> {
             Ok(())
         });
     }
-    for name in ["an386", "virt"] {
-        let board = crate::boards::find(name)?;
+    for board in boards.into_iter().filter(|board| CLIPPY_BOARDS.contains(&board.name)) {
+        let name = board.name;
         tally.check(&format!("clippy of the firmware for {name}"), |_| {
             let mut command = firmware::cargo(board, "clippy", &crate::paths::artifacts("firmware").join(name));
             let bundle = Cases::bundle_path(board);
@@ -211,13 +220,13 @@ fn build_firmware(tally: &mut Tally) -> Result<()> {
 }
 
 fn qemu(tally: &mut Tally) -> Result<()> {
-    if !setup::has_emulators() {
-        tally.skip("self-test and inference on emulated boards", "QEMU is missing: run `cargo xtask setup`");
+    let boards = available(tally, "self-test and inference", setup::boards(&boards::all()));
+    if boards.is_empty() {
         return Ok(());
     }
     let cases = Cases::collect(&[])?;
     let mut ran = Vec::new();
-    for board in &BOARDS {
+    for &board in &boards {
         if let Some(model) = cases.model(EVERY_INT8_OP).filter(|model| model.fits(board)) {
             tally.check(&format!("records streamed through {}", board.name), |_| {
                 let elf = firmware::build(board, "infer", cases.embed(&Cases::bundle_path(board)))?;
@@ -237,14 +246,24 @@ fn qemu(tally: &mut Tally) -> Result<()> {
             Ok(())
         });
     }
-    tally.check(&format!("{} says what ran", layers::TABLE), |_| cases.made().check(&ran));
+    if boards.len() == BOARDS.len() {
+        tally.check(&format!("{} says what ran", layers::TABLE), |_| cases.made().check(&ran));
+    }
     Ok(())
 }
 
+/// The boards that are not `unavailable`; these are counted as skipped, with the reason.
+fn available(tally: &mut Tally, what: &str, unavailable: Vec<Unavailable>) -> Vec<&'static Board> {
+    for Unavailable { board, reason } in &unavailable {
+        tally.skip(&format!("{what} on {}", board.name), reason);
+    }
+    boards::all().into_iter().filter(|board| unavailable.iter().all(|missing| missing.board.name != board.name)).collect()
+}
+
 fn data(tally: &mut Tally) {
-    match setup::data_directory() {
-        None => tally.skip("tests on Fashion-MNIST", "it is not on this machine: run `cargo xtask setup`"),
-        Some(_) => tally.check("tests on Fashion-MNIST", |tally| {
+    match setup::data() {
+        Err(reason) => tally.skip("tests on Fashion-MNIST", &format!("{reason:#}")),
+        Ok(()) => tally.check("tests on Fashion-MNIST", |tally| {
             // Tests that need data are marked as ignored, so that the others never depend on it.
             harness(tally, &["test", "--quiet", "--workspace", "--no-fail-fast", "--", "--ignored"])
         }),
