@@ -10,15 +10,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::convolution::{AddKernelGradient, Convolve};
+use super::epilogue::Epilogue;
 use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable,
-    add_bias, add_column_sums, identity,
+    add_bias, identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
-use crate::initializers::{glorot_uniform, zeros};
+use crate::initializers::glorot_uniform;
 use crate::numeric::{Matrix, multiply, vectorized};
 
 /// Values of the matrix of windows: a quarter of a megabyte.
@@ -30,10 +31,8 @@ pub struct Conv2D {
     base: LayerBase,
     filters: usize,
     window: Window,
-    has_bias: bool,
-    activation: Option<Arc<dyn Layer>>,
     kernel: Trainable,
-    bias: Trainable,
+    epilogue: Epilogue,
 }
 
 impl Conv2D {
@@ -44,10 +43,8 @@ impl Conv2D {
             base: LayerBase::new(),
             filters,
             window: Window::new(kernel.into()),
-            has_bias: true,
-            activation: None,
             kernel: Trainable::new(glorot_uniform()),
-            bias: Trainable::new(zeros()),
+            epilogue: Epilogue::new(),
         }
     }
 
@@ -83,16 +80,12 @@ impl Layer for Conv2D {
     identity!("Conv2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        if self.filters == 0 {
-            return Err("at least 1 filter".to_owned());
-        }
-        Ok(self.window.on(inputs)?.output_shape(self.filters))
+        self.window.output_shape(inputs, self.filters)
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
-        let [height, width] = self.window.kernel;
-        let mut specs = vec![self.kernel.spec("kernel", [height, width, inputs[0].channels(), self.filters])];
-        specs.extend(self.has_bias.then(|| self.bias.spec("bias", [self.filters])));
+        let mut specs = vec![self.kernel.spec("kernel", self.window.kernel_shape([inputs[0].channels(), self.filters]))];
+        specs.extend(self.epilogue.spec(self.filters));
         specs
     }
 
@@ -101,25 +94,25 @@ impl Layer for Conv2D {
     }
 
     fn scratch(&self, inputs: &[Shape], samples: usize) -> usize {
-        let geometry = self.geometry(inputs);
+        let geometry = self.window.checked(inputs);
         let [zeros, turned, windows] = self.scratch_parts(&geometry, samples);
         zeros + turned + windows
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
-        let geometry = self.geometry(pass.input_shapes);
+        let geometry = self.window.checked(pass.input_shapes);
         let (filters, input, kernel) = (self.filters, pass.inputs.get(0), pass.parameters.get(0));
         if is_pointwise(&geometry) {
             let (pixels, channels) = (input.len() / geometry.channels, geometry.channels);
             multiply(pass.output, Matrix::new(input, pixels, channels), Matrix::new(kernel, channels, filters), false);
-            if self.has_bias {
+            if self.epilogue.has_bias {
                 add_bias(pass.output, pass.parameters.get(1));
             }
             return;
         }
         let zeros = &mut pass.scratch[..geometry.channels];
         zeros.fill(0.0);
-        let bias = self.has_bias.then(|| pass.parameters.get(1));
+        let bias = self.epilogue.has_bias.then(|| pass.parameters.get(1));
         let outputs = pass.output.chunks_exact_mut(pass.output_shape.size());
         for (input, output) in input.chunks_exact(geometry.input_size()).zip(outputs) {
             let geometry = &geometry;
@@ -128,13 +121,9 @@ impl Layer for Conv2D {
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
-        let geometry = self.geometry(pass.input_shapes);
+        let geometry = self.window.checked(pass.input_shapes);
         let (fan_in, filters) = (geometry.taps() * geometry.channels, self.filters);
-        if self.has_bias
-            && let Some(sums) = pass.parameter_gradients.get_mut(1)
-        {
-            add_column_sums(sums, pass.output_gradient);
-        }
+        self.epilogue.add_bias_gradient(&mut pass.parameter_gradients, 1, pass.output_gradient);
         let mut kernel_gradient = pass.parameter_gradients.get_mut(0);
         let kernel = Matrix::new(pass.parameters.get(0), fan_in, filters).transposed();
         let input = pass.inputs.get(0);
@@ -204,19 +193,18 @@ impl Layer for Conv2D {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        let window = self.window.checked(std::slice::from_ref(lowering.input_shape(0))).for_device()?;
-        let kind = ops::Kind::Conv2d(window);
-        let conv = linear(kind, lowering.parameter("kernel"), lowering.parameter("bias"), self.filters);
-        Ok(lowering.output(conv))
+        let geometry = self.window.checked(std::slice::from_ref(lowering.input_shape(0)));
+        let kind = ops::Kind::Conv2d(geometry.for_device()?);
+        let convolution = linear(kind, lowering.parameter("kernel"), lowering.parameter("bias"), self.filters);
+        Ok(geometry.lower(lowering, "convolution", self.filters, convolution))
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
-        self.activation.clone()
+        self.epilogue.activation.clone()
     }
 
     fn describe(&self) -> String {
-        let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
-        format!("{} filters, {}{activation}", self.filters, self.window.describe())
+        format!("{} filters, {}{}", self.filters, self.window.describe(), self.epilogue.describe())
     }
 }
 
@@ -257,7 +245,7 @@ fn blocks(geometry: &Geometry, samples: usize) -> impl Iterator<Item = Range<usi
 /// place in the image (`None` in the padding), the place in the matrix, and the length.
 #[inline(always)]
 fn for_each_run(geometry: &Geometry, rows: Range<usize>, mut visit: impl FnMut(Option<usize>, usize, usize)) {
-    let Geometry { vertical, horizontal, channels } = *geometry;
+    let Geometry { vertical, horizontal, channels, .. } = *geometry;
     let run = horizontal.kernel * channels;
     let mut at = 0;
     for row in rows {
@@ -341,7 +329,7 @@ mod tests {
     use super::*;
 
     fn naive(geometry: &Geometry, filters: usize, input: &[f64], kernel: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
-        let Geometry { vertical, horizontal, channels } = *geometry;
+        let Geometry { vertical, horizontal, channels, .. } = *geometry;
         let mut output = vec![0.0; geometry.output_pixels() * filters];
         for (place, sum) in output.iter_mut().enumerate() {
             let (pixel, filter) = (place / filters, place % filters);
@@ -362,7 +350,7 @@ mod tests {
 
     fn compare(layer: &Conv2D, shape: [usize; 3]) {
         let shape = [Shape::from(shape)];
-        let geometry = layer.geometry(&shape);
+        let geometry = layer.window.checked(&shape);
         check(layer, &shape, &|inputs, parameters| {
             let bias = parameters.get(1).map(Vec::as_slice);
             naive(&geometry, layer.filters, &inputs[0], &parameters[0], bias)
@@ -395,7 +383,7 @@ mod tests {
         // The gradients of two samples at once, in blocks that end within a sample, are those of each by itself.
         let layer = Conv2D::new(32, [1, 3]).padding(Padding::Same).strides([1, 2]).without_bias();
         let shapes = [Shape::from([21, 300, 8])];
-        assert_eq!(block_rows(&layer.geometry(&shapes), 2), 18);
+        assert_eq!(block_rows(&layer.window.checked(&shapes), 2), 18);
         let mut both = Harness::new(&layer, &shapes, 2);
         both.backward(true, false);
         let mut sum = vec![0.0; both.gradient(0).len()];

@@ -88,7 +88,7 @@ impl Convolve<'_> {
     /// `TILE` pixels of the output, for the filters of `VECTORS` vectors.
     #[inline(always)]
     fn tile<S: Simd, const FULL: bool, const VECTORS: usize, const TILE: usize>(&mut self, simd: S, spot: Spot) {
-        let Geometry { vertical, horizontal, channels } = *self.geometry;
+        let Geometry { vertical, horizontal, channels, .. } = *self.geometry;
         let filters = self.filters;
         let output_at = (spot.row * horizontal.outputs + spot.pixel) * filters + spot.filter;
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; TILE];
@@ -217,7 +217,7 @@ impl AddKernelGradient<'_> {
         spot: Spot,
         [ky, kx, channel]: [usize; 3],
     ) {
-        let Geometry { vertical, horizontal, channels } = *self.geometry;
+        let Geometry { vertical, horizontal, channels, .. } = *self.geometry;
         let filters = self.filters;
         let at = ((ky * horizontal.kernel + kx) * channels + channel) * filters + spot.filter;
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; TILE];

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::epilogue::Epilogue;
 use super::options::{output_methods, trainable_methods};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, add_bias,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
-use crate::initializers::{glorot_uniform, zeros};
+use crate::initializers::glorot_uniform;
 use crate::numeric::{Matrix, multiply};
 
 /// A fully connected layer.
@@ -19,23 +20,14 @@ use crate::numeric::{Matrix, multiply};
 pub struct Dense {
     base: LayerBase,
     units: usize,
-    has_bias: bool,
-    activation: Option<Arc<dyn Layer>>,
     kernel: Trainable,
-    bias: Trainable,
+    epilogue: Epilogue,
 }
 
 impl Dense {
     /// A layer with this many outputs, with bias, without activation, kernels drawn by `glorot_uniform`.
     pub fn new(units: usize) -> Self {
-        Self {
-            base: LayerBase::new(),
-            units,
-            has_bias: true,
-            activation: None,
-            kernel: Trainable::new(glorot_uniform()),
-            bias: Trainable::new(zeros()),
-        }
+        Self { base: LayerBase::new(), units, kernel: Trainable::new(glorot_uniform()), epilogue: Epilogue::new() }
     }
 
     output_methods!();
@@ -66,7 +58,7 @@ impl Layer for Dense {
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let mut specs = vec![self.kernel.spec("kernel", [inputs[0].channels(), self.units])];
-        specs.extend(self.has_bias.then(|| self.bias.spec("bias", [self.units])));
+        specs.extend(self.epilogue.spec(self.units));
         specs
     }
 
@@ -79,7 +71,7 @@ impl Layer for Dense {
         let rows = pass.output.len() / outputs;
         let input = Matrix::new(pass.inputs.get(0), rows, inputs);
         multiply(pass.output, input, Matrix::new(pass.parameters.get(0), inputs, outputs), false);
-        if self.has_bias {
+        if self.epilogue.has_bias {
             add_bias(pass.output, pass.parameters.get(1));
         }
     }
@@ -124,12 +116,11 @@ impl Layer for Dense {
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
-        self.activation.clone()
+        self.epilogue.activation.clone()
     }
 
     fn describe(&self) -> String {
-        let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
-        format!("{} units{activation}", self.units)
+        format!("{} units{}", self.units, self.epilogue.describe())
     }
 }
 

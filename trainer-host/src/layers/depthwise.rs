@@ -166,7 +166,7 @@ impl Correlate<'_> {
         channel: usize,
         lanes: usize,
     ) {
-        let Geometry { vertical, horizontal, channels } = *self.geometry;
+        let Geometry { vertical, horizontal, channels, .. } = *self.geometry;
         let output_at = (output_row * horizontal.outputs + output) * channels + channel;
         let mut sums = [simd.splat_f32s(0.0); TILE];
         if self.accumulate {
@@ -249,7 +249,7 @@ impl KernelGradient<'_> {
     #[inline(always)]
     fn row_of_three<S: Simd, const STRIDE: usize>(&mut self, simd: S, output_row: usize, channel: usize) {
         const TILE: usize = 4;
-        let Geometry { vertical, horizontal, channels } = *self.geometry;
+        let Geometry { vertical, horizontal, channels, .. } = *self.geometry;
         let gradients = row(self.output_gradient, Some(output_row), horizontal.outputs * channels);
         let before = horizontal.before.wrapping_mul(channels);
         for ky in vertical.taps(output_row) {
@@ -282,7 +282,7 @@ impl KernelGradient<'_> {
     /// What one row of the output gives, for the channels of one vector and any window.
     #[inline(always)]
     fn row<S: Simd, const FULL: bool>(&mut self, simd: S, output_row: usize, channel: usize, lanes: usize) {
-        let Geometry { vertical, horizontal, channels } = *self.geometry;
+        let Geometry { vertical, horizontal, channels, .. } = *self.geometry;
         let gradients = row(self.output_gradient, Some(output_row), horizontal.outputs * channels);
         for ky in vertical.taps(output_row) {
             let line = row(self.input, vertical.input(output_row, ky), horizontal.inputs * channels);
@@ -304,7 +304,7 @@ impl KernelGradient<'_> {
 
 /// Adds to each pixel of the image the gradients of the outputs it took part in: for any strides.
 fn spread(geometry: &Geometry, output_gradient: &[f32], kernel: &[f32], input_gradient: &mut [f32]) {
-    let Geometry { vertical, horizontal, channels } = *geometry;
+    let Geometry { vertical, horizontal, channels, .. } = *geometry;
     vectorized(
         #[inline(always)]
         || {

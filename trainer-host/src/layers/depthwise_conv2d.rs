@@ -5,25 +5,23 @@
 use std::sync::Arc;
 
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
+use super::epilogue::Epilogue;
 use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Size2D, Window};
 use super::{
-    Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_column_sums,
-    identity,
+    Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
-use crate::initializers::{glorot_uniform, zeros};
+use crate::initializers::glorot_uniform;
 
 /// A convolution of each channel by itself (Keras's `depth_multiplier` is 1).
 #[derive(Debug, Clone)]
 pub struct DepthwiseConv2D {
     base: LayerBase,
     window: Window,
-    has_bias: bool,
-    activation: Option<Arc<dyn Layer>>,
     kernel: Trainable,
-    bias: Trainable,
+    epilogue: Epilogue,
 }
 
 impl DepthwiseConv2D {
@@ -33,10 +31,8 @@ impl DepthwiseConv2D {
         Self {
             base: LayerBase::new(),
             window: Window::new(kernel.into()),
-            has_bias: true,
-            activation: None,
             kernel: Trainable::new(glorot_uniform()),
-            bias: Trainable::new(zeros()),
+            epilogue: Epilogue::new(),
         }
     }
 
@@ -54,9 +50,8 @@ impl Layer for DepthwiseConv2D {
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let channels = inputs[0].channels();
-        let [height, width] = self.window.kernel;
-        let mut specs = vec![self.kernel.spec("kernel", [height, width, channels, 1])];
-        specs.extend(self.has_bias.then(|| self.bias.spec("bias", [channels])));
+        let mut specs = vec![self.kernel.spec("kernel", self.window.kernel_shape([channels, 1]))];
+        specs.extend(self.epilogue.spec(channels));
         specs
     }
 
@@ -66,14 +61,14 @@ impl Layer for DepthwiseConv2D {
 
     fn scratch(&self, inputs: &[Shape], _samples: usize) -> usize {
         // The kernel back to front.
-        let geometry = self.geometry(inputs);
+        let geometry = self.window.checked(inputs);
         geometry.taps() * geometry.channels
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
-        let geometry = self.geometry(pass.input_shapes);
+        let geometry = self.window.checked(pass.input_shapes);
         let kernel = pass.parameters.get(0);
-        let bias = self.has_bias.then(|| pass.parameters.get(1));
+        let bias = self.epilogue.has_bias.then(|| pass.parameters.get(1));
         let inputs = pass.inputs.get(0).chunks_exact(geometry.input_size());
         for (input, output) in inputs.zip(pass.output.chunks_exact_mut(pass.output_shape.size())) {
             correlate(&geometry, input, kernel, bias, output, false);
@@ -81,13 +76,9 @@ impl Layer for DepthwiseConv2D {
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
-        let geometry = self.geometry(pass.input_shapes);
+        let geometry = self.window.checked(pass.input_shapes);
         let (input_size, output_size) = (geometry.input_size(), pass.output_shape.size());
-        if self.has_bias
-            && let Some(sums) = pass.parameter_gradients.get_mut(1)
-        {
-            add_column_sums(sums, pass.output_gradient);
-        }
+        self.epilogue.add_bias_gradient(&mut pass.parameter_gradients, 1, pass.output_gradient);
         let mut kernel_gradient = pass.parameter_gradients.get_mut(0);
         let mut slot = pass.input_gradients.get_mut(0);
         let inputs = pass.inputs.get(0).chunks_exact(input_size);
@@ -105,17 +96,16 @@ impl Layer for DepthwiseConv2D {
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
         let geometry = self.window.checked(std::slice::from_ref(lowering.input_shape(0)));
         let kind = ops::Kind::DepthwiseConv2d(geometry.for_device()?);
-        let conv = linear(kind, lowering.parameter("kernel"), lowering.parameter("bias"), geometry.channels);
-        Ok(lowering.output(conv))
+        let convolution = linear(kind, lowering.parameter("kernel"), lowering.parameter("bias"), geometry.channels);
+        Ok(geometry.lower(lowering, "convolution", geometry.channels, convolution))
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
-        self.activation.clone()
+        self.epilogue.activation.clone()
     }
 
     fn describe(&self) -> String {
-        let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
-        format!("{}{activation}", self.window.describe())
+        self.window.describe() + &self.epilogue.describe()
     }
 }
 
@@ -136,7 +126,7 @@ pub(super) mod tests {
 
     /// One image, by the formula.
     pub fn naive(geometry: &Geometry, input: &[f64], kernel: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
-        let Geometry { vertical, horizontal, channels } = *geometry;
+        let Geometry { vertical, horizontal, channels, .. } = *geometry;
         let mut output = vec![0.0; geometry.output_pixels() * channels];
         for (place, sum) in output.iter_mut().enumerate() {
             let (pixel, channel) = (place / channels, place % channels);
@@ -170,7 +160,7 @@ pub(super) mod tests {
                 if layer.output_shape(&shape).is_err() {
                     continue;
                 }
-                let geometry = layer.geometry(&shape);
+                let geometry = layer.window.checked(&shape);
                 check(&layer, &shape, &|inputs, parameters| {
                     naive(&geometry, &inputs[0], &parameters[0], parameters.get(1).map(Vec::as_slice))
                 });

@@ -9,10 +9,12 @@
 
 mod convolution;
 mod depthwise;
+mod epilogue;
 #[cfg(test)]
 mod harness;
 mod merge;
 mod options;
+mod pooling;
 mod rows;
 mod windows;
 

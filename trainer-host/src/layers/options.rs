@@ -3,42 +3,42 @@
 
 /// How a parameter begins and what it costs, for a field of type [`Trainable`](super::Trainable).
 macro_rules! trainable_methods {
-    ($field:ident, $what:literal, $initializer:ident, $regularizer:ident) => {
+    ($($field:ident).+, $what:literal, $initializer:ident, $regularizer:ident) => {
         #[doc = concat!("Draws the first values of ", $what, " another way.")]
         pub fn $initializer(mut self, initializer: impl $crate::initializers::Initializer + 'static) -> Self {
-            self.$field.initializer = std::sync::Arc::new(initializer);
+            self.$($field).+.initializer = std::sync::Arc::new(initializer);
             self
         }
 
         #[doc = concat!("Adds a penalty on ", $what, " to the loss.")]
         pub fn $regularizer(mut self, regularizer: impl $crate::regularizers::Regularizer + 'static) -> Self {
-            self.$field.regularizer = Some(std::sync::Arc::new(regularizer));
+            self.$($field).+.regularizer = Some(std::sync::Arc::new(regularizer));
             self
         }
     };
 }
 
-/// What follows a product with a kernel, for the fields `has_bias`, `bias` and `activation`.
+/// What follows a product with a kernel, for the field `epilogue`.
 macro_rules! output_methods {
     () => {
         /// Applies this function to the outputs.
         pub fn activation(mut self, activation: $crate::layers::Activation) -> Self {
-            self.activation = $crate::layers::ActivationLayer::behind(activation);
+            self.epilogue.activation = $crate::layers::ActivationLayer::behind(activation);
             self
         }
 
         /// Leaves the bias out.
         pub fn without_bias(mut self) -> Self {
-            self.has_bias = false;
+            self.epilogue.has_bias = false;
             self
         }
 
         /// `true` with a bias, the last parameter.
         pub fn has_bias(&self) -> bool {
-            self.has_bias
+            self.epilogue.has_bias
         }
 
-        $crate::layers::options::trainable_methods!(bias, "the bias", bias_initializer, bias_regularizer);
+        $crate::layers::options::trainable_methods!(epilogue.bias, "the bias", bias_initializer, bias_regularizer);
     };
 }
 
@@ -61,22 +61,10 @@ macro_rules! window_methods {
         pub fn stride_sizes(&self) -> [usize; 2] {
             self.window.strides
         }
-
-        /// Padding above the first row and left of the first column for this input shape.
-        ///
-        /// # Errors
-        /// If the layer takes no such input: what it wants.
-        pub fn padding_before(&self, input: &$crate::graph::Shape) -> Result<[usize; 2], String> {
-            Ok(self.window.on(std::slice::from_ref(input))?.padding_before())
-        }
-
-        fn geometry(&self, inputs: &[$crate::graph::Shape]) -> $crate::layers::windows::Geometry {
-            self.window.checked(inputs)
-        }
     };
 }
 
-/// All that convolutions have in common.
+/// All that convolutions have in common, for the fields `window` and `epilogue`.
 macro_rules! convolution_methods {
     () => {
         $crate::layers::options::window_methods!();

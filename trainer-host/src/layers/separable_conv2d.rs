@@ -10,15 +10,16 @@
 use std::sync::Arc;
 
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
+use super::epilogue::Epilogue;
 use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_bias,
-    add_column_sums, identity,
+    identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
-use crate::initializers::{Initializer, glorot_uniform, zeros};
+use crate::initializers::{Initializer, glorot_uniform};
 use crate::numeric::{Matrix, multiply};
 
 /// Values of `z` that are computed at once, where a single image has no more: a quarter of a megabyte.
@@ -30,11 +31,9 @@ pub struct SeparableConv2D {
     base: LayerBase,
     filters: usize,
     window: Window,
-    has_bias: bool,
-    activation: Option<Arc<dyn Layer>>,
     depthwise: Trainable,
     pointwise: Trainable,
-    bias: Trainable,
+    epilogue: Epilogue,
 }
 
 impl SeparableConv2D {
@@ -45,11 +44,9 @@ impl SeparableConv2D {
             base: LayerBase::new(),
             filters,
             window: Window::new(kernel.into()),
-            has_bias: true,
-            activation: None,
             depthwise: Trainable::new(glorot_uniform()),
             pointwise: Trainable::new(glorot_uniform()),
-            bias: Trainable::new(zeros()),
+            epilogue: Epilogue::new(),
         }
     }
 
@@ -79,20 +76,16 @@ impl Layer for SeparableConv2D {
     identity!("SeparableConv2D");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        if self.filters == 0 {
-            return Err("at least 1 filter".to_owned());
-        }
-        Ok(self.window.on(inputs)?.output_shape(self.filters))
+        self.window.output_shape(inputs, self.filters)
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let channels = inputs[0].channels();
-        let [height, width] = self.window.kernel;
         let mut specs = vec![
-            self.depthwise.spec("depthwise_kernel", [height, width, channels, 1]),
+            self.depthwise.spec("depthwise_kernel", self.window.kernel_shape([channels, 1])),
             self.pointwise.spec("pointwise_kernel", [1, 1, channels, self.filters]),
         ];
-        specs.extend(self.has_bias.then(|| self.bias.spec("bias", [self.filters])));
+        specs.extend(self.epilogue.spec(self.filters));
         specs
     }
 
@@ -102,12 +95,12 @@ impl Layer for SeparableConv2D {
 
     fn scratch(&self, inputs: &[Shape], samples: usize) -> usize {
         // The `z` of a block, and the depthwise kernel back to front.
-        let geometry = self.geometry(inputs);
+        let geometry = self.window.checked(inputs);
         (self.block(&geometry, samples) * geometry.output_pixels() + geometry.taps()) * geometry.channels
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
-        let geometry = self.geometry(pass.input_shapes);
+        let geometry = self.window.checked(pass.input_shapes);
         let (channels, filters, pixels) = (geometry.channels, self.filters, geometry.output_pixels());
         let (input_size, middle_size) = (geometry.input_size(), pixels * channels);
         let block = self.block(&geometry, pass.samples);
@@ -120,14 +113,14 @@ impl Layer for SeparableConv2D {
             }
             let pointwise = Matrix::new(pass.parameters.get(1), channels, filters);
             multiply(output, Matrix::new(middle, images * pixels, channels), pointwise, false);
-            if self.has_bias {
+            if self.epilogue.has_bias {
                 add_bias(output, pass.parameters.get(2));
             }
         }
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
-        let geometry = self.geometry(pass.input_shapes);
+        let geometry = self.window.checked(pass.input_shapes);
         let (channels, filters, pixels) = (geometry.channels, self.filters, geometry.output_pixels());
         let (input_size, middle_size) = (geometry.input_size(), pixels * channels);
         let block = self.block(&geometry, pass.samples);
@@ -143,11 +136,7 @@ impl Layer for SeparableConv2D {
             for (input, middle) in image_pairs {
                 correlate(&geometry, input, depthwise, None, middle, false);
             }
-            if self.has_bias
-                && let Some(sums) = pass.parameter_gradients.get_mut(2)
-            {
-                add_column_sums(sums, output_gradient);
-            }
+            self.epilogue.add_bias_gradient(&mut pass.parameter_gradients, 2, output_gradient);
             let rows = images * pixels;
             let output_gradient = Matrix::new(output_gradient, rows, filters);
             if let Some(pointwise_gradient) = pass.parameter_gradients.get_mut(1) {
@@ -172,21 +161,21 @@ impl Layer for SeparableConv2D {
         let geometry = self.window.checked(std::slice::from_ref(lowering.input_shape(0)));
         let kind = ops::Kind::DepthwiseConv2d(geometry.for_device()?);
         let depthwise = linear(kind, lowering.parameter("depthwise_kernel"), &[], geometry.channels);
-        let (inputs, shape) = (lowering.inputs.clone(), geometry.output_shape(geometry.channels));
+        geometry.lower_input(lowering);
+        let (inputs, shape) = (lowering.inputs.clone(), geometry.output_image(geometry.channels));
         let between = lowering.part("depthwise", depthwise, &inputs, shape);
-        let kind = ops::Kind::Conv2d(crate::device::ops::POINTWISE);
+        let kind = ops::Kind::Conv2d(ops::POINTWISE);
         let pointwise = linear(kind, lowering.parameter("pointwise_kernel"), lowering.parameter("bias"), self.filters);
         lowering.inputs = vec![between];
-        Ok(lowering.output(pointwise))
+        Ok(geometry.lower(lowering, "pointwise", self.filters, pointwise))
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
-        self.activation.clone()
+        self.epilogue.activation.clone()
     }
 
     fn describe(&self) -> String {
-        let activation = self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default();
-        format!("{} filters, {}{activation}", self.filters, self.window.describe())
+        format!("{} filters, {}{}", self.filters, self.window.describe(), self.epilogue.describe())
     }
 }
 
@@ -227,7 +216,7 @@ mod tests {
         for layer in layers {
             for shape in [[4, 5, 1], [7, 4, 3], [3, 6, 16]] {
                 let shape = [Shape::from(shape)];
-                let geometry = layer.geometry(&shape);
+                let geometry = layer.window.checked(&shape);
                 check(&layer, &shape, &|inputs, parameters| naive(&geometry, layer.filters, &inputs[0], parameters));
             }
         }
@@ -237,7 +226,7 @@ mod tests {
     fn several_blocks_of_images() {
         let layer = SeparableConv2D::new(1, 1);
         let shapes = [Shape::from([150, 200, 1])];
-        assert_eq!(layer.block(&layer.geometry(&shapes), 5), 2);
+        assert_eq!(layer.block(&layer.window.checked(&shapes), 5), 2);
         let mut harness = Harness::new(&layer, &shapes, 5);
         harness.parameter_mut(0).copy_from_slice(&[2.0]);
         harness.parameter_mut(1).copy_from_slice(&[0.25]);

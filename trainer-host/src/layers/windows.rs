@@ -8,6 +8,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::device::{DeviceOp, Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// What happens at the borders of an image.
@@ -51,9 +52,12 @@ impl From<(usize, usize)> for Size2D {
     }
 }
 
-/// The configuration of a window.
+/// The configuration of a window. One that slides along a single axis is one of width 1: it takes a sequence of shape
+/// `[steps, channels]` as an image `[steps, 1, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
+    /// Axes that it slides along, 1 or 2.
+    pub rank: usize,
     /// Height and width.
     pub kernel: [usize; 2],
     /// Steps from one window to the next.
@@ -84,6 +88,8 @@ pub(crate) struct Axis {
 /// A window on images of one shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
+    /// Axes of the images, 1 or 2; see [`Window`].
+    pub rank: usize,
     /// Along the height.
     pub vertical: Axis,
     /// Along the width.
@@ -98,36 +104,71 @@ const LARGEST_SIZE: usize = 1 << 16;
 /// The runtime's limit for the images under a window.
 const LARGEST_DEVICE_IMAGE: usize = (1 << 15) - 1;
 
+/// Height, width and channels of a layer's one input, which has this many axes beside the channels; or what is wanted
+/// instead.
+pub(crate) fn image_of(inputs: &[Shape], rank: usize) -> Result<[usize; 3], String> {
+    match inputs {
+        [shape] => match (rank, &shape[..]) {
+            (2, &[height, width, channels]) => Some([height, width, channels]),
+            (1, &[steps, channels]) => Some([steps, 1, channels]),
+            _ => None,
+        },
+        _ => None,
+    }
+    .ok_or_else(|| format!("one input of shape [{}, channels]", ["steps", "height, width"][usize::from(rank == 2)]))
+}
+
+/// The geometry for inputs that the layer takes.
+///
+/// # Panics
+/// If it does not: the trainer asks for the output's shape before all else.
+pub(crate) fn checked(geometry: Result<Geometry, String>) -> Geometry {
+    geometry.expect("the output's shape was computed from these inputs")
+}
+
+/// Sizes along the axes of an image, for messages: `"3x2"`.
+fn sizes(sizes: &[usize]) -> String {
+    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+}
+
 impl Window {
     /// A window without dilation that moves one pixel at a time, within the image.
     pub fn new(kernel: Size2D) -> Self {
-        Self { kernel: kernel.0, strides: [1; 2], dilation: [1; 2], padding: Padding::Valid }
+        Self { rank: 2, kernel: kernel.0, strides: [1; 2], dilation: [1; 2], padding: Padding::Valid }
     }
 
     /// The geometry for the one input of a layer, or what is wanted instead.
     pub fn on(&self, inputs: &[Shape]) -> Result<Geometry, String> {
-        for (name, sizes) in [("window", self.kernel), ("stride", self.strides), ("dilation", self.dilation)] {
-            if sizes.contains(&0) {
-                return Err(format!("a {name} of at least 1 in both directions, not {}x{}", sizes[0], sizes[1]));
+        for (name, values) in [("window", self.kernel), ("stride", self.strides), ("dilation", self.dilation)] {
+            let values = &values[..self.rank];
+            let which = if self.rank == 2 { " in both directions" } else { "" };
+            if values.contains(&0) {
+                return Err(format!("a {name} of at least 1{which}, not {}", sizes(values)));
             }
-            if sizes.iter().any(|&size| size > LARGEST_SIZE) {
-                return Err(format!("a {name} of at most {LARGEST_SIZE} in both directions, not {}x{}", sizes[0], sizes[1]));
+            if values.iter().any(|&size| size > LARGEST_SIZE) {
+                return Err(format!("a {name} of at most {LARGEST_SIZE}{which}, not {}", sizes(values)));
             }
         }
-        let image = match inputs {
-            [shape] => shape.as_image(),
-            _ => None,
-        };
-        let (height, width, channels) = image.ok_or("one input of shape [height, width, channels]")?;
-        Ok(Geometry { vertical: self.axis(0, height)?, horizontal: self.axis(1, width)?, channels })
+        let [height, width, channels] = image_of(inputs, self.rank)?;
+        Ok(Geometry { rank: self.rank, vertical: self.axis(0, height)?, horizontal: self.axis(1, width)?, channels })
     }
 
-    /// The geometry for shapes that `on` has accepted.
-    ///
-    /// # Panics
-    /// If it has not: the trainer asks for the output's shape before all else.
+    /// The output's shape with this many filters, or what is wanted instead.
+    pub fn output_shape(&self, inputs: &[Shape], filters: usize) -> Result<Shape, String> {
+        if filters == 0 {
+            return Err("at least 1 filter".to_owned());
+        }
+        Ok(self.on(inputs)?.output_shape(filters))
+    }
+
+    /// The shape of a kernel: the window's sizes, then these.
+    pub fn kernel_shape(&self, last: [usize; 2]) -> Shape {
+        Shape::from([&self.kernel[..self.rank], &last].concat())
+    }
+
+    /// The geometry for shapes that [`Window::on`] has accepted.
     pub fn checked(&self, inputs: &[Shape]) -> Geometry {
-        self.on(inputs).expect("the output's shape was computed from these inputs")
+        checked(self.on(inputs))
     }
 
     fn axis(&self, axis: usize, inputs: usize) -> Result<Axis, String> {
@@ -140,7 +181,7 @@ impl Window {
             }
             Padding::Valid if inputs >= extent => ((inputs - extent) / stride + 1, 0),
             Padding::Valid => {
-                let side = ["height", "width"][axis];
+                let side = if self.rank == 1 { "length" } else { ["height", "width"][axis] };
                 return Err(format!("a {side} of at least {extent}, the window's extent, with valid padding"));
             }
         };
@@ -149,10 +190,10 @@ impl Window {
 
     /// For summaries: `"3x3, strides 2x2, same"`.
     pub fn describe(&self) -> String {
-        let mut text = format!("{}x{}", self.kernel[0], self.kernel[1]);
-        for (name, [vertical, horizontal]) in [("strides", self.strides), ("dilation", self.dilation)] {
-            if [vertical, horizontal] != [1, 1] {
-                text += &format!(", {name} {vertical}x{horizontal}");
+        let mut text = sizes(&self.kernel[..self.rank]);
+        for (name, values) in [("strides", self.strides), ("dilation", self.dilation)] {
+            if values != [1, 1] {
+                text += &format!(", {name} {}", sizes(&values[..self.rank]));
             }
         }
         format!("{text}, {}", self.padding)
@@ -191,6 +232,34 @@ impl Axis {
 }
 
 impl Geometry {
+    /// A window that is the whole image.
+    pub fn whole(rank: usize, [height, width, channels]: [usize; 3]) -> Self {
+        let axis = |size| Axis { inputs: size, outputs: 1, kernel: size, stride: 1, dilation: 1, before: 0 };
+        Self { rank, vertical: axis(height), horizontal: axis(width), channels }
+    }
+
+    /// The first step of lowering: an input that is a sequence becomes an image.
+    pub fn lower_input(&self, lowering: &mut Lowering<'_>) {
+        if lowering.input_shape(0).len() != 3 {
+            let image = Shape::from([self.vertical.inputs, self.horizontal.inputs, self.channels]);
+            let inputs = lowering.inputs.clone();
+            lowering.inputs = vec![lowering.part("image", ops::Reshape, &inputs, image)];
+        }
+    }
+
+    /// Lowers a layer to an op with this window and output channels. Where the layer's tensors are no images, but
+    /// sequences or the output of a window that is the whole image, it stands between reshapes under the name of `part`.
+    pub fn lower(&self, lowering: &mut Lowering<'_>, part: &str, channels: usize, op: impl DeviceOp + 'static) -> Value {
+        self.lower_input(lowering);
+        let output = self.output_image(channels);
+        if lowering.output_shape == output {
+            return lowering.output(op);
+        }
+        let inputs = lowering.inputs.clone();
+        lowering.inputs = vec![lowering.part(part, op, &inputs, output)];
+        lowering.output(ops::Reshape)
+    }
+
     /// The window as the runtime has it.
     pub fn for_device(&self) -> Result<samara_runtime::ops::window::Window, String> {
         let pair = |of: fn(&Axis) -> usize| -> Result<[u16; 2], String> {
@@ -235,6 +304,11 @@ impl Geometry {
 
     /// The output's shape, with this many channels.
     pub fn output_shape(&self, channels: usize) -> Shape {
+        if self.rank == 1 { Shape::from([self.vertical.outputs, channels]) } else { self.output_image(channels) }
+    }
+
+    /// The output's shape as an image, also where it is a sequence.
+    pub fn output_image(&self, channels: usize) -> Shape {
         Shape::from([self.vertical.outputs, self.horizontal.outputs, channels])
     }
 
@@ -263,10 +337,17 @@ impl Geometry {
         }
     }
 
-    /// `true` if windows that move by their own size leave out no pixel of the input.
-    pub fn is_covered(&self) -> bool {
-        let covered = |axis: &Axis| axis.outputs * axis.stride >= axis.inputs + axis.before;
-        covered(&self.vertical) && covered(&self.horizontal)
+    /// `true` if each pixel of the input lies in exactly one window.
+    pub fn is_partition(&self) -> bool {
+        [self.vertical, self.horizontal].iter().all(|axis| {
+            let apart = axis.outputs == 1 || axis.stride == axis.kernel;
+            apart && axis.dilation == 1 && (axis.outputs - 1) * axis.stride + axis.kernel >= axis.inputs + axis.before
+        })
+    }
+
+    /// `true` if there is one window, and it is the image.
+    pub fn is_whole(&self) -> bool {
+        [self.vertical, self.horizontal].iter().all(|axis| (axis.outputs, axis.kernel, axis.before) == (1, axis.inputs, 0))
     }
 
     /// With strides 1, the geometry of the convolution that computes the input's gradient from the output's, which has
@@ -278,17 +359,12 @@ impl Geometry {
             before: (axis.kernel - 1) * axis.dilation - axis.before,
             ..axis
         };
-        Self { vertical: turn(self.vertical), horizontal: turn(self.horizontal), channels }
+        Self { vertical: turn(self.vertical), horizontal: turn(self.horizontal), channels, ..*self }
     }
 
     /// `true` if the window moves by one pixel in both directions.
     pub fn has_strides_of_one(&self) -> bool {
         self.vertical.stride == 1 && self.horizontal.stride == 1
-    }
-
-    /// Padding before the first row and the first column.
-    pub fn padding_before(&self) -> [usize; 2] {
-        [self.vertical.before, self.horizontal.before]
     }
 }
 
@@ -334,7 +410,7 @@ mod tests {
     use super::*;
 
     fn window(kernel: usize, stride: usize, dilation: usize, padding: Padding) -> Window {
-        Window { kernel: [kernel; 2], strides: [stride; 2], dilation: [dilation; 2], padding }
+        Window { rank: 2, kernel: [kernel; 2], strides: [stride; 2], dilation: [dilation; 2], padding }
     }
 
     fn axis(inputs: usize, kernel: usize, stride: usize, dilation: usize, padding: Padding) -> (usize, usize) {
@@ -357,7 +433,40 @@ mod tests {
         assert_eq!(axis(9, 3, 1, 3, Padding::Valid), (3, 0));
         let rectangular = Window { kernel: [10, 4], ..window(1, 2, 1, Padding::Same) };
         let geometry = rectangular.on(&[Shape::from([49, 10, 1])]).expect("valid");
-        assert_eq!((geometry.output_shape(64), geometry.padding_before()), (Shape::from([25, 5, 64]), [4, 1]));
+        assert_eq!(geometry.output_shape(64), Shape::from([25, 5, 64]));
+        assert_eq!([geometry.vertical.before, geometry.horizontal.before], [4, 1]);
+    }
+
+    #[test]
+    fn a_sequence_is_an_image_of_width_1() {
+        let window = Window { rank: 1, kernel: [3, 1], strides: [2, 1], dilation: [1; 2], padding: Padding::Same };
+        let geometry = window.on(&[Shape::from([7, 5])]).expect("valid");
+        assert_eq!((geometry.vertical.outputs, geometry.horizontal.outputs, geometry.channels), (4, 1, 5));
+        assert_eq!((geometry.output_shape(8), window.kernel_shape([5, 8])), (Shape::from([4, 8]), Shape::from([3, 5, 8])));
+        assert_eq!(window.describe(), "3, strides 2, same");
+        let wanted = |window: Window, shape: &[usize]| window.on(&[Shape::from(shape)]).expect_err("a fault");
+        assert_eq!(wanted(window, &[7, 5, 1]), "one input of shape [steps, channels]");
+        assert_eq!(wanted(Window { strides: [0, 1], ..window }, &[7, 5]), "a stride of at least 1, not 0");
+        let short = wanted(Window { padding: Padding::Valid, ..window }, &[2, 5]);
+        assert_eq!(short, "a length of at least 3, the window's extent, with valid padding");
+    }
+
+    #[test]
+    fn partitions_hold_each_pixel_once() {
+        for inputs in 1..9 {
+            for kernel in 1..5 {
+                for (stride, padding) in
+                    [(kernel, Padding::Valid), (kernel, Padding::Same), (1, Padding::Valid), (2, Padding::Same)]
+                {
+                    let shape = Shape::from([inputs, inputs, 1]);
+                    let Ok(geometry) = window(kernel, stride, 1, padding).on(&[shape]) else { continue };
+                    let mut times = vec![0; inputs * inputs];
+                    geometry.for_each_window(|_, taps| taps.for_each(|tap| times[tap] += 1));
+                    let once = times.iter().all(|&times| times == 1);
+                    assert_eq!(geometry.is_partition(), once, "{geometry:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -68,17 +68,6 @@ const fn window_3x3(stride: u16) -> Window {
     window([3; 2], [stride; 2], [1; 2], [1; 2])
 }
 
-/// A window that covers an image.
-///
-/// # Errors
-/// If the image is larger than windows can be.
-pub fn whole_image(height: usize, width: usize) -> Result<Window, String> {
-    match (u16::try_from(height), u16::try_from(width)) {
-        (Ok(height), Ok(width)) if height <= 4096 && width <= 4096 => Ok(Window { kernel: [height, width], ..POINTWISE }),
-        _ => Err(format!("on the device, a pool is at most 4096x4096, not {height}x{width}")),
-    }
-}
-
 /// A table for `function` between two int8 tensors.
 fn encode_lut(input: Quantization, output: Quantization, constants: &mut Constants, function: impl Fn(f64) -> f64) -> Encoded {
     let table: Vec<i8> = (-128..=127i32)

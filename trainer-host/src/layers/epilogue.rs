@@ -1,0 +1,40 @@
+//! What follows a product with a kernel, in dense layers and convolutions: a bias, then an activation.
+
+use std::sync::Arc;
+
+use super::{Layer, ParameterGradients, ParameterSpec, Trainable, add_column_sums};
+use crate::initializers::zeros;
+
+/// The bias, a layer's last parameter, and the activation, a layer of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Epilogue {
+    pub has_bias: bool,
+    pub bias: Trainable,
+    pub activation: Option<Arc<dyn Layer>>,
+}
+
+impl Epilogue {
+    /// A bias of zeros, no activation.
+    pub fn new() -> Self {
+        Self { has_bias: true, bias: Trainable::new(zeros()), activation: None }
+    }
+
+    /// The bias of this many channels.
+    pub fn spec(&self, channels: usize) -> Option<ParameterSpec> {
+        self.has_bias.then(|| self.bias.spec("bias", [channels]))
+    }
+
+    /// Adds the gradient of the bias, the parameter with this number, where it learns.
+    pub fn add_bias_gradient(&self, gradients: &mut ParameterGradients<'_>, parameter: usize, output_gradient: &[f32]) {
+        if self.has_bias
+            && let Some(sums) = gradients.get_mut(parameter)
+        {
+            add_column_sums(sums, output_gradient);
+        }
+    }
+
+    /// What a description ends with: `", relu"`.
+    pub fn describe(&self) -> String {
+        self.activation.as_ref().map(|layer| format!(", {}", layer.describe())).unwrap_or_default()
+    }
+}
