@@ -15,7 +15,7 @@ use crate::{
     emulator::{self, Clock},
     firmware::{self, Embed},
     host::ModelBytes,
-    layers::Made,
+    made::Made,
     paths,
     report::Report,
     setup,

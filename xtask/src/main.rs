@@ -7,6 +7,7 @@ mod emulator;
 mod firmware;
 mod host;
 mod layers;
+mod made;
 mod paths;
 mod peers;
 mod process;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fmt, fs,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,7 +15,7 @@ use crate::{
     emulator::{self, Clock},
     firmware::{self, Elf, Embed},
     host::ModelBytes,
-    layers::Made,
+    made::{Made, Ran},
     paths,
     report::Report,
     setup,
@@ -37,17 +37,6 @@ struct Case {
 pub struct Cases {
     cases: Vec<Case>,
     made: Made,
-}
-
-/// What a board's self-test ran, every checksum equal to this machine's.
-#[derive(Debug)]
-pub struct Ran {
-    /// The board.
-    pub board: &'static Board,
-    /// Number of checksums.
-    pub checksums: usize,
-    /// Names of the models.
-    pub models: BTreeSet<String>,
 }
 
 impl Cases {
@@ -133,13 +122,6 @@ impl Cases {
     /// The case of that name.
     pub fn model(&self, name: &str) -> Option<&ModelBytes> {
         self.cases.iter().map(|case| &case.model).find(|model| model.name == name)
-    }
-}
-
-impl fmt::Display for Ran {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (checksums, models, variant) = (self.checksums, self.models.len(), self.board.simd_variant);
-        write!(f, "{checksums} checksums of {models} models equal this machine's, {variant} kernels")
     }
 }
 

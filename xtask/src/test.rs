@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything, in stages with time budgets.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -11,7 +11,9 @@ use crate::{
     device_bench,
     emulator::{self, Clock},
     firmware::{self, Embed},
-    layers, paths, process,
+    layers,
+    made::Results,
+    paths, process,
     selftest::{Cases, EVERY_INT8_OP},
     setup::{self, Unavailable},
     stages::{Shown, Stopwatch, Tally},
@@ -106,9 +108,9 @@ pub fn run(stages: &[Stage]) -> bool {
 }
 
 /// Runs a cargo command of the test harness and counts its tests.
-fn harness(tally: &mut Tally, arguments: &[&str]) -> Result<()> {
+fn harness(tally: &mut Tally, command: &mut Command) -> Result<()> {
     let failed_before = tally.failed;
-    let result = process::run_lines(&mut process::cargo(arguments), |line| {
+    let result = process::run_lines(command, |line| {
         tally.count_harness_line(line);
         println!("  {line}");
     });
@@ -120,10 +122,14 @@ fn harness(tally: &mut Tally, arguments: &[&str]) -> Result<()> {
 
 fn host(tally: &mut Tally) {
     tally.check("tests of all crates, benches run once", |tally| {
-        harness(tally, &["test", "--quiet", "--workspace", "--all-targets", "--no-fail-fast"])
+        let results = Results::here()?;
+        results.clear()?;
+        let mut tests = process::cargo(&["test", "--quiet", "--workspace", "--all-targets", "--no-fail-fast"]);
+        harness(tally, results.environment(&mut tests))?;
+        results.keep()
     });
     tally.check("examples in the documentation", |tally| {
-        harness(tally, &["test", "--quiet", "--workspace", "--doc", "--no-fail-fast"])
+        harness(tally, &mut process::cargo(&["test", "--quiet", "--workspace", "--doc", "--no-fail-fast"]))
     });
 }
 
@@ -247,7 +253,7 @@ fn qemu(tally: &mut Tally) -> Result<()> {
         });
     }
     if boards.len() == BOARDS.len() {
-        tally.check(&format!("{} says what ran", layers::TABLE), |_| cases.made().check(&ran));
+        tally.check(&format!("{} says what ran", layers::TABLE), |_| layers::check(cases.made(), &ran));
     }
     Ok(())
 }
@@ -265,7 +271,7 @@ fn data(tally: &mut Tally) {
         Err(reason) => tally.skip("tests on Fashion-MNIST", &format!("{reason:#}")),
         Ok(()) => tally.check("tests on Fashion-MNIST", |tally| {
             // Tests that need data are marked as ignored, so that the others never depend on it.
-            harness(tally, &["test", "--quiet", "--workspace", "--no-fail-fast", "--", "--ignored"])
+            harness(tally, &mut process::cargo(&["test", "--quiet", "--workspace", "--no-fail-fast", "--", "--ignored"]))
         }),
     }
 }
