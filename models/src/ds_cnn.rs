@@ -17,7 +17,7 @@ use samara_trainer::prelude::*;
 /// # Errors
 /// None in practice: the graph is tested.
 pub fn ds_cnn() -> Result<Model> {
-    let frames = named_input("frames", [49, 10, 1]);
+    let frames = input([49, 10, 1]).named("frames");
     let convolution = |kernel: [usize; 2]| Conv2D::new(64, kernel).kernel_regularizer(L2::new(1e-4));
     let mut x = normalized_relu(&convolution([10, 4]).strides(2).padding(Padding::Same).apply(&frames));
     for _ in 0..4 {

@@ -25,7 +25,7 @@ struct Branches {
 /// # Errors
 /// None in practice: the graph is tested.
 pub fn fashion_inception() -> Result<Model> {
-    let image = named_input("image", [28, 28, 1]);
+    let image = input([28, 28, 1]).named("image");
     let x = convolution(48, 3).strides(2).apply(&image);
     let x = inception(&x, Branches { point: 16, three: [24, 32], five: [4, 8], pooled: 8 });
     let x = MaxPooling2D::new(3).strides(2).padding(Padding::Same).apply(&x);

@@ -37,7 +37,7 @@ pub fn fashion_residual_projected() -> Result<Model> {
 
 /// A convolution, `block` for the numbers 0, 1 and 2, and the classes.
 fn build(name: &str, block: impl Fn(&SymbolicTensor, usize) -> SymbolicTensor) -> Result<Model> {
-    let image = named_input("image", [28, 28, 1]);
+    let image = input([28, 28, 1]).named("image");
     let stem = relu(&normalized(&image, 16, 1));
     let x = (0..3).fold(stem, |x, number| block(&x, number));
     let y = Dense::new(10).activation(Activation::Softmax).apply(GlobalAveragePooling2D::new().apply(&x));

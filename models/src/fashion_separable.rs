@@ -11,7 +11,7 @@ use samara_trainer::prelude::*;
 /// # Errors
 /// None in practice: the graph is tested.
 pub fn fashion_separable() -> Result<Model> {
-    let image = named_input("image", [28, 28, 1]);
+    let image = input([28, 28, 1]).named("image");
     let x = Conv2D::new(16, 3).strides(2).padding(Padding::Same).without_bias().apply(&image);
     let mut x = normalized_relu(&x);
     for (filters, stride) in [(32, 1), (64, 1), (64, 2), (128, 1)] {

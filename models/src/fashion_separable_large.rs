@@ -10,7 +10,7 @@ use samara_trainer::prelude::*;
 /// # Errors
 /// None in practice: the graph is tested.
 pub fn fashion_separable_large() -> Result<Model> {
-    let image = named_input("image", [28, 28, 1]);
+    let image = input([28, 28, 1]).named("image");
     let separable = |filters| SeparableConv2D::new(filters, 3).padding(Padding::Same).activation(Activation::Relu);
     let x = BatchNormalization::new().apply(separable(32).apply(&image));
     let x = BatchNormalization::new().apply(separable(64).apply(&x));

@@ -14,7 +14,7 @@ use samara_trainer::prelude::*;
 /// # Errors
 /// None in practice: the graph is tested.
 pub fn fashion_xception() -> Result<Model> {
-    let image = named_input("image", [28, 28, 1]);
+    let image = input([28, 28, 1]).named("image");
     let x = base(&image, 16, &[16, 32, 64]);
     let y = Dense::new(10).activation(Activation::Softmax).apply(&x);
     Model::new("fashion-xception", [image], [y])

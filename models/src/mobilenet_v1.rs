@@ -17,7 +17,7 @@ use samara_trainer::prelude::*;
 /// # Errors
 /// None in practice: the graph is tested.
 pub fn mobilenet_v1() -> Result<Model> {
-    let image = named_input("image", [96, 96, 3]);
+    let image = input([96, 96, 3]).named("image");
     let convolution = |filters, kernel: usize| Conv2D::new(filters, kernel).kernel_regularizer(L2::new(1e-4));
     let mut x = normalized_relu(&convolution(8, 3).strides(2).padding(Padding::Same).apply(&image));
     let narrow = [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2)];

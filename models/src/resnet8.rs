@@ -14,7 +14,7 @@ use samara_trainer::prelude::*;
 /// # Errors
 /// None in practice: the graph is tested.
 pub fn resnet8() -> Result<Model> {
-    let image = named_input("image", [32, 32, 3]);
+    let image = input([32, 32, 3]).named("image");
     let mut x = relu(&normalized(&image, 16, 1));
     for (filters, stride) in [(16, 1), (32, 2), (64, 2)] {
         let long = normalized(&relu(&normalized(&x, filters, stride)), filters, 1);

@@ -1,8 +1,14 @@
 //! What can go wrong, in sentences.
 
+use samara_runtime::{InputError, LoadError};
+
+use crate::data::sources::SourceError;
+use crate::device::ExportError;
+use crate::device::run::RunError;
 use crate::graph::Shape;
 
-/// An error of the trainer: each message names the thing, what was found and what was expected.
+/// An error of the trainer: each message names the thing, what was found and what was expected. `?` takes the errors of all
+/// else that a program which trains calls: data, export, model files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -81,7 +87,7 @@ pub enum Error {
         found: usize,
     },
     /// The tensors of a data set have different numbers of samples.
-    #[error("{what} has {found} samples, but input 0 has {expected}")]
+    #[error("{what} has {found} samples, but the first input has {expected}")]
     SampleCount {
         /// Which tensor.
         what: String,
@@ -154,6 +160,30 @@ pub enum Error {
         /// The step within the epoch, from 1.
         step: usize,
     },
+    /// Something is given twice for one input or output.
+    #[error("the {thing} for the {what} '{name}' is given twice")]
+    GivenTwice {
+        /// What is given: "loss", "tensor".
+        thing: &'static str,
+        /// For what: "input", "output".
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Nothing is given for an input or output.
+    #[error("model '{model}' has the {what} '{name}', but no {thing} is given for it; given are {given}")]
+    Missing {
+        /// The model's name.
+        model: String,
+        /// "input" or "output".
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What is missing: "loss", "tensor", "target".
+        thing: &'static str,
+        /// For what there is one.
+        given: String,
+    },
     /// A parameter, layer or tensor of that name does not exist.
     #[error("model '{model}' has no {what} named '{name}'; it has {known}")]
     NotFound {
@@ -166,6 +196,24 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// Data cannot be had.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A model cannot be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The runtime refuses a model file.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A model file was not run on samples.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The runtime refuses an input.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A file was not read or written.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
 }
 
 /// The trainer's result.

@@ -12,7 +12,7 @@
 //! let labels: Vec<u8> = values.chunks(2).map(|point| u8::from(point[0] * point[1] > 0.0)).collect();
 //! let data = Dataset::new(Tensor::new([400, 2], values)?, Tensor::from_labels(&labels))?;
 //!
-//! let point = named_input("point", [2]);
+//! let point = input([2]).named("point");
 //! let x = Dense::new(16).activation(Activation::Tanh).apply(&point);
 //! let shortcut = Dense::new(16).apply(&x);
 //! let x = Add::new().apply([&x, &shortcut]);
@@ -53,16 +53,22 @@ pub mod schedules;
 mod train;
 
 pub use error::{Error, Result};
-pub use train::{EpochLog, Fit, History, Measurements, Model, Sequential};
+pub use train::{EpochLog, Fit, History, IntoObjective, IntoObjectives, Measurements, Model, Objective, Sequential, on};
 
 /// What most programs need: `use samara_trainer::prelude::*;`.
 pub mod prelude {
+    pub use crate::callbacks::{self, Callback};
+    pub use crate::data::sources::{self, NpzFile, Splits};
     pub use crate::data::{Dataset, Tensor};
-    pub use crate::graph::{Shape, SymbolicTensor, input, named_input};
+    pub use crate::device::run::DeviceModel;
+    pub use crate::graph::{Shape, SymbolicTensor, input};
+    pub use crate::initializers::{self, Initializer};
     pub use crate::layers::*;
     pub use crate::losses::*;
+    pub use crate::metrics::{self, Metric};
     pub use crate::optimizers::{AdaGrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd};
-    pub use crate::regularizers::{L1, L1L2, L2};
-    pub use crate::schedules::{Cosine, OneCycle};
-    pub use crate::{Error, Fit, History, Measurements, Model, Result, Sequential};
+    pub use crate::quantize::{self, Calibration};
+    pub use crate::regularizers::{L1, L1L2, L2, Regularizer};
+    pub use crate::schedules::{Cosine, OneCycle, Schedule};
+    pub use crate::{EpochLog, Error, Fit, History, Measurements, Model, Objective, Result, Sequential, on};
 }

@@ -1,15 +1,13 @@
 //! Mistakes of users: a clear sentence each, and nothing lost.
 
-use std::sync::Arc;
-
-use samara_trainer::{metrics, prelude::*, quantize::Options};
+use samara_trainer::{prelude::*, quantize::Options};
 
 fn message<T>(result: Result<T>) -> String {
     result.err().map(|error| error.to_string()).unwrap_or_default()
 }
 
 fn classifier() -> Model {
-    let x = named_input("image", [2, 2, 1]);
+    let x = input([2, 2, 1]).named("image");
     let y = Dense::new(3).activation(Activation::Softmax).apply(Flatten::new().apply(&x));
     let mut model = Model::new("classifier", x, y).unwrap();
     model.compile(Sgd::new(0.1), SparseCategoricalCrossentropy).unwrap();
@@ -22,7 +20,7 @@ fn quiet() -> Fit<'static> {
 
 #[test]
 fn all_faults_of_a_graph_are_told_at_once() {
-    let (a, b) = (input([8, 8, 3]), named_input("other", [4]));
+    let (a, b) = (input([8, 8, 3]), input([4]).named("other"));
     let sum = Add::new().apply([&a, &b]);
     let big = Conv2D::new(4, 9).named("too_big").apply(&a);
     let dead = Dense::new(0).apply(&b);
@@ -87,7 +85,10 @@ fn losses_must_fit_outputs() {
         "loss sparse_categorical_crossentropy for output 'dense' of shape [1]: the last axis holds the classes and must \
          be at least 2; for one output use binary_crossentropy"
     );
-    assert_eq!(message(model.compile(Sgd::new(0.1), vec![])), "model 'single' has 1 outputs, but 0 losses were given");
+    assert_eq!(
+        message(model.compile(Sgd::new(0.1), Vec::<Objective>::new())),
+        "model 'single' has 1 outputs, but 0 losses were given"
+    );
     let data = Dataset::new(Tensor::new([1, 4], vec![0.0; 4]).unwrap(), Tensor::from_labels(&[0u8])).unwrap();
     assert_eq!(message(model.fit(&data, quiet())), "model 'single' has no optimizer and loss yet: call `compile` before `fit`");
 }
@@ -208,10 +209,13 @@ fn options_of_optimizers_must_make_sense() {
         Sgd::new(0.1).clip_norm(0.0) => "the limit of the clipping is 0, but must be a positive number",
         Sgd::new(0.0) => "",
     }
-    let weighted = vec![(Arc::new(MeanSquaredError) as Arc<dyn Loss>, f32::NAN)];
     assert_eq!(
-        fault(&|model| model.compile(Sgd::new(0.1), weighted.clone())),
+        fault(&|model| model.compile(Sgd::new(0.1), Objective::new(MeanSquaredError).weight(f32::NAN))),
         "a loss's weight is NaN, but must be a finite number"
+    );
+    assert_eq!(
+        fault(&|model| model.compile(Sgd::new(0.1), Objective::new(MeanSquaredError).class_weights([1.0, -1.0]))),
+        "a class's weight is -1, but must be 0 or a positive number"
     );
 }
 
@@ -219,23 +223,23 @@ fn options_of_optimizers_must_make_sense() {
 fn metrics_must_fit_outputs_and_targets() {
     let mut model = classifier();
     assert_eq!(
-        message(model.set_metrics(0, vec![Arc::new(metrics::MeanSquaredError)])),
+        message(model.compile(Sgd::new(0.1), on("dense", SparseCategoricalCrossentropy).metric(metrics::MeanSquaredError))),
         "metric mean_squared_error for output 'dense/softmax' of shape [3] wants a target for each value, but the loss \
          has targets of shape []"
     );
-    model.set_metrics(0, vec![Arc::new(metrics::TopKCategoricalAccuracy::new(2))]).unwrap();
+    let objective = on("dense", SparseCategoricalCrossentropy).metric(metrics::TopKCategoricalAccuracy::new(2));
+    model.compile(Sgd::new(0.1), objective).unwrap();
     // A regression's target is no class; that counts as wrong.
     let x = input([1]);
     let mut model = Model::new("line", &x, Dense::new(1).apply(&x)).unwrap();
-    model.compile(Sgd::new(0.1), MeanSquaredError).unwrap();
-    model.set_metrics(0, vec![Arc::new(metrics::TopKCategoricalAccuracy::new(1))]).unwrap();
+    let objective = Objective::new(MeanSquaredError).metric(metrics::TopKCategoricalAccuracy::new(1)).class_weights([1.0; 9]);
+    model.compile(Sgd::new(0.1), objective).unwrap();
     let data = Dataset::new(Tensor::new([1, 1], vec![1.0]).unwrap(), Tensor::new([1, 1], vec![5.0]).unwrap()).unwrap();
     assert_eq!(model.evaluate(&data, 1).unwrap().get("top_k_categorical_accuracy"), Some(0.0));
-    let text = message(model.fit(&data, Fit { class_weights: Some(vec![1.0; 9]), ..quiet() }));
-    assert_eq!(text, "");
+    assert_eq!(message(model.fit(&data, quiet())), "");
     let data = Dataset::new(Tensor::new([1, 1], vec![1.0]).unwrap(), Tensor::new([1, 1], vec![-5.0]).unwrap()).unwrap();
     assert_eq!(
-        message(model.fit(&data, Fit { class_weights: Some(vec![1.0; 9]), ..quiet() })),
+        message(model.fit(&data, quiet())),
         "class_weights is given for the target -5, but must be for numbers of classes or parts that sum to 1, also in sample 0"
     );
 }
@@ -282,4 +286,67 @@ fn calibration_wants_the_models_inputs_and_finite_values() {
         fault(Tensor::new([3, 2, 2, 1], vec![0.5; 12]).unwrap()),
         "calibration: tensor \"dense\" has values in f32 that are infinite or NaN"
     );
+}
+
+/// Two inputs and two outputs of equal shapes.
+fn pair() -> Model {
+    let (a, b) = (input([2]).named("picture"), input([2]).named("facts"));
+    let both = Concatenate::new().apply([&a, &b]);
+    let outputs = [Dense::new(1).named("price").apply(&both), Dense::new(1).named("rent").apply(&both)];
+    Model::new("shop", [a, b], outputs).unwrap()
+}
+
+#[test]
+fn names_of_losses_must_be_those_of_the_outputs() {
+    let fault = |objectives: Vec<Objective>| message(pair().compile(Sgd::new(0.1), objectives));
+    let of = |output: &str| on(output, MeanSquaredError);
+    assert_eq!(fault(vec![of("rent"), of("prize")]), "model 'shop' has no output named 'prize'; it has price, rent");
+    assert_eq!(fault(vec![of("rent"), of("rent")]), "the loss for the output 'rent' is given twice");
+    assert_eq!(fault(vec![of("rent")]), "model 'shop' has the output 'price', but no loss is given for it; given are rent");
+    assert_eq!(
+        fault(vec![of("rent"), Objective::new(MeanSquaredError)]),
+        "loss is given without a name, as number 1, but must be named, as others are"
+    );
+    assert_eq!(message(pair().compile(Sgd::new(0.1), (MeanSquaredError, Huber::default()))), "");
+}
+
+#[test]
+fn names_of_data_must_be_those_of_the_model() {
+    let mut model = pair();
+    model.compile(Sgd::new(0.1), [MeanSquaredError, MeanSquaredError]).unwrap();
+    let tensor = |size: usize| Tensor::new([3, size], vec![0.5; 3 * size]).unwrap();
+    let mut fault = |inputs: &[&str], targets: &[&str]| {
+        let data = inputs.iter().fold(Dataset::builder(), |builder, name| builder.input(name, tensor(2)));
+        let data = targets.iter().fold(data, |builder, name| builder.target(name, tensor(1)));
+        message(model.fit(&data.build().unwrap(), quiet()))
+    };
+    assert_eq!(fault(&["facts", "picture"], &["rent", "price"]), "");
+    assert_eq!(
+        fault(&["facts", "photo"], &["rent", "price"]),
+        "model 'shop' has no input named 'photo'; it has picture, facts"
+    );
+    assert_eq!(
+        fault(&["facts"], &["rent", "price"]),
+        "model 'shop' has the input 'picture', but no tensor is given for it; given are facts"
+    );
+    assert_eq!(
+        fault(&["facts", "picture"], &["price"]),
+        "model 'shop' has the output 'rent', but no target is given for it; given are price"
+    );
+    assert_eq!(fault(&["facts", "picture"], &["rent", "cost"]), "model 'shop' has no output named 'cost'; it has price, rent");
+}
+
+#[test]
+fn only_inputs_and_layers_take_names() {
+    let x = input([4]);
+    let text = message(Model::new("m", &x, Dense::new(1).apply(&x).named("price")));
+    assert!(
+        text.contains("the name 'price' is given to a tensor that is no input: name the layer that makes it instead"),
+        "{text}"
+    );
+    // A clone is the same input.
+    let clone = x.clone();
+    let named = x.named("x");
+    let model = Model::new("m", &clone, Dense::new(1).apply(&named)).unwrap();
+    assert_eq!(model.graph().input_names(), ["x"]);
 }

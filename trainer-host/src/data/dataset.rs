@@ -10,8 +10,11 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     inputs: Vec<Tensor>,
+    input_names: Vec<Option<String>>,
     targets: Vec<Tensor>,
-    weights: Option<Vec<f32>>,
+    target_names: Vec<Option<String>>,
+    /// Of each target.
+    weights: Vec<Option<Vec<f32>>>,
     first_sample: usize,
 }
 
@@ -24,16 +27,31 @@ impl Dataset {
         Self::with_many(vec![input], vec![target])
     }
 
-    /// A data set for a model with several inputs or outputs, in the model's order.
+    /// A data set for a model with several inputs or outputs, in the model's order. Two of equal shape that are swapped are
+    /// not noticed: [`Dataset::builder`] takes names.
     ///
     /// # Errors
     /// As [`Dataset::new`].
     pub fn with_many(inputs: Vec<Tensor>, targets: Vec<Tensor>) -> Result<Self> {
+        let (input_names, target_names) = (vec![None; inputs.len()], vec![None; targets.len()]);
+        Self::with_names(inputs, input_names, targets, target_names)
+    }
+
+    pub(super) fn with_names(
+        inputs: Vec<Tensor>,
+        input_names: Vec<Option<String>>,
+        targets: Vec<Tensor>,
+        target_names: Vec<Option<String>>,
+    ) -> Result<Self> {
         let expected = inputs.first().map_or(0, Tensor::samples);
-        let named = |kind: &'static str, tensors: &[Tensor]| -> Vec<String> {
-            (0..tensors.len()).map(|number| format!("{kind} {number}")).collect()
+        let named = |kind: &'static str, names: &[Option<String>]| -> Vec<String> {
+            let named = |(number, name): (usize, &Option<String>)| match name {
+                Some(name) => format!("{kind} '{name}'"),
+                None => format!("{kind} {number}"),
+            };
+            names.iter().enumerate().map(named).collect()
         };
-        let names = [named("input", &inputs), named("target", &targets)].concat();
+        let names = [named("input", &input_names), named("target", &target_names)].concat();
         if inputs.is_empty() {
             return Err(Error::EmptyData { what: "it has no input, and so".to_owned() });
         }
@@ -46,7 +64,8 @@ impl Dataset {
             }
             tensor.check_finite(what)?;
         }
-        Ok(Self { inputs, targets, weights: None, first_sample: 0 })
+        let weights = vec![None; targets.len()];
+        Ok(Self { inputs, input_names, targets, target_names, weights, first_sample: 0 })
     }
 
     /// Number of samples.
@@ -70,24 +89,42 @@ impl Dataset {
         &self.targets
     }
 
-    /// The same data with a weight for each sample, 0 or more, which its loss is multiplied with, in training and in
-    /// evaluation. As in Keras, the loss of a batch is still divided by the number of samples, and metrics are not
+    /// The inputs' names, where they go by name.
+    pub fn input_names(&self) -> Vec<Option<&str>> {
+        self.input_names.iter().map(Option::as_deref).collect()
+    }
+
+    /// The targets' names, where they go by name.
+    pub fn target_names(&self) -> Vec<Option<&str>> {
+        self.target_names.iter().map(Option::as_deref).collect()
+    }
+
+    /// The same data with a weight for each sample, 0 or more, which its losses at all outputs are multiplied with, in
+    /// training and in evaluation. As in Keras, the loss of a batch is still divided by the number of samples, and metrics are not
     /// weighted.
     ///
     /// # Errors
     /// If there are not as many weights as samples, or one is negative, NaN or infinite.
-    pub fn with_weights(self, weights: Vec<f32>) -> Result<Self> {
+    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
+        for target in 0..self.targets.len() {
+            self.set_weights(target, weights.clone())?;
+        }
+        Ok(self)
+    }
+
+    pub(super) fn set_weights(&mut self, target: usize, weights: Vec<f32>) -> Result<()> {
         if weights.len() != self.samples() {
-            let what = "the tensor of weights".to_owned();
+            let what = "the list of weights".to_owned();
             return Err(Error::SampleCount { what, found: weights.len(), expected: self.samples() });
         }
         check_weights("a sample's weight", &weights)?;
-        Ok(Self { weights: Some(weights), ..self })
+        self.weights[target] = Some(weights);
+        Ok(())
     }
 
-    /// The samples' weights, if they have been set.
-    pub fn weights(&self) -> Option<&[f32]> {
-        self.weights.as_deref()
+    /// What the samples count in the loss of the output of this target, if weights have been set.
+    pub fn weights(&self, target: usize) -> Option<&[f32]> {
+        self.weights.get(target)?.as_deref()
     }
 
     /// Some consecutive samples as a data set of their own.
@@ -96,8 +133,10 @@ impl Dataset {
     /// If none are left.
     pub fn slice(&self, range: Range<usize>) -> Result<Self> {
         let cut = |tensors: &[Tensor]| tensors.iter().map(|tensor| tensor.slice(range.clone())).collect();
-        let data = Self::with_many(cut(&self.inputs), cut(&self.targets))?;
-        let weights = self.weights().map(|weights| weights[range.start..range.start + data.samples()].to_vec());
+        let (input_names, target_names) = (self.input_names.clone(), self.target_names.clone());
+        let data = Self::with_names(cut(&self.inputs), input_names, cut(&self.targets), target_names)?;
+        let cut = |weights: &Vec<f32>| weights[range.start..range.start + data.samples()].to_vec();
+        let weights = self.weights.iter().map(|weights| weights.as_ref().map(cut)).collect();
         Ok(Self { weights, first_sample: self.first_sample + range.start, ..data })
     }
 }
@@ -124,7 +163,7 @@ mod tests {
         assert_eq!(Dataset::new(tensor(3), Tensor::from_labels(&[0u8, 1, 2])).unwrap().samples(), 3);
         assert_eq!(
             message(Dataset::new(tensor(3), Tensor::from_labels(&[0u8, 1]))),
-            "target 0 has 2 samples, but input 0 has 3"
+            "target 0 has 2 samples, but the first input has 3"
         );
         assert_eq!(
             message(Dataset::new(tensor(0), Tensor::from_labels::<u8>(&[]))),
@@ -151,10 +190,10 @@ mod tests {
             Dataset::new(inputs, Tensor::from_labels(&[0u8, 1, 2])).unwrap()
         };
         let weighted = data().with_weights(vec![1.0, 2.0, 0.0]).unwrap();
-        assert_eq!(weighted.slice(1..9).unwrap().weights(), Some(&[2.0, 0.0][..]));
-        assert_eq!(data().slice(0..2).unwrap().weights(), None);
+        assert_eq!(weighted.slice(1..9).unwrap().weights(0), Some(&[2.0, 0.0][..]));
+        assert_eq!(data().slice(0..2).unwrap().weights(0), None);
         let message = |weights: &[f32]| data().with_weights(weights.to_vec()).unwrap_err().to_string();
-        assert_eq!(message(&[1.0]), "the tensor of weights has 1 samples, but input 0 has 3");
+        assert_eq!(message(&[1.0]), "the list of weights has 1 samples, but the first input has 3");
         assert_eq!(message(&[1.0, -1.0, 1.0]), "a sample's weight is -1, but must be 0 or a positive number");
         assert_eq!(message(&[1.0, f32::NAN, 1.0]), "a sample's weight is NaN, but must be 0 or a positive number");
     }

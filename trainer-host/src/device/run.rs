@@ -79,6 +79,7 @@ pub enum RunError {
         /// Its number.
         sample: usize,
         /// What the runtime says.
+        #[source]
         error: InputError,
     },
 }

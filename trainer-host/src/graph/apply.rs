@@ -68,9 +68,9 @@ pub trait Apply {
 
 /// Applies a layer, then its activation, if it has one.
 pub(crate) fn apply_shared(layer: &Arc<dyn Layer>, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
-    let output = SymbolicTensor::of_layer(layer.clone(), inputs, None);
+    let output = SymbolicTensor::of_layer(layer.clone(), inputs, None, None);
     match layer.activation_layer() {
-        Some(activation) => SymbolicTensor::of_layer(activation, vec![output], Some(layer.clone())),
+        Some(activation) => SymbolicTensor::of_layer(activation, vec![output], Some(layer.clone()), None),
         None => output,
     }
 }
@@ -81,9 +81,9 @@ impl<L: Layer + Clone> Apply for L {
     }
 }
 
-/// Gives a layer its name.
+/// Gives a layer or an input its name.
 pub trait Named: Sized {
-    /// The same layer under this name, which parameters and messages then show.
+    /// The same under this name, which parameters, messages and histories then show, and by which data is given.
     fn named(self, name: &str) -> Self;
 }
 
@@ -91,5 +91,12 @@ impl<L: Layer + Sized> Named for L {
     fn named(mut self, name: &str) -> Self {
         self.base_mut().set_name(name);
         self
+    }
+}
+
+impl Named for SymbolicTensor {
+    /// An input's name; clones are the same input and have it too. A tensor that a layer makes has the layer's name.
+    fn named(self, name: &str) -> Self {
+        self.renamed(name)
     }
 }

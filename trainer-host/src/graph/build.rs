@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::symbolic::ShapeFault;
-use super::{Layer, Origin, ParameterKind, ParameterValue, Shape, SymbolicTensor};
+use super::{Application, Layer, Origin, ParameterKind, ParameterValue, Scope, Shape, SymbolicTensor};
 use crate::error::{Error, Result};
 use crate::numeric::random::Random;
 use crate::regularizers::SharedRegularizer;
@@ -13,8 +13,12 @@ use crate::regularizers::SharedRegularizer;
 /// One application of a layer, or an input.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Unique among the nodes: the layer's name; a second application of a layer adds `@1`, and so on.
+    /// Unique among the nodes: the layer's name; a second application of a layer adds `@1`, and so on. Nodes of a model that
+    /// was applied like a layer have their names in that model behind its own: `base/dense`, and `base@1/dense` for its second
+    /// application.
     pub name: String,
+    /// The applied models that the node is part of, outermost first: `["base", "base/inner"]`.
+    pub scopes: Vec<String>,
     /// The layer; `None` for inputs of the model.
     pub layer: Option<Arc<dyn Layer>>,
     /// For an activation given as a layer's argument: that layer's name.
@@ -88,11 +92,12 @@ impl Graph {
             let given = given.contains(&symbol.number());
             let place = nodes.len();
             let node = match symbol.origin() {
-                Origin::Layer { layer, part_of, inputs } if !given => {
-                    let (name, part_of) = names.of_layer(layer, part_of.as_ref());
+                Origin::Layer { layer, part_of, inputs, scope } if !given => {
+                    let (name, part_of) = names.of_layer(layer, part_of.as_ref(), scope.as_ref());
                     explain(&name, symbol, inputs, &mut faults);
                     Node {
                         name,
+                        scopes: scope.as_ref().map(|scope| names.scopes_of(scope)).unwrap_or_default(),
                         layer: Some(layer.clone()),
                         part_of,
                         inputs: inputs.iter().filter_map(|input| place_of.get(&input.number()).copied()).collect(),
@@ -102,13 +107,16 @@ impl Graph {
                         symbol: symbol.clone(),
                     }
                 }
-                origin => {
-                    let given_name = if let Origin::Input { name } = origin { name.as_deref() } else { None };
+                _ => {
                     if let Some(ShapeFault::Sentence(sentence)) = symbol.fault() {
                         faults.push(sentence.clone());
                     }
                     Node {
-                        name: names.of_input(given_name),
+                        name: match symbol.input_name() {
+                            Some(name) => names.explicit(&name),
+                            None => names.numbered("input"),
+                        },
+                        scopes: Vec::new(),
                         layer: None,
                         part_of: None,
                         inputs: Vec::new(),
@@ -236,6 +244,20 @@ impl Graph {
         }
     }
 
+    /// The names of the inputs, by which data is given.
+    pub fn input_names(&self) -> Vec<&str> {
+        self.inputs.iter().map(|&input| self.nodes[input].name.as_str()).collect()
+    }
+
+    /// The names of the outputs, by which losses and targets are given: those of their layers; where a layer makes two of them,
+    /// those of the nodes.
+    pub fn output_names(&self) -> Vec<&str> {
+        let layers: Vec<&str> = self.outputs.iter().map(|&output| self.layer_name(output)).collect();
+        let is_unique = |name: &str| layers.iter().filter(|other| **other == name).count() == 1;
+        let nodes = self.outputs.iter().map(|&output| self.nodes[output].name.as_str());
+        layers.iter().zip(nodes).map(|(&layer, node)| if is_unique(layer) { layer } else { node }).collect()
+    }
+
     /// The shapes of a node's inputs.
     pub fn input_shapes(&self, node: usize) -> Vec<Shape> {
         self.nodes[node].inputs.iter().map(|&input| self.nodes[input].shape.clone()).collect()
@@ -265,8 +287,8 @@ fn reach(inputs: &[SymbolicTensor], outputs: &[SymbolicTensor], faults: &mut Vec
         }
         match tensor.origin() {
             Origin::Layer { inputs, .. } => open.extend(inputs.iter().cloned()),
-            Origin::Input { name } => {
-                let name = name.as_deref().map(|name| format!("'{name}' ")).unwrap_or_default();
+            Origin::Input { .. } => {
+                let name = tensor.input_name().map(|name| format!("'{name}' ")).unwrap_or_default();
                 let shape = tensor.shape().map(Shape::to_string).unwrap_or_default();
                 faults.push(format!(
                     "the outputs depend on the input {name}of shape {shape}, which is not among the model's inputs"
@@ -303,20 +325,28 @@ struct Names {
     layers: HashMap<usize, (String, usize)>,
     /// The last number given to each stem.
     numbers: HashMap<String, usize>,
+    /// The names of applications of models, and of each model the name and how many further times it was applied.
+    scopes: HashMap<*const Application, String>,
+    models: HashMap<*const u8, (String, usize)>,
     faults: Vec<String>,
 }
 
 impl Names {
-    fn of_input(&mut self, given: Option<&str>) -> String {
-        match given {
-            Some(name) => self.explicit(name),
-            None => self.numbered("input"),
-        }
-    }
-
-    fn of_layer(&mut self, layer: &Arc<dyn Layer>, part_of: Option<&Arc<dyn Layer>>) -> (String, Option<String>) {
+    fn of_layer(
+        &mut self,
+        layer: &Arc<dyn Layer>,
+        part_of: Option<&Arc<dyn Layer>>,
+        scope: Option<&Scope>,
+    ) -> (String, Option<String>) {
         let owner = part_of.and_then(|owner| self.layers.get(&owner.base().identity()));
         let owner = owner.map(|(name, _)| name.clone());
+        if let Some(scope) = scope {
+            // The names of the model itself, so that its weights are found by them.
+            let name = format!("{}/{}", self.of_scope(&scope.application), scope.node);
+            let name = self.explicit(&name);
+            self.layers.entry(layer.base().identity()).or_insert_with(|| (name.clone(), 0));
+            return (name, owner);
+        }
         if let Some((name, uses)) = self.layers.get_mut(&layer.base().identity()) {
             *uses += 1;
             let (stem, first) = (format!("{name}@"), *uses);
@@ -329,6 +359,33 @@ impl Names {
         };
         self.layers.insert(layer.base().identity(), (name.clone(), 0));
         (name, owner)
+    }
+
+    /// The name of an application of a model: the model's, with a number where it is taken; further ones of the same model add
+    /// `@1` and so on.
+    fn of_scope(&mut self, application: &Arc<Application>) -> String {
+        if let Some(name) = self.scopes.get(&Arc::as_ptr(application)) {
+            return name.clone();
+        }
+        let model = Arc::as_ptr(&application.0).cast();
+        let name = if let Some((name, uses)) = self.models.get_mut(&model) {
+            *uses += 1;
+            let (stem, first) = (format!("{name}@"), *uses);
+            self.numbered_with(&stem, first)
+        } else {
+            let name = self.numbered(&application.0);
+            self.models.insert(model, (name.clone(), 0));
+            name
+        };
+        self.scopes.insert(Arc::as_ptr(application), name.clone());
+        name
+    }
+
+    /// As in [`Node::scopes`].
+    fn scopes_of(&mut self, scope: &Scope) -> Vec<String> {
+        let outer = self.of_scope(&scope.application);
+        let inner = scope.scopes.iter().map(|inner| format!("{outer}/{inner}"));
+        std::iter::once(outer.clone()).chain(inner).collect()
     }
 
     fn explicit(&mut self, name: &str) -> String {

@@ -14,8 +14,8 @@ pub use base::{LayerBase, ParameterKind, ParameterSpec, ParameterValue};
 pub use build::{Graph, Node, ParameterEntry};
 pub use layer::{Layer, Requirements};
 pub use shape::Shape;
-pub use symbolic::{SymbolicTensor, input, named_input};
+pub use symbolic::{SymbolicTensor, input};
 
 pub(crate) use apply::apply_shared;
 pub(crate) use base::Trainable;
-pub(crate) use symbolic::Origin;
+pub(crate) use symbolic::{Application, Origin, Scope};

@@ -31,18 +31,29 @@ fn with_commas(number: usize) -> String {
     result
 }
 
+/// What stands in an applied model stands further right.
+fn indented(depth: usize, name: &str) -> String {
+    format!("{}{name}", "  ".repeat(depth))
+}
+
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = ["layer", "kind", "output", "parameters", "inputs"].map(str::to_owned);
         let mut rows = vec![header];
         let mut counted = HashSet::new();
+        let mut open: &[String] = &[];
         for node in &self.graph.nodes {
+            let common = open.iter().zip(&node.scopes).take_while(|(open, own)| open == own).count();
+            for (depth, scope) in node.scopes.iter().enumerate().skip(common) {
+                rows.push([indented(depth, scope), "Model".to_owned(), String::new(), String::new(), String::new()]);
+            }
+            open = &node.scopes;
             let parameters = &self.graph.parameters[node.parameters.clone()];
             let size = parameters.iter().map(|parameter| parameter.shape.size()).sum();
             let shared = !node.parameters.is_empty() && !counted.insert(node.parameters.start);
             let inputs: Vec<&str> = node.inputs.iter().map(|&input| self.graph.nodes[input].name.as_str()).collect();
             rows.push([
-                node.name.clone(),
+                indented(node.scopes.len(), &node.name),
                 node.layer.as_ref().map_or("Input", |layer| layer.kind()).to_owned(),
                 node.shape.to_string(),
                 if shared { "shared".to_owned() } else { with_commas(size) },

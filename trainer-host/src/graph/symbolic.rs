@@ -1,8 +1,8 @@
 //! Symbolic tensors: what a layer will compute, before there are values.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Layer, Shape};
 
@@ -22,17 +22,33 @@ struct Symbol {
 /// Where a symbolic tensor comes from.
 pub(crate) enum Origin {
     /// An input of the model.
-    Input { name: Option<String> },
+    Input { name: Mutex<Option<String>> },
     /// A layer.
     Layer {
         layer: Arc<dyn Layer>,
         /// The layer whose `activation` this one is.
         part_of: Option<Arc<dyn Layer>>,
         inputs: Vec<SymbolicTensor>,
+        /// Where it stands in a model that was applied like a layer.
+        scope: Option<Scope>,
     },
     /// Something that could not be applied.
     Nothing,
 }
+
+/// A node of a model that was applied like a layer.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    /// The application; the same for all nodes of it, another for each further one.
+    pub application: Arc<Application>,
+    /// The node's name within the model.
+    pub node: String,
+    /// The models applied within that model that the node is part of, as in [`super::Node::scopes`].
+    pub scopes: Vec<String>,
+}
+
+/// A model is applied: its name, the very string for each application of it.
+pub(crate) struct Application(pub Arc<str>);
 
 /// Why a tensor has no shape.
 #[derive(Debug, Clone)]
@@ -45,14 +61,10 @@ pub(crate) enum ShapeFault {
     Sentence(String),
 }
 
-/// An input: the shape of one sample, without the batch.
+/// An input: the shape of one sample, without the batch. It can have a name, by which data is found for it, as layers can:
+/// `input([28, 28, 1]).named("image")`.
 pub fn input(shape: impl Into<Shape>) -> SymbolicTensor {
-    SymbolicTensor::of_input(None, shape.into())
-}
-
-/// An input with a name.
-pub fn named_input(name: &str, shape: impl Into<Shape>) -> SymbolicTensor {
-    SymbolicTensor::of_input(Some(name.to_owned()), shape.into())
+    SymbolicTensor::of_input(shape.into())
 }
 
 impl SymbolicTensor {
@@ -62,15 +74,37 @@ impl SymbolicTensor {
         Self(Arc::new(Symbol { number, origin, shape }))
     }
 
-    fn of_input(name: Option<String>, shape: Shape) -> Self {
+    fn of_input(shape: Shape) -> Self {
         let checked = match shape.fault() {
             Some(fault) => Err(ShapeFault::Sentence(format!("an input has the shape {shape}, but {fault}"))),
             None => Ok(shape),
         };
-        Self::new(Origin::Input { name }, checked)
+        Self::new(Origin::Input { name: Mutex::new(None) }, checked)
     }
 
-    pub(crate) fn of_layer(layer: Arc<dyn Layer>, inputs: Vec<SymbolicTensor>, part_of: Option<Arc<dyn Layer>>) -> Self {
+    /// This input under a name; all clones have it. Nothing else takes a name.
+    pub(super) fn renamed(self, name: &str) -> Self {
+        let Origin::Input { name: own } = self.origin() else {
+            return Self::of_fault(format!(
+                "the name '{name}' is given to a tensor that is no input: name the layer that makes it instead"
+            ));
+        };
+        *own.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.to_owned());
+        self
+    }
+
+    /// The name given to an input.
+    pub(super) fn input_name(&self) -> Option<String> {
+        let Origin::Input { name } = self.origin() else { return None };
+        name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn of_layer(
+        layer: Arc<dyn Layer>,
+        inputs: Vec<SymbolicTensor>,
+        part_of: Option<Arc<dyn Layer>>,
+        scope: Option<Scope>,
+    ) -> Self {
         let shapes: Option<Vec<Shape>> = inputs.iter().map(|input| input.shape().cloned()).collect();
         let shape = match shapes {
             None => Err(ShapeFault::Upstream),
@@ -85,7 +119,7 @@ impl SymbolicTensor {
                 Err(wanted) => Err(ShapeFault::Wanted(wanted)),
             },
         };
-        Self::new(Origin::Layer { layer, part_of, inputs }, shape)
+        Self::new(Origin::Layer { layer, part_of, inputs, scope }, shape)
     }
 
     pub(crate) fn of_fault(sentence: String) -> Self {

@@ -114,30 +114,6 @@ pub fn all() -> Vec<Arc<dyn Loss>> {
     ]
 }
 
-/// One loss for a model with one output, or one for each output with its weight.
-pub trait IntoLosses {
-    /// The losses with their weights.
-    fn into_losses(self) -> Vec<(Arc<dyn Loss>, f32)>;
-}
-
-impl<L: Loss + 'static> IntoLosses for L {
-    fn into_losses(self) -> Vec<(Arc<dyn Loss>, f32)> {
-        vec![(Arc::new(self), 1.0)]
-    }
-}
-
-impl IntoLosses for Arc<dyn Loss> {
-    fn into_losses(self) -> Vec<(Arc<dyn Loss>, f32)> {
-        vec![(self, 1.0)]
-    }
-}
-
-impl IntoLosses for Vec<(Arc<dyn Loss>, f32)> {
-    fn into_losses(self) -> Vec<(Arc<dyn Loss>, f32)> {
-        self
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod check {
     //! Gradients of losses against finite differences.

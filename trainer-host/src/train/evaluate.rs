@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use super::execute::{Batch, Executor, Objective, Samples, Values};
+use super::arrange::Arranged;
+use super::execute::{Batch, Executor, Samples, Values};
 use super::model::check_batch;
+use super::objective::Objective;
 use super::plan::Plan;
 use super::{Measurements, Model, in_pool};
 use crate::data::Dataset;
@@ -24,12 +26,12 @@ impl Evaluator {
     }
 
     /// Measures on these samples.
-    pub fn measure(&mut self, graph: &Graph, values: &mut Values, data: &Dataset, range: Range<usize>) -> Measurements {
+    pub fn measure(&mut self, graph: &Graph, values: &mut Values, data: &Arranged<'_>, range: Range<usize>) -> Measurements {
         let samples = range.len();
         let mut sums = vec![0.0; self.executor.results().len()];
         for start in range.clone().step_by(self.batch) {
             let samples = Samples::Range { start, count: (range.end - start).min(self.batch) };
-            let batch = Batch { inputs: data.inputs(), targets: data.targets(), weights: data.weights(), samples, key: 0 };
+            let batch = Batch { inputs: &data.inputs, targets: &data.targets, weights: &data.weights, samples, key: 0 };
             self.executor.run(values, batch);
             for (sum, part) in sums.iter_mut().zip(self.executor.results()) {
                 *sum += part;
@@ -48,10 +50,10 @@ impl Model {
     pub fn evaluate(&self, data: &Dataset, batch: usize) -> Result<Measurements> {
         let compiled = self.compiled("evaluate")?;
         check_batch(batch)?;
-        self.check(data)?;
+        let arranged = self.arranged(data)?;
         let batch = batch.min(data.samples());
         let mut evaluator = Evaluator::new(self.graph(), compiled.objectives.clone(), batch);
         let mut values = Values::load(self.graph());
-        Ok(in_pool(|| evaluator.measure(self.graph(), &mut values, data, 0..data.samples())))
+        Ok(in_pool(|| evaluator.measure(self.graph(), &mut values, &arranged, 0..data.samples())))
     }
 }

@@ -1,16 +1,15 @@
 //! Runs a plan: lanes in parallel, meetings in between.
 
-use std::sync::Arc;
-
 use rayon::prelude::*;
 
+use super::objective::{Objective, class_of};
 use super::plan::{Meeting, Piece, PieceGradient, Plan, PlanNode, Step};
 use crate::data::Tensor;
 use crate::graph::pass::{
     Backward, Forward, InputGradients, Inputs, ParameterGradients, Parameters, Prepare, RandomKey, WeightGradient,
 };
 use crate::losses::{Loss, LossPass};
-use crate::metrics::{Metric, MetricPass};
+use crate::metrics::MetricPass;
 use crate::numeric::Aligned;
 use crate::numeric::random::derive;
 use crate::optimizers::{MOST_SLOTS, Optimizer, Update};
@@ -52,28 +51,13 @@ impl Samples<'_> {
 /// A batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch<'a> {
-    pub inputs: &'a [Tensor],
-    pub targets: &'a [Tensor],
-    /// What each sample of the data counts in the loss, if not 1.
-    pub weights: Option<&'a [f32]>,
+    pub inputs: &'a [&'a Tensor],
+    pub targets: &'a [&'a Tensor],
+    /// What each sample of the data counts in the loss of each output, if not 1.
+    pub weights: &'a [Option<&'a [f32]>],
     pub samples: Samples<'a>,
     /// From which layers' random numbers derive.
     pub key: u64,
-}
-
-/// What is measured at an output.
-#[derive(Debug, Clone)]
-pub(crate) struct Objective {
-    pub loss: Arc<dyn Loss>,
-    pub weight: f32,
-    pub metrics: Vec<Arc<dyn Metric>>,
-}
-
-impl Objective {
-    /// How many sums are kept for the output: one for the loss, then those of its metrics.
-    pub fn sums(&self) -> usize {
-        1 + self.metrics.iter().map(|metric| metric.sums()).sum::<usize>()
-    }
 }
 
 /// The parameters' values.
@@ -419,7 +403,7 @@ impl Shard {
     fn gather(&mut self, input: usize, shared: Shared<'_>) {
         let place = shared.plan.nodes[shared.plan.inputs[input]].place;
         let to = &mut self.values[place.slot][..place.size * self.samples];
-        shared.batch.samples.gather(&shared.batch.inputs[input], self.first, self.samples, to);
+        shared.batch.samples.gather(shared.batch.inputs[input], self.first, self.samples, to);
         if input == 0 {
             for (targets, tensor) in self.targets.iter_mut().zip(shared.batch.targets) {
                 shared.batch.samples.gather(tensor, self.first, self.samples, targets);
@@ -534,18 +518,25 @@ impl Shard {
             gradient,
             scale: objective.weight / shared.batch.samples.count() as f32,
         };
-        let sum = match shared.batch.weights {
-            None => objective.loss.evaluate(&mut pass),
-            Some(weights) => {
-                let weight = |sample: usize| weights[shared.batch.samples.index(self.first + sample)];
-                weighted(&*objective.loss, pass, output.target_size, weight)
+        let classes = objective.class_weights.as_deref().filter(|_| shared.training);
+        let sum = match (shared.batch.weights[index], classes) {
+            (None, None) => objective.loss.evaluate(&mut pass),
+            (own, classes) => {
+                let size = output.target_size;
+                let of_class = |sample: usize, classes: &[f32]| {
+                    class_of(&targets[sample * size..(sample + 1) * size]).and_then(|class| classes.get(class).copied())
+                };
+                weighted(&*objective.loss, pass, size, |sample| {
+                    let own = own.map_or(1.0, |weights| weights[shared.batch.samples.index(self.first + sample)]);
+                    own * classes.and_then(|classes| of_class(sample, classes)).unwrap_or(1.0)
+                })
             }
         };
         let start: usize = shared.objectives[..index].iter().map(Objective::sums).sum();
         results[start] += sum;
         let pass = MetricPass { samples, shape: &node.shape, output: values, targets };
         let mut results = &mut results[start + 1..];
-        for metric in &objective.metrics {
+        for metric in objective.metrics() {
             let (own, others) = results.split_at_mut(metric.sums());
             metric.add(&pass, own);
             results = others;

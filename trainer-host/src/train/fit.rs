@@ -1,14 +1,15 @@
 //! `fit`: epochs over a data set.
 
+use std::ops::Range;
 use std::time::Instant;
 
+use super::arrange::Arranged;
 use super::evaluate::Evaluator;
 use super::model::check_batch;
 use super::{EpochLog, History, Model, in_pool};
 use crate::callbacks::{Begin, Callback, Progress, StepLog};
-use crate::data::{Dataset, check_weights};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::metrics::largest;
 use crate::numeric::random::Random;
 use crate::schedules::Schedule;
 
@@ -23,10 +24,6 @@ pub struct Fit<'a> {
     /// The share of the data, from 0 to below 1, to measure on instead of training on it: the last samples, before any
     /// shuffling, as in Keras.
     pub validation_split: f32,
-    /// What samples of each class count in the training's loss, class 0 first; it is multiplied with the samples' own
-    /// weights. The validation is not weighted by it. For models with one output whose target is one class: its number,
-    /// or one value per class of which the largest counts.
-    pub class_weights: Option<Vec<f32>>,
     /// Where shuffling and dropout get their random numbers from: the same seed gives the same model, for any number of
     /// threads.
     pub seed: u64,
@@ -48,7 +45,6 @@ impl Default for Fit<'_> {
             batch: 32,
             validation: None,
             validation_split: 0.0,
-            class_weights: None,
             seed: 0,
             shuffle: true,
             schedule: None,
@@ -67,10 +63,12 @@ impl Model {
     pub fn fit(&mut self, data: &Dataset, mut options: Fit<'_>) -> Result<History> {
         check_batch(options.batch)?;
         self.compiled("fit")?;
-        self.check(data)?;
-        if let Some(validation) = options.validation {
-            self.check(validation)?;
-        }
+        let arranged = self.arranged(data)?;
+        self.check_classes(&arranged, data.first_sample())?;
+        let validation = match options.validation {
+            Some(data) => Some((self.arranged(data)?, 0..data.samples())),
+            None => None,
+        };
         check_split(&options, data.samples())?;
         if u32::try_from(data.samples()).is_err() {
             return Err(Error::Argument {
@@ -82,19 +80,20 @@ impl Model {
         if options.verbose {
             options.callbacks.insert(0, Box::new(Progress::new()));
         }
-        let weights = match &options.class_weights {
-            Some(classes) => Some(weights_by_class(data, classes)?),
-            None => data.weights().map(<[f32]>::to_vec),
-        };
-        in_pool(|| self.run_epochs(data, weights.as_deref(), options))
+        in_pool(|| self.run_epochs((&arranged, data.samples()), validation, options))
     }
 
-    fn run_epochs(&mut self, data: &Dataset, weights: Option<&[f32]>, options: Fit<'_>) -> Result<History> {
-        let samples = trained_samples(&options, data.samples());
+    fn run_epochs(
+        &mut self,
+        (data, all_samples): (&Arranged<'_>, usize),
+        validation: Option<(Arranged<'_>, Range<usize>)>,
+        options: Fit<'_>,
+    ) -> Result<History> {
+        let samples = trained_samples(&options, all_samples);
         let Fit { epochs, seed, shuffle, schedule, mut callbacks, .. } = options;
-        let validation = match options.validation {
-            Some(validation) => Some((validation, 0..validation.samples())),
-            None => (samples < data.samples()).then(|| (data, samples..data.samples())),
+        let validation = match &validation {
+            Some((validation, range)) => Some((validation, range.clone())),
+            None => (samples < all_samples).then(|| (data, samples..all_samples)),
         };
         let batch = options.batch.min(samples);
         let mut trainer = self.trainer(batch, seed)?;
@@ -121,7 +120,7 @@ impl Model {
             for (number, indices) in order.chunks(batch).enumerate() {
                 let step = (epoch - 1) * steps + number;
                 factor = schedule.as_ref().map_or(1.0, |schedule| schedule.factor(step, epochs * steps));
-                let results = trainer.step(data, weights, indices, factor);
+                let results = trainer.step(data, indices, factor);
                 for (sum, part) in sums.iter_mut().zip(results) {
                     *sum += part;
                 }
@@ -182,37 +181,4 @@ fn check_split(options: &Fit<'_>, samples: usize) -> Result<()> {
         return Err(Error::Argument { name: "validation_split", found: found(), expected });
     }
     Ok(())
-}
-
-/// The samples' weights times those of their classes.
-fn weights_by_class(data: &Dataset, classes: &[f32]) -> Result<Vec<f32>> {
-    check_weights("a class's weight", classes)?;
-    let [target] = data.targets() else {
-        let (found, expected) = (format!("given for {} targets", data.targets().len()), "given for one".to_owned());
-        return Err(Error::Argument { name: "class_weights", found, expected });
-    };
-    let values = target.sample_shape().size();
-    let of_sample = |sample: usize| {
-        let target = &target.values()[sample * values..(sample + 1) * values];
-        let class = if values == 1 { target[0] as usize } else { largest(target) };
-        // A class's number, or a part for each class.
-        let is_class = if values == 1 {
-            class as f32 == target[0]
-        } else {
-            target.iter().all(|&part| part >= 0.0) && (target.iter().sum::<f32>() - 1.0).abs() < 1e-3
-        };
-        if !is_class {
-            let shown = if let [number] = target { number.to_string() } else { format!("{target:?}") };
-            let (found, sample) = (format!("given for the target {shown}"), data.first_sample() + sample);
-            let expected = format!("for numbers of classes or parts that sum to 1, also in sample {sample}");
-            return Err(Error::Argument { name: "class_weights", found, expected });
-        }
-        let own = data.weights().map_or(1.0, |weights| weights[sample]);
-        classes.get(class).map(|weight| weight * own).ok_or_else(|| Error::Argument {
-            name: "class_weights",
-            found: format!("a list of {}", classes.len()),
-            expected: format!("at least {}: sample {} has the class {class}", class + 1, data.first_sample() + sample),
-        })
-    };
-    (0..data.samples()).map(of_sample).collect()
 }

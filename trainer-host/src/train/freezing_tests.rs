@@ -69,7 +69,8 @@ fn freezing_any_layers_amid_training_moves_nothing_and_keeps_them() {
         model.fit(&data, fit()).unwrap();
         let before: Vec<_> = model.parameters().iter().map(|entry| bits(&entry.values())).collect();
         let (places_before, slots_before) = (places(&model), model.compiled("").unwrap().state.clone());
-        let gradients_before = bits(model.trainer(30, 5).unwrap().gradients(&data, &[1, 2, 3, 40, 50, 60]).1);
+        let gradients_before =
+            bits(model.trainer(30, 5).unwrap().gradients(&model.arranged(&data).unwrap(), &[1, 2, 3, 40, 50, 60]).1);
 
         let names = layers(&model);
         let frozen: Vec<&String> = names.iter().filter(|_| random.below(2) == 0).collect();
@@ -79,7 +80,8 @@ fn freezing_any_layers_amid_training_moves_nothing_and_keeps_them() {
         let learning = model.parameters().iter().filter(|entry| entry.kind == ParameterKind::Weight && !is_frozen(&entry.name));
         assert_eq!(model.trainable_size(), learning.map(|entry| entry.shape.size()).sum::<usize>());
         // Nothing else is changed by freezing, but by what a frozen batch-norm computes.
-        let gradients = bits(model.trainer(30, 5).unwrap().gradients(&data, &[1, 2, 3, 40, 50, 60]).1);
+        let gradients =
+            bits(model.trainer(30, 5).unwrap().gradients(&model.arranged(&data).unwrap(), &[1, 2, 3, 40, 50, 60]).1);
         let norm_is_frozen = frozen.iter().any(|name| name.starts_with("batch"));
         for (entry, (name, range)) in model.parameters().iter().zip(&unique(&places_before)) {
             assert_eq!(entry.name, *name);
@@ -197,7 +199,7 @@ fn learning_rates_by_layer() {
     let outputs = [dense("base/a").apply(&x), dense("base/b").apply(&x), dense("baseless").apply(&x)];
     let mut model = Model::new("three", &x, outputs).unwrap();
     let loss: Arc<dyn Loss> = Arc::new(MeanSquaredError);
-    model.compile(Sgd::new(0.25), vec![(loss.clone(), 1.0), (loss.clone(), 1.0), (loss, 1.0)]).unwrap();
+    model.compile(Sgd::new(0.25), [loss.clone(), loss.clone(), loss]).unwrap();
     for name in ["base/a", "base/b", "baseless"] {
         model.set_parameter(&format!("{name}/kernel"), &[8.0]).unwrap();
     }

@@ -1,5 +1,7 @@
 //! Training: the static plan, the step, `fit`, `evaluate`, `predict`.
 
+mod arrange;
+mod compile;
 mod evaluate;
 mod execute;
 mod fit;
@@ -9,6 +11,7 @@ mod history;
 mod learning;
 mod memory;
 mod model;
+mod objective;
 #[cfg(test)]
 mod options_tests;
 mod plan;
@@ -23,6 +26,7 @@ mod trainer;
 pub use fit::Fit;
 pub use history::{EpochLog, History, Measurements};
 pub use model::Model;
+pub use objective::{IntoObjective, IntoObjectives, Objective, on};
 pub use sequential::Sequential;
 
 /// Runs `work` on a thread of the pool, so that its parallel loops need no message from outside (which would allocate).

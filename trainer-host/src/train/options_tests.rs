@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Fit, Model};
+use super::{Fit, Model, Objective};
 use crate::data::{Dataset, Tensor};
 use crate::graph::input;
 use crate::layers::{Activation, Apply, Dense};
@@ -89,14 +89,16 @@ fn sample_weights_scale_losses_and_gradients() {
 fn class_weights_count_in_training_alone() {
     let (mut model, inputs, targets) = line();
     let data = Dataset::new(inputs, targets).unwrap().with_weights(vec![3.0, 0.5]).unwrap();
-    let options = Fit { class_weights: Some(vec![1.0, 4.0]), validation: Some(&data), ..quiet() };
-    let history = model.fit(&data, options).unwrap();
+    let weighted = |weights: &[f32]| Objective::new(MeanSquaredError).class_weights(weights);
+    model.compile(Sgd::new(0.1), weighted(&[1.0, 4.0])).unwrap();
+    let history = model.fit(&data, Fit { validation: Some(&data), ..quiet() }).unwrap();
     // (3 * 2^2 + 4 * 0.5 * 3^2) / 2; gradient (24 + 48) / 2 = 36: the kernel is 1 - 3.6, the outputs -5.2 and -10.4.
     assert_eq!(history.last("loss"), Some(15.0));
     assert!((model.parameter("dense/kernel").unwrap()[0] + 2.6).abs() < 1e-6);
     let expected = (3.0 * 5.2 * 5.2 + 0.5 * 11.4 * 11.4) / 2.0;
     assert!((history.last("val_loss").unwrap() - expected).abs() < 1e-3);
-    let error = model.fit(&data, Fit { class_weights: Some(vec![1.0]), ..quiet() }).unwrap_err();
+    model.compile(Sgd::new(0.1), weighted(&[1.0])).unwrap();
+    let error = model.fit(&data, quiet()).unwrap_err();
     assert_eq!(error.to_string(), "class_weights is a list of 1, but must be at least 2: sample 1 has the class 1");
 }
 
@@ -114,15 +116,16 @@ fn weights_of_classes_are_repeated_samples() {
     }
     let twice = Dataset::new(Tensor::from_samples([12], values).unwrap(), Tensor::from_labels(&repeated)).unwrap();
     let factor = repeated.len() as f32 / 150.0;
-    let kernel = |data: &Dataset, rate: f32, class_weights: Option<Vec<f32>>| {
+    let kernel = |data: &Dataset, rate: f32, class_weights: [f32; 3]| {
         let x = input([12]);
         let mut model = Model::new("weighted", &x, Dense::new(3).activation(Activation::Softmax).apply(&x)).unwrap();
-        model.compile(Sgd::new(rate), SparseCategoricalCrossentropy).unwrap();
-        model.fit(data, Fit { class_weights, ..quiet() }).unwrap();
+        let objective = Objective::new(SparseCategoricalCrossentropy).class_weights(class_weights);
+        model.compile(Sgd::new(rate), objective).unwrap();
+        model.fit(data, quiet()).unwrap();
         model.parameter("dense/kernel").unwrap()
     };
-    let expected = kernel(&twice, 0.5 * factor, None);
-    for (a, b) in kernel(&data, 0.5, Some(vec![1.0, 2.0, 1.0])).iter().zip(&expected) {
+    let expected = kernel(&twice, 0.5 * factor, [1.0; 3]);
+    for (a, b) in kernel(&data, 0.5, [1.0, 2.0, 1.0]).iter().zip(&expected) {
         assert!((a - b).abs() < 1e-5, "{a} {b}");
     }
 }
@@ -157,9 +160,9 @@ fn the_last_samples_are_split_off() {
 fn metrics_are_merged_over_shards_and_batches() {
     let x = input([1]);
     let mut model = Model::new("scores", &x, Dense::new(1).without_bias().apply(&x)).unwrap();
-    model.compile(Sgd::new(0.0), MeanSquaredError).unwrap();
+    let objective = Objective::new(MeanSquaredError).metric(MeanAbsoluteErrorMetric).metric(Auc::default()).metric(Accuracy);
+    model.compile(Sgd::new(0.0), objective).unwrap();
     model.set_parameter("dense/kernel", &[1.0]).unwrap();
-    model.set_metrics(0, vec![Arc::new(MeanAbsoluteErrorMetric), Arc::new(Auc::default()), Arc::new(Accuracy)]).unwrap();
     // Scores 0 to 0.99, of which every third is a yes below 0.5 and every second above.
     let scores: Vec<f32> = (0..100u8).map(|number| f32::from(number) / 100.0).collect();
     let is_yes = |number: usize| if number < 50 { number.is_multiple_of(3) } else { number.is_multiple_of(2) };

@@ -38,6 +38,7 @@ impl Model {
         for (tensor, &node) in inputs.iter().zip(&self.graph().inputs) {
             tensor.check_finite(&format!("input '{}'", self.graph().nodes[node].name))?;
         }
+        let references: Vec<&Tensor> = inputs.iter().collect();
         let samples = inputs.first().map_or(0, Tensor::samples);
         let plan = Plan::new(self.graph(), samples.clamp(1, BATCH), &[], false);
         let mut executor = Executor::new(plan, Vec::new(), false);
@@ -47,7 +48,7 @@ impl Model {
         in_pool(|| {
             for start in (0..samples).step_by(BATCH) {
                 let range = Samples::Range { start, count: (samples - start).min(BATCH) };
-                executor.run(&mut values, Batch { inputs, targets: &[], weights: None, samples: range, key: 0 });
+                executor.run(&mut values, Batch { inputs: &references, targets: &[], weights: &[], samples: range, key: 0 });
                 for (output, (to, _)) in outputs.iter_mut().enumerate() {
                     executor.read_output(output, to);
                 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::tests::check_model;
-use super::{Fit, Model};
+use super::{Fit, Model, Objective};
 use crate::data::{Dataset, Tensor};
 use crate::graph::input;
 use crate::layers::*;
-use crate::losses::{Loss, MeanSquaredError};
+use crate::losses::MeanSquaredError;
 use crate::optimizers::{Optimizer, Sgd};
 use crate::regularizers::{L1, L1L2, L2};
 
@@ -37,8 +37,8 @@ fn a_shared_layer_costs_once_and_outputs_show_their_own_loss() {
     let (first, second) = (shared.apply(&a), shared.apply(&b));
     let last = Dense::new(1).without_bias().kernel_regularizer(L1::new(2.0)).named("last").apply(&second);
     let mut model = Model::new("sharing", [&a, &b], [&first, &last]).unwrap();
-    let loss: Arc<dyn Loss> = Arc::new(MeanSquaredError);
-    model.compile(Sgd::new(0.1), vec![(loss.clone(), 1.0), (loss, 3.0)]).unwrap();
+    let objectives = [Objective::new(MeanSquaredError), Objective::new(MeanSquaredError).weight(3.0)];
+    model.compile(Sgd::new(0.1), objectives).unwrap();
     model.set_parameter("shared/kernel", &[-2.0]).unwrap();
     model.set_parameter("last/kernel", &[0.5]).unwrap();
     let targets = vec![tensor([2, 1], &[0.0; 2]), tensor([2, 1], &[0.0; 2])];

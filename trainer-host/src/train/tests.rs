@@ -1,7 +1,7 @@
 //! Whole models: gradients against finite differences, sharing, threads, learning.
 
 use super::trainer::Trainer;
-use super::{Fit, Model};
+use super::{Fit, Model, Objective, on};
 use crate::data::{Dataset, Tensor};
 use crate::graph::{ParameterKind, Shape, SymbolicTensor, input};
 use crate::layers::*;
@@ -26,9 +26,9 @@ fn data_for(model: &Model, samples: usize) -> Dataset {
 
 /// Compiles the model with a mean squared error at each output.
 fn with_squared_errors(model: &mut Model) {
-    let loss: std::sync::Arc<dyn Loss> = std::sync::Arc::new(MeanSquaredError);
-    let weights = (0..model.graph().outputs.len()).map(|output| (loss.clone(), 1.0 + output as f32)).collect::<Vec<_>>();
-    model.compile(Sgd::new(0.1), weights).unwrap();
+    let outputs = 0..model.graph().outputs.len();
+    let objectives = outputs.map(|output| Objective::new(MeanSquaredError).weight(1.0 + output as f32));
+    model.compile(Sgd::new(0.1), objectives.collect::<Vec<_>>()).unwrap();
 }
 
 /// Compares all gradients with central differences of the loss. Parameters are moved off their initial values, so that
@@ -44,8 +44,13 @@ fn check_gradients(model: &mut Model, data: &Dataset) {
     }
     let samples = data.samples();
     let order: Vec<u32> = (0..samples as u32).rev().collect();
-    let found: Vec<f32> = model.trainer(samples, 0).unwrap().gradients(data, &order).1.to_vec();
-    let loss = |model: &Model| model.trainer(samples, 0).unwrap().gradients(data, &order).0;
+    let gradients = |model: &Model| {
+        let mut trainer = model.trainer(samples, 0).unwrap();
+        let (loss, gradients) = trainer.gradients(&model.arranged(data).unwrap(), &order);
+        (loss, gradients.to_vec())
+    };
+    let found = gradients(model).1;
+    let loss = |model: &Model| gradients(model).0;
     let mut offset = 0;
     let largest = found.iter().fold(0.0, |a, &b: &f32| if b.abs() > a { b.abs() } else { a });
     assert!(largest > 0.0 || names.is_empty(), "all gradients are zero");
@@ -254,7 +259,7 @@ fn the_last_batch_may_be_smaller() {
     let run = |batch: usize| {
         let model = small_net();
         let mut trainer: Trainer = model.trainer(batch, 0).unwrap();
-        let (loss, gradients) = trainer.gradients(&data, &[5, 1, 63, 7, 9, 11, 20, 21, 22, 23]);
+        let (loss, gradients) = trainer.gradients(&model.arranged(&data).unwrap(), &[5, 1, 63, 7, 9, 11, 20, 21, 22, 23]);
         (loss, gradients.to_vec())
     };
     let (whole, part) = (run(10), run(64));
@@ -300,8 +305,7 @@ fn a_layers_name_stands_for_its_activated_output() {
     assert!(model.tensor("a/linear").is_err(), "it has no activation");
     let zeros = |width: usize| Tensor::new([4, width], vec![0.0; 4 * width]).unwrap();
     let data = Dataset::with_many(vec![zeros(2)], vec![zeros(1), zeros(1)]).unwrap();
-    let loss = |weight: f32| (std::sync::Arc::new(MeanSquaredError) as std::sync::Arc<dyn crate::losses::Loss>, weight);
-    model.compile(Sgd::new(0.1), vec![loss(1.0), loss(1.0)]).unwrap();
+    model.compile(Sgd::new(0.1), [MeanSquaredError, MeanSquaredError]).unwrap();
     let measured = model.evaluate(&data, 4).unwrap();
     assert_eq!((measured.get("a_loss"), measured.get("b_loss")), (Some(0.0), Some(0.25)));
 }
@@ -466,4 +470,94 @@ fn nets_of_thousands_of_layers_are_built_and_planned() {
     let data = Dataset::new(one.clone(), one).unwrap();
     model.fit(&data, Fit { verbose: false, ..Fit::default() }).unwrap();
     assert_eq!(format!("{}", model.summary()).lines().count(), 3 * LAYERS + 6);
+}
+
+#[test]
+fn applied_models_are_scopes_with_names_of_their_own() {
+    let base = |units: usize| {
+        let x = input([4]);
+        let y = Dense::new(units).activation(Activation::Relu).apply(Dense::new(4).named("first").apply(&x));
+        Model::new("base", &x, y).unwrap()
+    };
+    let (one, other) = (base(3), base(5));
+    let x = input([4]).named("x");
+    let twice = Add::new().apply([&one.apply(&x), &one.apply(&x)]);
+    let y = Dense::new(1).apply(Concatenate::new().apply([&twice, &other.apply(&x)]));
+    let middle = Model::new("middle", &x, &y).unwrap();
+    let nodes = |model: &Model| model.graph().nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        nodes(&middle),
+        [
+            "x",
+            "base/first",
+            "base/dense",
+            "base/dense/relu",
+            "base@1/first",
+            "base@1/dense",
+            "base@1/dense/relu",
+            "add",
+            "base_1/first",
+            "base_1/dense",
+            "base_1/dense/relu",
+            "concatenate",
+            "dense",
+        ]
+    );
+    let parameters = |model: &Model| model.parameters().iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+    let expected = ["base/first", "base/dense", "base_1/first", "base_1/dense", "dense"];
+    let expected: Vec<String> =
+        expected.iter().flat_map(|layer| [format!("{layer}/kernel"), format!("{layer}/bias")]).collect();
+    assert_eq!(parameters(&middle), expected);
+    // Behind the scope's name, the parameters have the names that they have in the model itself.
+    for name in parameters(&one) {
+        assert_eq!(middle.parameter(&format!("base/{name}")).unwrap(), one.parameter(&name).unwrap());
+    }
+    // Scopes within scopes, in summary and names, and what is cut out keeps its name.
+    let z = input([4]);
+    let outer = Model::new("outer", &z, Dense::new(1).apply(middle.apply(&z))).unwrap();
+    let nested = outer.graph().nodes.iter().find(|node| node.name == "middle/base@1/dense").unwrap();
+    assert_eq!(nested.scopes, ["middle", "middle/base@1"]);
+    let summary = outer.summary().to_string();
+    let names: Vec<&str> =
+        summary.lines().skip(3).map(|line| line.split("  ").find(|part| !part.is_empty()).unwrap()).collect();
+    assert_eq!(names[..5], ["input", "middle", "middle/base", "middle/base/first", "middle/base/dense"]);
+    assert!(summary.contains("\n  middle/base   ") && summary.contains("\n    middle/base/first   "), "{summary}");
+    let cut = Model::new("cut", &z, outer.tensor("middle/add").unwrap()).unwrap();
+    assert_eq!(parameters(&cut)[0], "middle/base/first/kernel");
+    // The device's nodes have the names of the trainer's.
+    let device = outer.device_graph().unwrap();
+    assert!(
+        device.nodes.iter().any(|node| node.name == "middle/base@1/first"),
+        "{:?}",
+        device.nodes.iter().map(|n| &n.name).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn data_losses_and_measurements_go_by_name() {
+    let (a, b) = (input([1]).named("a"), input([1]).named("b"));
+    let sum = Dense::new(1).without_bias().named("sum").apply(&a);
+    let other = Dense::new(1).without_bias().named("other").apply(&b);
+    let mut model = Model::new("pair", [&a, &b], [&sum, &other]).unwrap();
+    // In another order than the model's, and the tensors' shapes are all the same.
+    let objectives =
+        [on("other", MeanSquaredError).metric(crate::metrics::MeanAbsoluteError), on("sum", MeanSquaredError).weight(0.5)];
+    model.compile(Sgd::new(0.25), objectives).unwrap();
+    model.set_parameter("sum/kernel", &[1.0]).unwrap();
+    model.set_parameter("other/kernel", &[10.0]).unwrap();
+    let one = |value: f32| Tensor::new([2, 1], vec![value; 2]).unwrap();
+    let data =
+        || Dataset::builder().target("other", one(0.0)).input("b", one(2.0)).input("a", one(1.0)).target("sum", one(3.0));
+    let data = data().sample_weights("other", vec![1.0, 0.5]).build().unwrap();
+    let measured = model.evaluate(&data, 2).unwrap();
+    // sum: 1 * 1 - 3 = -2; other: 10 * 2 = 20, whose squares count 1 and 0.5.
+    let expected = [("loss", 0.5 * 4.0 + 300.0), ("sum_loss", 4.0), ("other_loss", 300.0), ("other_mean_absolute_error", 20.0)];
+    assert_eq!(measured.iter().collect::<Vec<_>>(), expected);
+    let history = model.fit(&data, Fit { verbose: false, validation: Some(&data), ..Fit::default() }).unwrap();
+    assert_eq!(history.last("sum_loss"), Some(4.0));
+    // The gradients of the kernels are 0.5 * 2 * -2 * 1 and 0.75 * 2 * 20 * 2.
+    assert_eq!(model.parameter("sum/kernel").unwrap(), [1.5]);
+    assert_eq!(model.parameter("other/kernel").unwrap(), [-5.0]);
+    assert_eq!(history.last("val_sum_loss"), Some(2.25));
+    assert_eq!(history.last("val_other_mean_absolute_error"), Some(10.0));
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::execute::{Batch, Executor, Objective, Samples, Values};
+use super::arrange::Arranged;
+use super::execute::{Batch, Executor, Samples, Values};
 use super::history::Measurements;
+use super::objective::Objective;
 use super::plan::Plan;
-use crate::data::Dataset;
 use crate::graph::{Graph, ParameterEntry, ParameterKind};
 use crate::numeric::Aligned;
 use crate::numeric::random::derive;
@@ -135,13 +136,12 @@ impl Trainer {
     /// `rate_factor`. Returns for each output the sum of its samples' losses, then of its metrics; last the penalty, once
     /// for each sample.
     ///
-    /// `weights` are what each sample of the data counts in the loss, if not 1. The data must have been checked against
-    /// the model (`Model::check`).
-    pub(crate) fn step(&mut self, data: &Dataset, weights: Option<&[f32]>, indices: &[u32], rate_factor: f32) -> &[f64] {
+    /// The data must have been checked against the model (`Model::check_classes`).
+    pub(super) fn step(&mut self, data: &Arranged<'_>, indices: &[u32], rate_factor: f32) -> &[f64] {
         let key = derive(self.seed, self.state.steps);
         self.state.steps += 1;
         let samples = Samples::Indices(indices);
-        let batch = Batch { inputs: data.inputs(), targets: data.targets(), weights, samples, key };
+        let batch = Batch { inputs: &data.inputs, targets: &data.targets, weights: &data.weights, samples, key };
         self.executor.run(&mut self.values, batch);
         let rate = self.optimizer.learning_rate() * rate_factor;
         let optimizer = Some((&*self.optimizer, rate, self.state.steps));
@@ -152,10 +152,10 @@ impl Trainer {
     /// The gradients of all weights for a batch, in the order of the model's table, and the loss. Changes
     /// nothing but statistics.
     #[cfg(test)]
-    pub(crate) fn gradients(&mut self, data: &Dataset, indices: &[u32]) -> (f64, &[f32]) {
+    pub(super) fn gradients(&mut self, data: &Arranged<'_>, indices: &[u32]) -> (f64, &[f32]) {
         let samples = Samples::Indices(indices);
         let key = derive(self.seed, self.state.steps);
-        let batch = Batch { inputs: data.inputs(), targets: data.targets(), weights: data.weights(), samples, key };
+        let batch = Batch { inputs: &data.inputs, targets: &data.targets, weights: &data.weights, samples, key };
         self.executor.run(&mut self.values, batch);
         self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, None);
         (self.executor.loss_of(self.executor.results(), indices.len()), &self.gradients)
@@ -190,22 +190,22 @@ fn make_executor(graph: &Graph, objectives: &[Objective], batch: usize) -> Execu
 
 impl Executor {
     /// Means over samples of what was summed up, under the names that histories use. `loss` is the weighted sum over the
-    /// outputs and the regularizers' penalty; with several outputs, each output's values follow with its layer's
-    /// name before them.
+    /// outputs and the regularizers' penalty; with several outputs, each output's values follow with its name before
+    /// them.
     pub(super) fn measurements(&self, graph: &Graph, sums: &[f64], samples: usize) -> Measurements {
         let mut measurements = Measurements::default();
         measurements.push("loss".to_owned(), self.loss_of(sums, samples));
         let several = self.objectives().len() > 1;
         let mut sums = sums;
-        for (objective, &output) in self.objectives().iter().zip(&graph.outputs) {
-            let prefix = if several { format!("{}_", graph.layer_name(output)) } else { String::new() };
+        for (objective, output) in self.objectives().iter().zip(graph.output_names()) {
+            let prefix = if several { format!("{output}_") } else { String::new() };
             let (own, others) = sums.split_at(objective.sums());
             sums = others;
             let (loss, mut own) = own.split_at(1);
             if several {
                 measurements.push(format!("{prefix}loss"), loss[0] / samples as f64);
             }
-            for metric in &objective.metrics {
+            for metric in objective.metrics() {
                 let (of_metric, rest) = own.split_at(metric.sums());
                 own = rest;
                 measurements.push(format!("{prefix}{}", metric.name()), metric.result(of_metric, samples));

@@ -117,7 +117,7 @@ mod tests {
             "own.npz: array y_train has the label 1.5 in sample 1, expected a whole number from 0 to 65535"
         );
         assert!(message(&[0; 4], &[f32::NAN, 0.0]).contains("the label NaN in sample 0"));
-        assert_eq!(message(&[0; 4], &[0.0; 3]), "own.npz, training samples: target 0 has 3 samples, but input 0 has 2");
+        assert_eq!(message(&[0; 4], &[0.0; 3]), "own.npz, training samples: target 0 has 3 samples, but the first input has 2");
         assert_eq!(message(&[], &[]), "own.npz, training samples: the data set is empty: input 0 has no samples");
         assert!(message(&[0; 2], &[0.0]).contains("1 training sample"));
     }

@@ -15,6 +15,7 @@ pub enum SourceError {
         /// What was tried: "read", "written".
         doing: &'static str,
         /// What the system says.
+        #[source]
         error: io::Error,
     },
     /// A file is not what its name says: damaged, cut short, or something else.
@@ -55,7 +56,8 @@ pub enum SourceError {
         /// The data set or file.
         origin: String,
         /// What is wrong.
-        error: crate::error::Error,
+        #[source]
+        error: Box<crate::error::Error>,
     },
     /// No directory to keep downloads in.
     #[error("there is no place for downloads: set SAMARA_DATA to a directory that holds the data, or HOME or XDG_CACHE_HOME")]

@@ -48,7 +48,7 @@ impl Splits {
     pub fn new(origin: &str, train: (Tensor, Tensor), test: (Tensor, Tensor)) -> Result<Self, SourceError> {
         let failed = |part: &str| {
             let origin = format!("{origin}, {part} samples");
-            move |error| SourceError::Data { origin, error }
+            move |error| SourceError::Data { origin, error: Box::new(error) }
         };
         let test = Dataset::new(test.0, test.1).map_err(failed("test"))?;
         let all = Dataset::new(train.0, train.1).map_err(failed("training"))?;
