@@ -11,6 +11,7 @@ mod made;
 mod paths;
 mod peers;
 mod process;
+mod publish;
 mod report;
 mod selftest;
 mod setup;

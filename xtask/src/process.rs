@@ -12,8 +12,20 @@ use anyhow::{Context, Result, bail};
 
 /// A cargo command at the repository's top.
 pub fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).current_dir(crate::paths::root());
+    let mut command = at_top(Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())));
+    command.args(arguments);
+    command
+}
+
+/// The cargo of another toolchain, at the repository's top.
+pub fn cargo_of(toolchain: &str) -> Command {
+    let mut command = at_top(Command::new("rustup"));
+    command.args(["run", toolchain, "cargo"]).env_remove("CARGO");
+    command
+}
+
+fn at_top(mut command: Command) -> Command {
+    command.current_dir(crate::paths::root());
     // Cargo tells its children about the package it runs; the next cargo must not take that as its own.
     for variable in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
         command.env_remove(variable);

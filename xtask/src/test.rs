@@ -4,7 +4,6 @@ use std::{process::Command, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use serde_json::Value;
 
 use crate::{
     boards::{self, BOARDS, Board},
@@ -13,7 +12,7 @@ use crate::{
     firmware::{self, Embed},
     layers,
     made::Results,
-    paths, process,
+    paths, process, publish,
     selftest::{Cases, EVERY_INT8_OP},
     setup::{self, Unavailable},
     stages::{Shown, Stopwatch, Tally},
@@ -26,7 +25,7 @@ use crate::{
 pub enum Stage {
     /// Tests of all crates, documentation's examples included
     Host,
-    /// Format, lints, documentation, the runtime's features
+    /// Format, lints, documentation, the runtime's features, packages, the oldest compilers
     Lint,
     /// Firmware for all boards builds, and holds no forbidden code
     Firmware,
@@ -41,7 +40,7 @@ impl Stage {
     const fn budget_minutes(self) -> u64 {
         match self {
             Self::Host => 8,
-            Self::Lint => 4,
+            Self::Lint => 6,
             Self::Firmware => 5,
             Self::Qemu => 3,
             Self::Data => 5,
@@ -167,14 +166,12 @@ fn lint(tally: &mut Tally) -> Result<()> {
             _ => tally.check(&what, |_| cargo(&[&check, target].concat())),
         }
     }
-    Ok(())
+    publish::check(tally)
 }
 
 /// All sets of a package's features, as `--features` takes them.
 fn feature_combinations(package: &str) -> Result<Vec<String>> {
-    let metadata = process::output(&mut process::cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
+    let packages = publish::packages()?;
     let Some(found) = packages.iter().find(|found| found["name"] == package) else {
         bail!("cargo knows no package {package}");
     };
