@@ -4,7 +4,7 @@ pub mod training;
 
 use samara_trainer::{
     device::{
-        Clamp, DeviceGraph, DeviceOp, ExportError, Quantization,
+        DeviceGraph, DeviceOp, ExportError, Quantization,
         encode::{Numbers, encode, to_checked_bytes},
         ops::{Kind, Linear},
         plan::plan,
@@ -17,7 +17,7 @@ use samara_trainer::{
 pub fn linear(kind: Kind, channels: usize, fan_in: usize) -> Linear {
     let weight = |channel: usize, k: usize| ((channel * 31 + k * 17) % 255) as f32 / 127.0 - 1.0;
     let rows = (0..channels).map(|channel| (0..fan_in).map(|k| weight(channel, k)).collect()).collect();
-    Linear { kind, rows, bias: vec![0.25; channels], clamp: Clamp::NONE }
+    Linear::new(kind, rows, vec![0.25; channels])
 }
 
 /// A model file of one op, in int8 if `int8`, else in f32.

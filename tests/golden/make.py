@@ -7,6 +7,10 @@
 Each model is one operator, written with LiteRT's flatbuffer schema (no converter in between, so scales, zero points,
 weights and biases are exactly those of the file), and run with the `BUILTIN_REF` resolver: the optimized kernels differ
 among themselves. Shapes are without the batch; byte strings are hexadecimal; weights are `[channels][rows][columns][depth]`.
+
+A new op needs no line here: write a file with its cases, each with a name, inputs, output, what the op's twin reads of it, the
+number of samples, and LiteRT's operator (`model`: its name, version, constants and options); then run `make.py NAME`, which
+turns the number into samples. Only operators with random weights have a function below.
 """
 
 import argparse
@@ -140,16 +144,17 @@ def samples_for(random, ports, count=4):
     return samples
 
 
-def case(name, model, inputs, output, samples, **fields):
-    results = model.run(samples)
+def case(name, operator, inputs, output, samples, **fields):
+    results = operator.run(samples)
     rows = [{"inputs": [v.tobytes().hex() for v in s], "output": r.tobytes().hex()} for s, r in zip(samples, results)]
     return {"name": name, "inputs": inputs, "output": output, **fields, "samples": rows}
 
 
 def linear_numbers(random, channels, fan_in, input_scale, gain):
-    """Weights of every value with a full-scale one per channel, scales that differ per channel, biases, output scale."""
-    weights = random.integers(-127, 128, (channels, fan_in))
-    weights[np.arange(channels), random.integers(0, fan_in, channels)] = random.choice([-127, 127], channels)
+    """Weights whose largest is 127 in some channels and less in others, scales that differ per channel, biases, output scale."""
+    largest = random.choice([127, 127, 100, 31, 5], channels)
+    weights = random.integers(-largest[:, None], largest[:, None] + 1, (channels, fan_in))
+    weights[np.arange(channels), random.integers(0, fan_in, channels)] = largest * random.choice([-1, 1], channels)
     scales = np.exp(random.uniform(math.log(0.002), math.log(0.02), channels)).astype(np.float32)
     spread = math.sqrt(fan_in) * 74 * 73
     biases = np.rint(random.normal(0, spread / 2, channels)).astype(np.int64)
@@ -275,92 +280,6 @@ def scale_shift(random):
         )
 
 
-def pool(random, operator):
-    for name, shape, kernel, stride, same, zero_point in [
-        ("2x2", [6, 8, 5], (2, 2), (2, 2), False, -12),
-        ("3x3_same", [5, 6, 4], (3, 3), (1, 1), True, 0),
-        ("3x3_same_stride_2", [7, 6, 3], (3, 3), (2, 2), True, 100),
-        ("2x3_stride_1x2", [6, 7, 2], (2, 3), (1, 2), True, -128),
-        ("global", [5, 7, 9], (5, 7), (1, 1), False, 7),
-    ]:
-        counts, padding = padded_window(shape, kernel, stride, (1, 1), same)
-        source, target = i8(shape, 0.1, zero_point), i8(counts + [shape[2]], 0.1, zero_point)
-        model = Model()
-        x, y = model.port(source), model.port(target)
-        options = schema.Pool2DOptionsT()
-        options.padding = schema.Padding.SAME if same else schema.Padding.VALID
-        options.strideH, options.strideW = stride
-        options.filterHeight, options.filterWidth = kernel
-        model.operator(operator, 2, [x], y, options)
-        yield case(name, model, [source], target, samples_for(random, [source]), **window_fields(kernel, stride, (1, 1), padding))
-
-
-def global_average(random):
-    """MEAN over both axes of an image: a global average pool."""
-    for name, shape in [("small", [3, 4, 5]), ("large", [9, 9, 12])]:
-        source, target = i8(shape, 0.1, -9), i8([1, 1, shape[2]], 0.1, -9)
-        model = Model()
-        x = model.port(source)
-        axes = model.tensor([2], INT32, data=[1, 2])
-        y = model.port(target)
-        options = schema.ReducerOptionsT()
-        options.keepDims = True
-        model.operator("MEAN", 2, [x, axes], y, options)
-        fields = window_fields(shape[:2], (1, 1), (1, 1), [0, 0])
-        yield case(name, model, [source], target, samples_for(random, [source], 8), **fields)
-
-
-def softmax(random):
-    for name, shape, scale in [
-        ("ten_classes", [10], 0.1), ("coarse", [10], 1.7), ("fine", [6, 12], 0.004), ("two_classes", [20, 2], 0.05),
-        ("one_class", [1], 0.1), ("hundred_classes", [100], 0.08), ("thousand_classes", [1000], 0.06),
-    ]:
-        source, target = i8(shape, scale, -5), i8(shape, 1 / 256, -128)
-        model, batch = Model(), len(shape) == 1
-        x, y = model.port(source, batch), model.port(target, batch)
-        options = schema.SoftmaxOptionsT()
-        options.beta = 1.0
-        model.operator("SOFTMAX", 2, [x], y, options)
-        yield case(name, model, [source], target, samples_for(random, [source], 3 if shape[-1] > 100 else 8))
-
-
-def every_pair():
-    """Every pair of a few values, extremes among them."""
-    values = np.array([-128, -127, -90, -31, -2, -1, 0, 1, 5, 40, 77, 126, 127], np.int8)
-    return [values.repeat(values.size).reshape(13, 13), np.tile(values, values.size).reshape(13, 13)]
-
-
-def binary(random, operator, options_type, variants):
-    """An op on two tensors of one shape, per pair of scales and zero points."""
-    for name, scales, zero_points, clamp in variants:
-        ports = [i8([13, 13], s, z) for s, z in zip(scales, zero_points)]
-        model = Model()
-        tensors = [model.port(port) for port in ports]
-        options = options_type()
-        if clamp is not None:
-            options.fusedActivationFunction = CLAMPS[clamp]
-        model.operator(operator, 2, tensors[:2], tensors[2], options)
-        samples = [every_pair()] + samples_for(random, ports[:2], 2)
-        yield case(name, model, ports[:2], ports[2], samples, **({"clamp": clamp} if clamp else {}))
-
-
-SUMS = [
-    ("equal_scales", (0.1, 0.1, 0.2), (0, 0, 0), "none"), ("different_scales", (0.021, 0.13, 0.17), (-7, 90, 3), "none"),
-    ("relu", (0.05, 0.08, 0.06), (-128, -20, -128), "relu"), ("relu6", (0.03, 0.05, 0.0235), (5, 5, -128), "relu6"),
-    ("one_far_smaller", (0.001, 0.4, 0.41), (127, -128, 0), "none"), ("amplifying", (0.3, 0.2, 0.01), (0, 4, 0), "none"),
-    ("shrinking", (0.01, 0.02, 2.0), (1, 2, 3), "none"),
-]
-PRODUCTS = [
-    ("unit", (0.1, 0.1, 1.0), (0, 0, 0), "none"), ("different_scales", (0.021, 0.13, 0.3), (-7, 90, 3), "none"),
-    ("relu", (0.05, 0.08, 0.1), (-128, -20, -128), "relu"), ("gate", (0.05, 1 / 256, 0.05), (10, -128, 10), "none"),
-    ("amplifying", (1.3, 0.9, 0.1), (0, 4, 0), "none"),
-]
-
-
-def maximum(random):
-    yield from binary(random, "MAXIMUM", schema.MaximumMinimumOptionsT, [("equal", (0.1,) * 3, (-4,) * 3, None)])
-
-
 def prelu(random):
     for name, shape, alpha_scale, alpha_zero_point, scales, zero_points in [
         ("channels", [8, 8, 5], 0.004, 0, (0.05, 0.04), (-20, -60)), ("shifted", [6, 7, 3], 0.01, -30, (0.08, 0.11), (3, 3)),
@@ -377,150 +296,42 @@ def prelu(random):
         yield case(name, model, [source], target, samples_for(random, [source]), slopes=slopes)
 
 
-def upsample(random):
-    for name, shape, factors in [("2x2", [3, 4, 2], (2, 2)), ("1x3", [2, 3, 5], (1, 3))]:
-        source, target = i8(shape, 0.1, 4), i8([shape[0] * factors[0], shape[1] * factors[1], shape[2]], 0.1, 4)
-        model = Model()
-        x = model.port(source)
-        size = model.tensor([2], INT32, data=target["shape"][:2])
-        y = model.port(target)
-        model.operator("RESIZE_NEAREST_NEIGHBOR", 2, [x, size], y, schema.ResizeNearestNeighborOptionsT())
-        yield case(name, model, [source], target, samples_for(random, [source], 2), factors=list(factors))
-
-
-def concat(random):
-    for name, shapes, axis in [
-        ("channels", [[3, 4, 2], [3, 4, 5], [3, 4, 1]], 2), ("rows", [[1, 4, 3], [2, 4, 3]], 0),
-        ("columns", [[3, 2, 4], [3, 1, 4]], 1), ("vectors", [[5], [9]], 0),
-    ]:
-        whole = list(shapes[0])
-        whole[axis] = sum(shape[axis] for shape in shapes)
-        sources, target = [i8(shape, 0.1, -3) for shape in shapes], i8(whole, 0.1, -3)
-        model = Model()
-        tensors = [model.port(port) for port in sources]
-        y = model.port(target)
-        options = schema.ConcatenationOptionsT()
-        options.axis = axis + 1
-        model.operator("CONCATENATION", 2, tensors, y, options)
-        yield case(name, model, sources, target, samples_for(random, sources, 2), axis=axis)
-
-
-def reshape(random):
-    for name, shape, to in [("flatten", [3, 4, 5], [60]), ("image", [24], [2, 3, 4])]:
-        source, target = i8(shape, 0.1, 4), i8(to, 0.1, 4)
-        model = Model()
-        x = model.port(source)
-        new = model.tensor([len(to) + 1], INT32, data=[1] + to)
-        y = model.port(target)
-        options = schema.ReshapeOptionsT()
-        options.newShape = [1] + to
-        model.operator("RESHAPE", 1, [x, new], y, options)
-        yield case(name, model, [source], target, samples_for(random, [source], 2))
-
-
-def pad(random):
-    for name, shape, (top, bottom, left, right), zero_point in [
-        ("all_sides", [3, 4, 2], (1, 2, 3, 1), -17), ("top_left", [4, 3, 1], (2, 0, 1, 0), 127), ("none", [2, 2, 3], (0, 0, 0, 0), 0),
-    ]:
-        source = i8(shape, 0.1, zero_point)
-        target = i8([shape[0] + top + bottom, shape[1] + left + right, shape[2]], 0.1, zero_point)
-        model = Model()
-        x = model.port(source)
-        paddings = model.tensor([4, 2], INT32, data=[[0, 0], [top, bottom], [left, right], [0, 0]])
-        y = model.port(target)
-        model.operator("PAD", 2, [x, paddings], y, schema.PadOptionsT())
-        yield case(name, model, [source], target, samples_for(random, [source], 2), padding=[top, left])
-
-
-EVERY_INT8 = np.arange(-128, 128).astype(np.int8)
-
-
-def pointwise(operator, version, pairs, fields=None, options=None):
-    """A pointwise op on all 256 values, per pair of input and output quantization."""
-    for name, (scale, zero_point), (output_scale, output_zero_point) in pairs:
-        source, target = i8([256], scale, zero_point), i8([256], output_scale, output_zero_point)
-        model = Model()
-        x, y = model.port(source), model.port(target)
-        model.operator(operator, version, [x], y, options)
-        yield case(name, model, [source], target, [[EVERY_INT8]], **(fields or {}))
-
-
-def activation(random):
-    free = [
-        ("same", (0.05, 0), (0.05, 0)), ("finer", (0.13, -20), (0.041, -128)), ("coarser", (0.021, 77), (0.05, -3)),
-        ("shifted", (0.02, -128), (0.024, -128)),
-    ]
-    wide = [("fine", (0.01, 0)), ("usual", (0.06, 13)), ("coarse", (0.3, -40)), ("one_sided", (0.05, -128))]
-    leaky = schema.LeakyReluOptionsT()
-    leaky.alpha = f32(0.3)
-    for function, made in [
-        ("relu", pointwise("RELU", 2, free)),
-        ("relu6", pointwise("RELU6", 2, free)),
-        ("leaky_relu", pointwise("LEAKY_RELU", 2, free, {"alpha": f32(0.3)}, leaky)),
-        ("sigmoid", pointwise("LOGISTIC", 2, [(n, q, (1 / 256, -128)) for n, q in wide])),
-        ("gelu", pointwise("GELU", 1, free, None, schema.GeluOptionsT())),
-        ("hard_swish", pointwise("HARD_SWISH", 1, free)),
-        ("tanh", pointwise("TANH", 2, [(n, q, (1 / 128, 0)) for n, q in wide])),
-    ]:
-        for made_case in made:
-            made_case["name"] = f"{function}_{made_case['name']}"
-            yield {**made_case, "function": function}
-
-
-def rescale(random):
-    yield from pointwise(
-        "QUANTIZE", 2,
-        [("finer", (0.1, 3), (0.07, -20)), ("coarser", (0.1, -100), (0.33, 5)), ("shifted", (0.1, 0), (0.1, 19)), ("half", (0.1, 1), (0.2, 0))],
-    )
-
-
-def quantize(random):
-    for name, scale, zero_point in [("unit", 1.0, 0), ("fine", 0.013, -20), ("coarse", 0.7, 127)]:
-        source, target = real([60]), i8([60], scale, zero_point)
-        model = Model()
-        x, y = model.port(source), model.port(target)
-        model.operator("QUANTIZE", 2, [x], y, schema.QuantizeOptionsT())
-        yield case(name, model, [source], target, samples_for(random, [source]))
-
-
-def dequantize(random):
-    for name, scale, zero_point in [("unit", 1.0, 0), ("fine", 0.013, -20), ("coarse", 0.7, 127)]:
-        source, target = i8([256], scale, zero_point), real([256])
-        model = Model()
-        x, y = model.port(source), model.port(target)
-        model.operator("DEQUANTIZE", 2, [x], y, schema.DequantizeOptionsT())
-        yield case(name, model, [source], target, [[EVERY_INT8]])
-
-
 MAKERS = {
     "fully_connected": fully_connected,
     "conv2d": lambda random: convolution(random, False),
     "depthwise_conv2d": lambda random: convolution(random, True),
     "scale_shift": scale_shift,
-    "average_pool": lambda random: pool(random, "AVERAGE_POOL_2D"),
-    "max_pool": lambda random: pool(random, "MAX_POOL_2D"),
-    "global_average": global_average,
-    "softmax": softmax,
-    "add": lambda random: binary(random, "ADD", schema.AddOptionsT, SUMS),
-    "subtract": lambda random: binary(random, "SUB", schema.SubOptionsT, SUMS),
-    "multiply": lambda random: binary(random, "MUL", schema.MulOptionsT, PRODUCTS),
-    "maximum": maximum,
     "prelu": prelu,
-    "upsample": upsample,
-    "concat": concat,
-    "reshape": reshape,
-    "pad": pad,
-    "activation": activation,
-    "rescale": rescale,
-    "quantize": quantize,
-    "dequantize": dequantize,
 }
+
+
+def declared(random, op):
+    """The cases of a file that says itself what its operators are. Samples are its own, or as many as it says."""
+    for made in json.loads((HERE / f"{op}.json").read_text())["cases"]:
+        says, inputs, output, samples = (made.pop(name) for name in ("model", "inputs", "output", "samples"))
+        batch, model = says.get("batch", True), Model()
+        tensors = [model.port(port, batch) for port in inputs]
+        constants = [np.asarray(values, np.int32) for values in says.get("constants", [])]
+        tensors += [model.tensor(values.shape, INT32, data=values) for values in constants]
+        y, options = model.port(output, batch), None
+        if "options" in says:
+            options = getattr(schema, says["options"]["type"] + "T")()
+            for name, value in says["options"].items():
+                setattr(options, name, value)
+        model.operator(says["operator"], says["version"], tensors, y, options)
+        if isinstance(samples, int):
+            samples = samples_for(random, inputs, samples)
+        else:
+            kinds = [np.float32 if port["type"] == "f32" else np.int8 for port in inputs]
+            samples = [[np.frombuffer(bytes.fromhex(v), k) for v, k in zip(s["inputs"], kinds)] for s in samples]
+        yield case(made.pop("name"), model, inputs, output, samples, model=says, **made)
 
 
 def text_of(op):
     """The file of one op: a line per case, so that a change shows where it is."""
     random = np.random.default_rng(list(op.encode()))
-    lines = [json.dumps(made, separators=(",", ":")) for made in MAKERS[op](random)]
+    cases = MAKERS[op](random) if op in MAKERS else declared(random, op)
+    lines = [json.dumps(made, separators=(",", ":")) for made in cases]
     head = f'{{"op":"{op}","litert":"{ai_edge_litert.__version__}","cases":[\n'
     return head + ",\n".join(lines) + "\n]}\n"
 
@@ -531,7 +342,7 @@ def main():
     parser.add_argument("ops", nargs="*", help="only these", default=[])
     arguments = parser.parse_args()
     differing = []
-    for op in arguments.ops or MAKERS:
+    for op in arguments.ops or sorted({path.stem for path in HERE.glob("*.json")} | set(MAKERS)):
         path, text = HERE / f"{op}.json", text_of(op)
         if not arguments.compare:
             path.write_text(text)

@@ -90,7 +90,7 @@ fn released_files_stay_readable_and_give_the_same_bits() {
         let expected = fs::read_to_string(directory.join(format!("{name}.checksums"))).expect("its checksums");
         let ours = golden::checksums(&file).unwrap_or_else(|error| panic!("{name}.samara is not readable any more: {error}"));
         for (ours, expected) in ours.lines().zip(expected.lines()) {
-            assert_eq!(ours, expected, "{name}.samara gives other bits (round, output, checksum)");
+            assert_eq!(ours, expected, "{name}.samara gives other bits (checksums of the outputs, a round a line)");
         }
         assert_eq!(ours.lines().count(), expected.lines().count());
     }

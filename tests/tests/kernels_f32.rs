@@ -58,7 +58,7 @@ fn dense_is_its_formula() {
         let input = real(&mut random, rows * fan_in);
         let clamp = *CLAMPS.choose(&mut random).unwrap();
         let matrix = weights.chunks_exact(fan_in).map(<[f32]>::to_vec).collect();
-        let op = Linear { kind: Kind::Dense, rows: matrix, bias: bias.clone(), clamp };
+        let op = Linear { clamp, ..Linear::new(Kind::Dense, matrix, bias.clone()) };
         let ours = outputs(op, &[(&input, &[rows, fan_in])], &[rows, channels]);
         let sums = |of: fn(&[f32]) -> Vec<f64>| {
             naive::convolution(
@@ -98,7 +98,7 @@ fn convolutions_are_their_formulas() {
         let clamp = *CLAMPS.choose(&mut random).unwrap();
         let rows = weights.chunks_exact(fan_in).map(<[f32]>::to_vec).collect();
         let kind = if depthwise { Kind::DepthwiseConv2d(window) } else { Kind::Conv2d(window) };
-        let op = Linear { kind, rows, bias: bias.clone(), clamp };
+        let op = Linear { clamp, ..Linear::new(kind, rows, bias.clone()) };
         let ours = outputs(op, &[(&input, &image)], &output);
         let naive: Naive = if depthwise { naive::depthwise } else { naive::convolution };
         let sums = |of: fn(&[f32]) -> Vec<f64>| naive(&window, (&of(&input), image), output, (&of(&weights), &of(&bias)), 0.0);

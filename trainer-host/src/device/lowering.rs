@@ -1,7 +1,7 @@
 //! What a layer writes to when it says what it is on the device.
 
 use super::{
-    Clamp, DeviceGraph, DeviceOp, Value,
+    DeviceGraph, DeviceOp, Value,
     ops::{Kind, Linear},
 };
 use crate::graph::Shape;
@@ -57,5 +57,5 @@ impl<'a> Lowering<'a> {
 pub fn linear(kind: Kind, kernel: &[f32], bias: &[f32], channels: usize) -> Linear {
     let row = |channel: usize| kernel.iter().skip(channel).step_by(channels).copied().collect();
     let bias = if bias.is_empty() { vec![0.0; channels] } else { bias.to_vec() };
-    Linear { kind, rows: (0..channels).map(row).collect(), bias, clamp: Clamp::NONE }
+    Linear::new(kind, (0..channels).map(row).collect(), bias)
 }

@@ -114,7 +114,7 @@ mod tests {
     use samara_runtime::ops::activation::{Function, Parameters};
 
     fn dense(rows: Vec<Vec<f32>>, bias: Vec<f32>) -> Linear {
-        Linear { kind: Kind::Dense, rows, bias, clamp: Clamp::NONE }
+        Linear::new(Kind::Dense, rows, bias)
     }
 
     fn norm(scale: Vec<f32>, shift: Vec<f32>) -> ScaleShift {

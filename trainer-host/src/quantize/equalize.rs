@@ -72,7 +72,7 @@ mod tests {
         let mut graph = DeviceGraph::default();
         let x = graph.input(Shape::from([2]), "x");
         let rows = vec![vec![8.0, 0.0], vec![0.0, 0.5]];
-        let dense = Linear { kind: Kind::Dense, rows, bias: vec![8.0, 0.5], clamp };
+        let dense = Linear { clamp, ..Linear::new(Kind::Dense, rows, vec![8.0, 0.5]) };
         let y = graph.push("dense", dense, &[x], Shape::from([2]));
         let y = graph.push("reshape", Reshape, &[y], Shape::from([1, 2]));
         let norm = ScaleShift { scale: vec![1.0, 32.0], shift: vec![3.0, 4.0], clamp: Clamp::NONE };

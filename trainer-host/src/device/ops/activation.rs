@@ -46,6 +46,20 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         encoding!(ACTIVATION_F32, Parameters, "u8 function, f32 alpha"),
     ],
     examples,
+    #[cfg(test)]
+    golden: &[super::golden::vectors("activation", 0.05, |case| {
+        let (function, alpha) = match case.field::<String>("function").as_str() {
+            "relu" => (Function::Relu, f32::INFINITY),
+            "relu6" => (Function::Relu, 6.0),
+            "leaky_relu" => (Function::LeakyRelu, case.field("alpha")),
+            "sigmoid" => (Function::Sigmoid, 0.0),
+            "gelu" => (Function::Gelu, 0.0),
+            "hard_swish" => (Function::HardSwish, 0.0),
+            "tanh" => (Function::Tanh, 0.0),
+            other => panic!("unknown function {other}"),
+        };
+        case.model(Activation(Parameters { function, alpha }))
+    })],
 };
 
 fn examples() -> Vec<OpExample> {

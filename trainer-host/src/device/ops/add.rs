@@ -58,6 +58,11 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         encoding!(ADD_F32, ParametersF32, "2 × f32 coefficients, clamp"),
     ],
     examples,
+    #[cfg(test)]
+    golden: &[
+        super::golden::vectors("add", 0.1, |case| case.model(Add { coefficients: [1.0; 2], clamp: case.clamp() })),
+        super::golden::vectors("subtract", 0.1, |case| case.model(Add { coefficients: [1.0, -1.0], clamp: case.clamp() })),
+    ],
 };
 
 fn examples() -> Vec<OpExample> {

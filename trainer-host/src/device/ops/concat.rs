@@ -31,8 +31,13 @@ impl DeviceOp for Concat {
     }
 }
 
-pub(super) static KIND: DeviceOpKind =
-    DeviceOpKind { name: "concat", encodings: &[encoding!(CONCAT, Parameters, "u8 axis")], examples };
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "concat",
+    encodings: &[encoding!(CONCAT, Parameters, "u8 axis")],
+    examples,
+    #[cfg(test)]
+    golden: &[super::golden::vectors("concat", 0.0, |case| case.model(Concat { axis: case.field("axis") }))],
+};
 
 fn examples() -> Vec<OpExample> {
     vec![

@@ -35,6 +35,9 @@ pub struct Linear {
     pub bias: Vec<f32>,
     /// The clamp behind it.
     pub clamp: Clamp,
+    /// Scale of each row's int8 weights, if these are given, as those of an imported file are. Else a row's largest weight
+    /// becomes 127.
+    pub weight_scales: Option<Vec<f64>>,
 }
 
 /// Largest shift of accumulators.
@@ -59,9 +62,35 @@ fn largest_magnitude(row: &[f32]) -> f64 {
 }
 
 impl Linear {
+    /// A layer without a clamp, its weights' scales its own choice.
+    pub fn new(kind: Kind, rows: Vec<Vec<f32>>, bias: Vec<f32>) -> Self {
+        Self { kind, rows, bias, clamp: Clamp::NONE, weight_scales: None }
+    }
+
+    /// As the golden vectors have it.
+    #[cfg(test)]
+    fn of_case(case: &super::golden::Case, kind: Kind) -> Self {
+        let (rows, bias, scales) = case.linear();
+        let weight_scales = Some(scales.into_iter().map(f64::from).collect());
+        Self { clamp: case.clamp(), weight_scales, ..Self::new(kind, rows, bias) }
+    }
+
+    /// Multiplies each row and the scale of its int8 weights, which stay as they are.
+    fn scale_rows(&mut self, factors: &[f32]) {
+        for (row, factor) in self.rows.iter_mut().zip(factors) {
+            row.iter_mut().for_each(|weight| *weight *= factor);
+        }
+        for (scale, &factor) in self.weight_scales.iter_mut().flatten().zip(factors) {
+            *scale *= f64::from(factor.abs());
+        }
+    }
+
     /// Scales of the channels' weights, given the input's, and the largest. A channel of zeros has the scale 0: any would do,
     /// and it must not decide about the others'.
     fn weight_scales(&self, input_scale: f64) -> (Vec<f64>, f64) {
+        if let Some(scales) = &self.weight_scales {
+            return (scales.clone(), scales.iter().copied().fold(0.0, f64::max));
+        }
         let scale = |(row, bias): (&Vec<f32>, &f32)| {
             let own = largest_magnitude(row) / LARGEST_WEIGHT;
             let least = f64::from(bias.abs()) / (input_scale * LARGEST_BIAS);
@@ -106,8 +135,8 @@ impl DeviceOp for Linear {
         if self.clamp != Clamp::NONE || scale.len() != self.rows.len() {
             return false;
         }
-        for ((row, bias), (&scale, &shift)) in self.rows.iter_mut().zip(&mut self.bias).zip(scale.iter().zip(shift)) {
-            row.iter_mut().for_each(|weight| *weight *= scale);
+        self.scale_rows(scale);
+        for (bias, (scale, shift)) in self.bias.iter_mut().zip(scale.iter().zip(shift)) {
             *bias = *bias * scale + shift;
         }
         true
@@ -117,9 +146,8 @@ impl DeviceOp for Linear {
         if !self.clamp.is_homogeneous() || factors.len() != self.rows.len() {
             return false;
         }
-        for ((row, bias), factor) in self.rows.iter_mut().zip(&mut self.bias).zip(factors) {
-            row.iter_mut().chain([bias]).for_each(|value| *value *= factor);
-        }
+        self.scale_rows(factors);
+        self.bias.iter_mut().zip(factors).for_each(|(bias, factor)| *bias *= factor);
         true
     }
 
@@ -143,16 +171,17 @@ impl DeviceOp for Linear {
             return false;
         }
         if let Kind::DepthwiseConv2d(_) = self.kind {
-            for (((row, bias), &scale), &shift) in self.rows.iter_mut().zip(&mut self.bias).zip(scale).zip(shift) {
+            for ((row, bias), &shift) in self.rows.iter().zip(&mut self.bias).zip(shift) {
                 *bias += shift * row.iter().sum::<f32>();
-                row.iter_mut().for_each(|weight| *weight *= scale);
             }
+            self.scale_rows(scale);
             return true;
         }
         let response = self.response(shift);
         for (bias, response) in self.bias.iter_mut().zip(response) {
             *bias = (f64::from(*bias) + response) as f32;
         }
+        self.weight_scales = None;
         for row in &mut self.rows {
             row.iter_mut().zip(scale.iter().cycle()).for_each(|(weight, &scale)| *weight *= scale);
         }
@@ -200,7 +229,10 @@ impl DeviceOp for Linear {
         let mut pairs = Vec::new();
         for (channel, mut scale) in scales.into_iter().enumerate() {
             let quantized = |scale: f64| {
-                let row: Vec<i8> = self.rows[channel].iter().map(|&weight| (f64::from(weight) / scale).round() as i8).collect();
+                let row: Vec<i8> = self.rows[channel]
+                    .iter()
+                    .map(|&weight| (f64::from(weight) / scale).round().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i8)
+                    .collect();
                 let sum: i64 = row.iter().map(|&weight| i64::from(weight)).sum();
                 let magnitude: i64 = row.iter().map(|&weight| i64::from(weight).abs()).sum();
                 let bias = (f64::from(self.bias[channel]) / (input_scale * scale)).round() as i64;
@@ -208,7 +240,7 @@ impl DeviceOp for Linear {
                 (row, folded, (128 * magnitude + folded.abs()) << shift)
             };
             let (mut row, mut folded, mut reach) = quantized(scale);
-            if reach >= 1 << 31 {
+            if reach >= 1 << 31 && self.weight_scales.is_none() {
                 // The shift is the node's: where another channel asks for a large one, a large bias needs a coarser scale.
                 scale = (scale * reach as f64 / f64::from(1 << 30)).min(largest);
                 (row, folded, reach) = quantized(scale);
@@ -268,6 +300,14 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         encoding!(DEPTHWISE_CONV2D_F32, conv2d::ParametersF32, "window, linear f32"),
     ],
     examples,
+    #[cfg(test)]
+    golden: &[
+        super::golden::vectors("fully_connected", 0.0, |case| case.model(Linear::of_case(case, Kind::Dense))),
+        super::golden::vectors("conv2d", 0.005, |case| case.model(Linear::of_case(case, Kind::Conv2d(case.field("window"))))),
+        super::golden::vectors("depthwise_conv2d", 0.005, |case| {
+            case.model(Linear::of_case(case, Kind::DepthwiseConv2d(case.field("window"))))
+        }),
+    ],
 };
 
 fn examples() -> Vec<OpExample> {
@@ -309,4 +349,36 @@ fn examples() -> Vec<OpExample> {
         depthwise("depthwise_conv2d_70", window_3x3(1), [4, 4, 70], [4, 4], relu6),
         depthwise("depthwise_conv2d_1x1", POINTWISE, [5, 5, 3], [5, 5], none),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::DeviceGraph;
+
+    /// The int8 weights of a dense op of two inputs and one output.
+    fn weights(op: Linear) -> Vec<i8> {
+        let graph = DeviceGraph::single("dense", op, &[[2].into()], [1].into());
+        let site = graph.site(&graph.nodes[0]);
+        let quantization = Quantization { scale: 0.1, zero_point: 0 };
+        let mut constants = Constants::default();
+        graph.nodes[0].op.encode_i8(&site, &[quantization], quantization, &mut constants).expect("an op that can be encoded");
+        // Paired rows: four weights of the first row, four of a second that is not there.
+        constants.into_bytes()[..2].iter().map(|&byte| byte as i8).collect()
+    }
+
+    #[test]
+    fn given_scales_are_kept_and_others_chosen() {
+        let own = || Linear::new(Kind::Dense, vec![vec![0.5, -0.25]], vec![1.0]);
+        let given = || Linear { weight_scales: Some(vec![0.01]), ..own() };
+        assert_eq!(weights(own()), [127, -64]);
+        assert_eq!(weights(given()), [50, -25]);
+        let mut folded = given();
+        assert!(folded.fold_output(&[-3.0], &[1.0]));
+        assert_eq!(weights(folded), [-50, 25]);
+        // Factors that differ within a row leave no scale to keep.
+        let mut mixed = given();
+        assert!(mixed.fold_input(&[1.0, 2.0], &[0.0, 0.0]));
+        assert_eq!(weights(mixed), [127, -127]);
+    }
 }

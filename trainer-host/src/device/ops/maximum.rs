@@ -22,8 +22,13 @@ impl DeviceOp for Maximum {
     }
 }
 
-pub(super) static KIND: DeviceOpKind =
-    DeviceOpKind { name: "maximum", encodings: &[encoding!(MAXIMUM_I8), encoding!(MAXIMUM_F32)], examples };
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "maximum",
+    encodings: &[encoding!(MAXIMUM_I8), encoding!(MAXIMUM_F32)],
+    examples,
+    #[cfg(test)]
+    golden: &[super::golden::vectors("maximum", 0.0, |case| case.model(Maximum))],
+};
 
 fn examples() -> Vec<OpExample> {
     let example = |name, shape: &[usize]| OpExample::new(name, Maximum, &[shape, shape], shape);

@@ -4,6 +4,8 @@ mod activation;
 mod add;
 mod concat;
 mod convert;
+#[cfg(test)]
+mod golden;
 mod linear;
 mod maximum;
 mod moves;

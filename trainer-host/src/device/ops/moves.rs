@@ -68,6 +68,14 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     name: "moves",
     encodings: &[encoding!(RESHAPE), encoding!(PAD, pad::Parameters, "u32 rows above, u32 columns to the left")],
     examples,
+    #[cfg(test)]
+    golden: &[
+        super::golden::vectors("reshape", 0.0, |case| case.model(Reshape)),
+        super::golden::vectors("pad", 0.0, |case| {
+            let [top, left] = case.field("padding");
+            case.model(Pad { top, left })
+        }),
+    ],
 };
 
 fn examples() -> Vec<OpExample> {

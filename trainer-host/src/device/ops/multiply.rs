@@ -51,6 +51,8 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         encoding!(MULTIPLY_F32, ClampF32, "clamp"),
     ],
     examples,
+    #[cfg(test)]
+    golden: &[super::golden::vectors("multiply", 0.02, |case| case.model(Multiply { clamp: case.clamp() }))],
 };
 
 fn examples() -> Vec<OpExample> {

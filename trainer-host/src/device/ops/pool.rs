@@ -83,6 +83,18 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         encoding!(AVERAGE_POOL_F32, Window, "window"),
     ],
     examples,
+    #[cfg(test)]
+    golden: &[
+        super::golden::vectors("average_pool", 0.15, |case| {
+            case.model(Pool { kind: PoolKind::Average, window: case.field("window") })
+        }),
+        super::golden::vectors("global_average", 0.03, |case| {
+            case.model(Pool { kind: PoolKind::Average, window: case.field("window") })
+        }),
+        super::golden::vectors("max_pool", 0.0, |case| {
+            case.model(Pool { kind: PoolKind::Maximum, window: case.field("window") })
+        }),
+    ],
 };
 
 fn examples() -> Vec<OpExample> {

@@ -46,6 +46,8 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         encoding!(PRELU_F32, ParametersF32, "u32 offset of the channels' slopes (f32)"),
     ],
     examples,
+    #[cfg(test)]
+    golden: &[super::golden::vectors("prelu", 0.01, |case| case.model(Prelu { alpha: case.field("slopes") }))],
 };
 
 fn examples() -> Vec<OpExample> {

@@ -33,6 +33,9 @@ pub struct DeviceOpKind {
     /// Configurations that between them use every option, every loop of the kernels and its odd end. Hostile files start from the
     /// smallest of each op and damage every bit of them: these should have some hundred bytes.
     pub examples: fn() -> Vec<OpExample>,
+    /// What LiteRT gives for it in int8.
+    #[cfg(test)]
+    pub(crate) golden: &'static [super::golden::Golden],
 }
 
 /// An op of the runtime with its parameters.
@@ -126,7 +129,7 @@ impl OpExample {
         let channels = output.last().copied().unwrap_or(1);
         let largest = (3.0 / fan_in as f32).sqrt();
         let rows = scattered(channels * fan_in, largest).chunks_exact(fan_in).map(<[f32]>::to_vec).collect();
-        Self::new(name, Linear { kind, rows, bias: scattered(channels, 0.5), clamp }, &[input], output)
+        Self::new(name, Linear { clamp, ..Linear::new(kind, rows, scattered(channels, 0.5)) }, &[input], output)
     }
 
     /// All of them in one model, each with inputs and an output of its own.

@@ -25,7 +25,13 @@ impl DeviceOp for Rescale {
 }
 
 /// A table in int8, nothing in f32: ops of other kinds.
-pub(super) static KIND: DeviceOpKind = DeviceOpKind { name: "rescale", encodings: &[], examples };
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "rescale",
+    encodings: &[],
+    examples,
+    #[cfg(test)]
+    golden: &[super::golden::vectors("rescale", 0.15, |case| case.model(Rescale))],
+};
 
 fn examples() -> Vec<OpExample> {
     vec![OpExample::new("rescale", Rescale, &[&[5, 1, 1, 2]], &[5, 1, 1, 2])]

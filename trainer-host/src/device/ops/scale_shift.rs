@@ -137,6 +137,12 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         encoding!(SCALE_SHIFT_F32, LinearF32, "linear f32"),
     ],
     examples,
+    #[cfg(test)]
+    golden: &[super::golden::vectors("scale_shift", 0.005, |case| {
+        // LiteRT has no such op; a 1x1 depthwise convolution computes the same.
+        let (rows, shift, _) = case.linear();
+        case.model(ScaleShift { scale: rows.concat(), shift, clamp: case.clamp() })
+    })],
 };
 
 fn examples() -> Vec<OpExample> {

@@ -37,6 +37,8 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     name: "softmax",
     encodings: &[encoding!(SOFTMAX_I8, Parameters, "u32 offset of the table"), encoding!(SOFTMAX_F32)],
     examples,
+    #[cfg(test)]
+    golden: &[super::golden::vectors("softmax", 0.01, |case| case.model(Softmax))],
 };
 
 fn examples() -> Vec<OpExample> {

@@ -33,8 +33,13 @@ impl DeviceOp for Upsample {
     }
 }
 
-pub(super) static KIND: DeviceOpKind =
-    DeviceOpKind { name: "upsample", encodings: &[encoding!(UPSAMPLE, Parameters, "u32 vertical, u32 horizontal")], examples };
+pub(super) static KIND: DeviceOpKind = DeviceOpKind {
+    name: "upsample",
+    encodings: &[encoding!(UPSAMPLE, Parameters, "u32 vertical, u32 horizontal")],
+    examples,
+    #[cfg(test)]
+    golden: &[super::golden::vectors("upsample", 0.0, |case| case.model(Upsample(case.field("factors"))))],
+};
 
 fn examples() -> Vec<OpExample> {
     vec![

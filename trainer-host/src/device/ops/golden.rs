@@ -1,0 +1,225 @@
+//! int8 ops against LiteRT's reference kernels: the same tensors, weights and biases, our exporter's parameters, our kernels.
+//!
+//! The vectors are in `tests/golden`; `make.py` there makes them and says what the fields hold. Outputs may differ by one unit,
+//! since LiteRT rounds twice where we round once (`docs/golden.md`). Each file also has the fraction of outputs that may differ
+//! at all, so that a kernel that is off by one everywhere fails.
+
+use super::{ALL_DEVICE_OPS, DeviceOp};
+use crate::{
+    device::{
+        Clamp, DeviceGraph, Quantization,
+        encode::{Numbers, encode},
+        plan::plan,
+        run::DeviceModel,
+    },
+    graph::Shape,
+};
+use samara_runtime::{ALL_OPS, format::writer::ModelFile};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
+
+/// A file of vectors that an op is held against.
+#[derive(Debug)]
+pub struct Golden {
+    /// Its name without the ending.
+    pub file: &'static str,
+    /// The fraction of outputs that may differ, by one unit.
+    pub differing: f64,
+    /// The model of a case.
+    pub model: fn(&Case) -> DeviceGraph,
+}
+
+/// A file of vectors, the fraction of outputs that may differ, and the model of a case.
+pub const fn vectors(file: &'static str, differing: f64, model: fn(&Case) -> DeviceGraph) -> Golden {
+    Golden { file, differing, model }
+}
+
+/// The file of one op.
+#[derive(Debug, Deserialize)]
+struct Vectors {
+    litert: String,
+    cases: Vec<Case>,
+}
+
+/// One model and what it gives.
+#[derive(Debug, Deserialize)]
+pub struct Case {
+    name: String,
+    inputs: Vec<Port>,
+    output: Port,
+    samples: Vec<Sample>,
+    #[serde(flatten)]
+    fields: BTreeMap<String, serde_json::Value>,
+}
+
+/// An input or output.
+#[derive(Debug, Deserialize)]
+struct Port {
+    /// `i8` or `f32`.
+    #[serde(rename = "type")]
+    element_type: String,
+    /// Without the batch.
+    shape: Vec<usize>,
+    #[serde(default)]
+    scale: f32,
+    #[serde(default)]
+    zero_point: i8,
+}
+
+/// Inputs and LiteRT's output, in hexadecimal.
+#[derive(Debug, Deserialize)]
+struct Sample {
+    inputs: Vec<String>,
+    output: String,
+}
+
+impl Case {
+    /// The op on the case's tensors.
+    pub fn model(&self, op: impl DeviceOp + 'static) -> DeviceGraph {
+        let inputs: Vec<Shape> = self.inputs.iter().map(|port| port.shape.clone().into()).collect();
+        DeviceGraph::single(self.name.clone(), op, &inputs, self.output.shape.clone().into())
+    }
+
+    /// What the case has under that name.
+    pub fn field<T: DeserializeOwned>(&self, name: &str) -> T {
+        let value = self.fields.get(name).cloned().unwrap_or_default();
+        serde_json::from_value(value).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.name))
+    }
+
+    /// Elements of the output.
+    pub fn size(&self) -> usize {
+        self.output.shape.iter().product()
+    }
+
+    /// The fused activation as bounds.
+    pub fn clamp(&self) -> Clamp {
+        match self.field::<String>("clamp").as_str() {
+            "none" => Clamp::NONE,
+            "relu" => Clamp { minimum: 0.0, maximum: f32::INFINITY },
+            "relu6" => Clamp { minimum: 0.0, maximum: 6.0 },
+            other => panic!("{}: unknown clamp {other}", self.name),
+        }
+    }
+
+    /// Weights in real numbers, a row per channel; biases; and the scale of each row.
+    pub fn linear(&self) -> (Vec<Vec<f32>>, Vec<f32>, Vec<f32>) {
+        let (scales, bias): (Vec<f32>, Vec<i32>) = (self.field("weight_scales"), self.field("bias"));
+        let weights = bytes_of(&self.field::<String>("weights"));
+        let rows = weights.chunks_exact(weights.len() / scales.len()).zip(&scales);
+        let rows = rows.map(|(row, scale)| row.iter().map(|&weight| f32::from(weight as i8) * scale).collect()).collect();
+        let real =
+            |(&bias, &scale): (&i32, &f32)| (f64::from(bias) * f64::from(scale) * f64::from(self.inputs[0].scale)) as f32;
+        (rows, bias.iter().zip(&scales).map(real).collect(), scales)
+    }
+
+    /// The model in int8, with f32 ports if it has one.
+    fn file(&self, golden: &Golden) -> ModelFile {
+        let graph = (golden.model)(self);
+        let ports = || self.inputs.iter().chain([&self.output]);
+        let float_ports = ports().any(|port| port.element_type == "f32");
+        let of_i8 = ports().filter(|port| port.element_type == "i8");
+        let quantizations: Vec<_> = of_i8.map(|port| Quantization { scale: port.scale, zero_point: port.zero_point }).collect();
+        let numbers = Numbers::I8 { quantizations: &quantizations, float_ports };
+        encode(&graph, numbers, plan).unwrap_or_else(|error| panic!("{} {}: {error}", golden.file, self.name))
+    }
+
+    /// What goes in, and what LiteRT says comes out. Conversions go there and back.
+    fn bytes(&self, sample: &Sample) -> (Vec<Vec<u8>>, Vec<u8>) {
+        let (inputs, output) =
+            (sample.inputs.iter().map(|input| bytes_of(input)).collect::<Vec<_>>(), bytes_of(&sample.output));
+        let Port { scale, zero_point, .. } = self.output;
+        match (self.inputs[0].element_type.as_str(), self.output.element_type.as_str()) {
+            ("f32", "i8") => {
+                let real = |&q: &u8| (scale * f32::from(i16::from(q as i8) - i16::from(zero_point))).to_le_bytes();
+                (inputs, output.iter().flat_map(real).collect())
+            }
+            ("i8", "f32") => (vec![output.clone()], output),
+            _ => (inputs, output),
+        }
+    }
+}
+
+fn bytes_of(text: &str) -> Vec<u8> {
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap_or_default(), 16).expect("hexadecimal");
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden"))
+}
+
+/// Runs all cases of a file, and says what is wrong.
+fn check(golden: &Golden, used: &mut BTreeSet<u16>) -> Vec<String> {
+    let text = fs::read_to_string(directory().join(format!("{}.json", golden.file))).expect("a file of vectors");
+    let vectors: Vectors = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}.json: {error}", golden.file));
+    let mut faults = Vec::new();
+    let (mut outputs, mut different, mut inside) = (0, 0, 0);
+    for case in &vectors.cases {
+        let file = case.file(golden);
+        used.extend(file.nodes.iter().map(|node| node.code));
+        let device = DeviceModel::new(&file.to_bytes()).expect("a file that the runtime accepts");
+        let samples: Vec<_> = case.samples.iter().map(|sample| case.bytes(sample)).collect();
+        let found = device.run_each(
+            samples.len(),
+            |session, sample| {
+                for (number, bytes) in samples[sample].0.iter().enumerate() {
+                    session.input_bytes_mut(number)?.copy_from_slice(bytes);
+                }
+                Ok(())
+            },
+            |session, _| session.output_bytes(0).unwrap_or_default().to_vec(),
+        );
+        for (number, (ours, (_, theirs))) in found.expect("inputs that fit").iter().zip(&samples).enumerate() {
+            assert_eq!(ours.len(), theirs.len(), "{} {}: number of outputs", golden.file, case.name);
+            let is_exact = golden.differing == 0.0;
+            for (place, (&ours, &theirs)) in ours.iter().zip(theirs).enumerate() {
+                let (ours, theirs) = (ours as i8, theirs as i8);
+                let distance = ours.abs_diff(theirs);
+                if distance > u8::from(!is_exact) {
+                    let what = format!("{} {} sample {number} output {place}", golden.file, case.name);
+                    faults.push(format!("{what}: ours {ours}, LiteRT's {theirs}"));
+                }
+                different += usize::from(distance > 0);
+                inside += usize::from(theirs > -128 && theirs < 127);
+            }
+            outputs += ours.len();
+        }
+    }
+    let fraction = different as f64 / outputs as f64;
+    println!(
+        "{}: {different} of {outputs} outputs differ from LiteRT {}, {:.2}%",
+        golden.file,
+        vectors.litert,
+        fraction * 100.0
+    );
+    if fraction > golden.differing {
+        faults.push(format!("{}: {different} of {outputs} outputs differ, allowed is {}", golden.file, golden.differing));
+    }
+    if inside * 4 <= outputs {
+        faults.push(format!("{}: only {inside} of {outputs} outputs lie within the bounds of int8", golden.file));
+    }
+    faults
+}
+
+#[test]
+fn every_int8_op_is_within_one_unit_of_litert() {
+    let (mut faults, mut used, mut files) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for golden in ALL_DEVICE_OPS.iter().flat_map(|kind| kind.golden) {
+        faults.extend(check(golden, &mut used));
+        files.insert(golden.file.to_owned());
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    for op in ALL_OPS.iter().filter(|op| !op.name.ends_with("_f32")) {
+        let has_vectors = used.contains(&op.code.into());
+        assert!(has_vectors, "{} has no golden vectors: write a file in tests/golden and name it in the op's twin", op.name);
+    }
+    let paths = fs::read_dir(directory()).expect("the golden files").map(|entry| entry.expect("a golden file").path());
+    let json = paths.filter(|path| path.extension().is_some_and(|ending| ending == "json"));
+    let there: BTreeSet<String> =
+        json.map(|path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    assert_eq!(there, files, "the files in tests/golden, and those that ops are held against");
+}
