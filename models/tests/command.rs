@@ -571,7 +571,7 @@ fn quantities_that_do_not_fit() {
     let message = train(&data, &["--loss", "binary-crossentropy"]);
     let far = y.chunks(640).skip(5).position(|sample| sample.iter().any(|y| !(0.0..=1.0).contains(y))).unwrap() + 5;
     assert!(message.contains("training samples") && message.contains(&format!("in sample {far}, ")), "{message}");
-    assert!(message.contains("but binary_crossentropy wants probabilities from 0 to 1"), "{message}");
+    assert!(message.contains("but binary_crossentropy expects probabilities from 0 to 1"), "{message}");
     let data = place.write("few.npz", &archive(("50, 640", &x), ("50, 3", &y[..150])));
     let message = train(&data, &["--loss", "huber"]);
     assert!(message.contains("[3]") && message.contains("[640]"), "{message}");

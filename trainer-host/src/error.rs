@@ -7,6 +7,11 @@ use crate::device::ExportError;
 use crate::device::run::RunError;
 use crate::graph::Shape;
 
+/// "1 output", "2 outputs".
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {}", if count == 1 { what.trim_end_matches('s') } else { what })
+}
+
 /// An error of the trainer: each message names the thing, what was found and what was expected. `?` takes the errors of all
 /// else that a program which trains calls: data, export, model files.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +34,7 @@ pub enum Error {
         call: &'static str,
     },
     /// The number of losses, inputs or targets is not the model's.
-    #[error("model '{model}' has {expected} {what}, but {found} {found_what} given")]
+    #[error("model '{model}' has {}, but {found} {found_what} given", counted(*expected, what))]
     Count {
         /// The model's name.
         model: String,
@@ -55,7 +60,7 @@ pub enum Error {
         reason: String,
     },
     /// A metric that does not fit an output and its targets.
-    #[error("metric {metric} for output '{output}' of shape {shape} wants {reason}")]
+    #[error("metric {metric} for output '{output}' of shape {shape}: expected {reason}")]
     Metric {
         /// The metric.
         metric: &'static str,
@@ -127,7 +132,7 @@ pub enum Error {
         classes: usize,
     },
     /// A target outside what its loss can take.
-    #[error("{what} has the value {value} in sample {sample}, but {loss} wants {wanted}")]
+    #[error("{what} has the value {value} in sample {sample}, but {loss} expects {wanted}")]
     TargetRange {
         /// Which tensor.
         what: String,

@@ -29,9 +29,9 @@ fn all_faults_of_a_graph_are_told_at_once() {
     for part in [
         "model 'broken' cannot be built:",
         "the outputs depend on the input 'other' of shape [4], which is not among the model's inputs",
-        "layer 'add' got inputs of shapes [8, 8, 3] and [4], but wants two or more inputs of the same shape",
-        "layer 'too_big' got an input of shape [8, 8, 3], but wants",
-        "layer 'dense' got an input of shape [4], but wants at least 1 unit",
+        "layer 'add' on inputs of shapes [8, 8, 3] and [4]: expected two or more inputs of the same shape",
+        "layer 'too_big' on an input of shape [8, 8, 3]: expected",
+        "layer 'dense' on an input of shape [4]: expected at least 1 unit",
     ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
@@ -87,7 +87,7 @@ fn losses_must_fit_outputs() {
     );
     assert_eq!(
         message(model.compile(Sgd::new(0.1), Vec::<Objective>::new())),
-        "model 'single' has 1 outputs, but 0 losses were given"
+        "model 'single' has 1 output, but 0 losses were given"
     );
     let data = Dataset::new(Tensor::new([1, 4], vec![0.0; 4]).unwrap(), Tensor::from_labels(&[0u8])).unwrap();
     assert_eq!(message(model.fit(&data, quiet())), "model 'single' has no optimizer and loss yet: call `compile` before `fit`");
@@ -153,7 +153,7 @@ fn a_model_as_a_layer_must_fit() {
     let x = input([3, 3, 1]);
     assert!(
         message(Model::new("outer", &x, model.apply(&x)))
-            .contains("model 'classifier' applied as a layer wants the shape [2, 2, 1] at input 'image', not [3, 3, 1]")
+            .contains("model 'classifier' applied as a layer expects the shape [2, 2, 1] at input 'image', not [3, 3, 1]")
     );
 }
 
@@ -166,10 +166,10 @@ fn sizes_beyond_all_memory_are_faults_and_not_allocations() {
     let kernel = Concatenate::new().apply([&x, &Dense::new(1 << 40).apply(&row)]);
     let text = message(Model::new("large", [&row, &image], [&far, &values, &kernel]));
     for part in [
-        "layer 'zero_padding2d' got an input of shape [6, 6, 2], but wants a smaller output than [80006, 80006, 2]: a tensor \
+        "layer 'zero_padding2d' on an input of shape [6, 6, 2]: expected a smaller output than [80006, 80006, 2]: a tensor \
          may have at most 2147483647 values",
-        "layer 'reshape' got an input of shape [6], but wants an input of 18446744073709551615 values",
-        "layer 'dense' got an input of shape [6], but wants a smaller output than [1099511627776]",
+        "layer 'reshape' on an input of shape [6]: expected an input of 18446744073709551615 values",
+        "layer 'dense' on an input of shape [6]: expected a smaller output than [1099511627776]",
     ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
@@ -224,7 +224,7 @@ fn metrics_must_fit_outputs_and_targets() {
     let mut model = classifier();
     assert_eq!(
         message(model.compile(Sgd::new(0.1), on("dense", SparseCategoricalCrossentropy).metric(metrics::MeanSquaredError))),
-        "metric mean_squared_error for output 'dense/softmax' of shape [3] wants a target for each value, but the loss \
+        "metric mean_squared_error for output 'dense/softmax' of shape [3]: expected a target for each value, but the loss \
          has targets of shape []"
     );
     let objective = on("dense", SparseCategoricalCrossentropy).metric(metrics::TopKCategoricalAccuracy::new(2));

@@ -310,9 +310,9 @@ fn explain(name: &str, symbol: &SymbolicTensor, inputs: &[SymbolicTensor], fault
     if let Some(ShapeFault::Wanted(wanted)) = symbol.fault() {
         let shapes: Vec<String> = inputs.iter().map(|input| input.shape().map(Shape::to_string).unwrap_or_default()).collect();
         faults.push(match &shapes[..] {
-            [] => format!("layer '{name}' got no input, but wants {wanted}"),
-            [shape] => format!("layer '{name}' got an input of shape {shape}, but wants {wanted}"),
-            shapes => format!("layer '{name}' got inputs of shapes {}, but wants {wanted}", shapes.join(" and ")),
+            [] => format!("layer '{name}' without inputs: expected {wanted}"),
+            [shape] => format!("layer '{name}' on an input of shape {shape}: expected {wanted}"),
+            shapes => format!("layer '{name}' on inputs of shapes {}: expected {wanted}", shapes.join(" and ")),
         });
     }
 }

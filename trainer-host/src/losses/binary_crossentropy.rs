@@ -11,6 +11,22 @@ use crate::metrics::{Accuracy, Metric};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BinaryCrossentropy;
 
+/// The loss of logits, `-t ln s(z) - (1 - t) ln(1 - s(z)) = max(z, 0) - t z + ln(1 + exp(-|z|))`, and its gradient,
+/// `s(z) - t`; `probability` gives the `s(z)` of the logit with this number.
+pub(super) fn of_logits(pass: &mut LossPass<'_>, logits: &[f32], probability: impl Fn(usize) -> f32) -> f64 {
+    let size = pass.shape.size() as f32;
+    let scale = pass.scale / size;
+    let mut sum = 0.0;
+    for (position, (&z, &t)) in logits.iter().zip(pass.targets).enumerate() {
+        let wide = f64::from(z);
+        sum += if z > 0.0 { wide } else { 0.0 } - f64::from(t) * wide + (-wide.abs()).exp().ln_1p();
+        if let Some(gradient) = &mut pass.gradient {
+            gradient[position] = scale * (probability(position) - t);
+        }
+    }
+    sum / f64::from(size)
+}
+
 impl Loss for BinaryCrossentropy {
     fn name(&self) -> &'static str {
         "binary_crossentropy"
@@ -30,23 +46,19 @@ impl Loss for BinaryCrossentropy {
     }
 
     fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+        if let Some(logits) = pass.before_activation {
+            let probabilities = pass.output;
+            return of_logits(pass, logits, |position| probabilities[position]);
+        }
         let size = pass.shape.size() as f32;
         let scale = pass.scale / size;
         let mut sum = 0.0;
         for (position, (&p, &t)) in pass.output.iter().zip(pass.targets).enumerate() {
-            let slope = if let Some(logits) = pass.before_activation {
-                // -t ln s(z) - (1 - t) ln(1 - s(z)) = max(z, 0) - t z + ln(1 + exp(-|z|))
-                let (z, t) = (f64::from(logits[position]), f64::from(t));
-                sum += if z > 0.0 { z } else { 0.0 } - t * z + (-z.abs()).exp().ln_1p();
-                p - t as f32
-            } else {
-                let clipped = p.clamp(EPSILON, 1.0 - EPSILON);
-                let (wide, t64) = (f64::from(clipped), f64::from(t));
-                sum -= t64 * wide.ln() + (1.0 - t64) * (1.0 - wide).ln();
-                if clipped == p { (p - t) / (p * (1.0 - p)) } else { 0.0 }
-            };
+            let clipped = p.clamp(EPSILON, 1.0 - EPSILON);
+            let (wide, t64) = (f64::from(clipped), f64::from(t));
+            sum -= t64 * wide.ln() + (1.0 - t64) * (1.0 - wide).ln();
             if let Some(gradient) = &mut pass.gradient {
-                gradient[position] = scale * slope;
+                gradient[position] = if clipped == p { scale * ((p - t) / (p * (1.0 - p))) } else { 0.0 };
             }
         }
         sum / f64::from(size)

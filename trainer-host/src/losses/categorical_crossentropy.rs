@@ -20,6 +20,26 @@ pub(super) fn log_sum_exp(logits: &[f32]) -> f64 {
     f64::from(largest) + sum.ln()
 }
 
+/// The loss of logits, `sum(t * (ln(sum(exp(z))) - z))` for each position, and its gradient, `sum(t) * p - t`.
+/// `probability` gives the `p` of the logit with this number, whose position has this logarithm of the sum.
+pub(super) fn of_logits(pass: &mut LossPass<'_>, logits: &[f32], probability: impl Fn(usize, f64) -> f32) -> f64 {
+    let classes = pass.shape.channels();
+    let positions = (pass.shape.size() / classes) as f64;
+    let scale = pass.scale / positions as f32;
+    let mut sum = 0.0;
+    for (row, (logits, targets)) in logits.chunks_exact(classes).zip(pass.targets.chunks_exact(classes)).enumerate() {
+        let all = log_sum_exp(logits);
+        sum += logits.iter().zip(targets).map(|(&z, &t)| f64::from(t) * (all - f64::from(z))).sum::<f64>();
+        if let Some(gradient) = &mut pass.gradient {
+            let total: f32 = targets.iter().sum();
+            for (position, &t) in (row * classes..).zip(targets) {
+                gradient[position] = scale * (total * probability(position, all) - t);
+            }
+        }
+    }
+    sum / positions
+}
+
 /// The classes must be at least two: a single softmax output is always 1.
 pub(super) fn check_classes(output: &Shape) -> Result<(), String> {
     if output.channels() < 2 {
@@ -49,6 +69,10 @@ impl Loss for CategoricalCrossentropy {
     }
 
     fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+        if let Some(logits) = pass.before_activation {
+            let probabilities = pass.output;
+            return of_logits(pass, logits, |position, _| probabilities[position]);
+        }
         let classes = pass.shape.channels();
         let positions = (pass.shape.size() / classes) as f64;
         let scale = pass.scale / positions as f32;
@@ -56,28 +80,16 @@ impl Loss for CategoricalCrossentropy {
         for (row, targets) in pass.targets.chunks_exact(classes).enumerate() {
             let range = row * classes..(row + 1) * classes;
             let probabilities = &pass.output[range.clone()];
-            let total: f32 = targets.iter().sum();
-            if let Some(logits) = pass.before_activation {
-                let logits = &logits[range.clone()];
-                let all = log_sum_exp(logits);
-                sum += logits.iter().zip(targets).map(|(&z, &t)| f64::from(t) * (all - f64::from(z))).sum::<f64>();
-                if let Some(gradient) = &mut pass.gradient {
-                    for ((value, &p), &t) in gradient[range].iter_mut().zip(probabilities).zip(targets) {
-                        *value = scale * (total * p - t);
-                    }
-                }
-            } else {
-                let all: f32 = probabilities.iter().sum();
-                let all = if all > EPSILON { all } else { EPSILON };
-                let share = |p: f32| (p / all).clamp(EPSILON, 1.0 - EPSILON);
-                let pairs = || probabilities.iter().zip(targets);
-                sum -= pairs().map(|(&p, &t)| f64::from(t) * f64::from(share(p)).ln()).sum::<f64>();
-                if let Some(gradient) = &mut pass.gradient {
-                    let is_clipped = |p: f32| share(p) != p / all;
-                    let kept: f32 = pairs().filter(|(p, _)| !is_clipped(**p)).map(|(_, t)| t).sum();
-                    for (value, (&p, &t)) in gradient[range].iter_mut().zip(pairs()) {
-                        *value = scale * (kept / all - if is_clipped(p) { 0.0 } else { t / p });
-                    }
+            let all: f32 = probabilities.iter().sum();
+            let all = if all > EPSILON { all } else { EPSILON };
+            let share = |p: f32| (p / all).clamp(EPSILON, 1.0 - EPSILON);
+            let pairs = || probabilities.iter().zip(targets);
+            sum -= pairs().map(|(&p, &t)| f64::from(t) * f64::from(share(p)).ln()).sum::<f64>();
+            if let Some(gradient) = &mut pass.gradient {
+                let is_clipped = |p: f32| share(p) != p / all;
+                let kept: f32 = pairs().filter(|(p, _)| !is_clipped(**p)).map(|(_, t)| t).sum();
+                for (value, (&p, &t)) in gradient[range].iter_mut().zip(pairs()) {
+                    *value = scale * (kept / all - if is_clipped(p) { 0.0 } else { t / p });
                 }
             }
         }

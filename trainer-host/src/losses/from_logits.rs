@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::categorical_crossentropy::log_sum_exp;
 use super::{BinaryCrossentropy, CategoricalCrossentropy, Loss, LossPass, SparseCategoricalCrossentropy, TargetFault};
+use super::{binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy};
 use crate::graph::Shape;
 use crate::metrics::{Accuracy, BinaryAccuracy, Metric};
 
@@ -22,119 +22,68 @@ pub struct CategoricalCrossentropyFromLogits;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SparseCategoricalCrossentropyFromLogits;
 
-impl Loss for BinaryCrossentropyFromLogits {
-    fn name(&self) -> &'static str {
-        "binary_crossentropy_from_logits"
-    }
+/// What a loss of logits has from the loss of probabilities, beside its name, default metric and value.
+macro_rules! from_logits {
+    ($loss:ident, $of_probabilities:ident, $name:literal, $metric:expr, $evaluate:expr) => {
+        impl Loss for $loss {
+            fn name(&self) -> &'static str {
+                $name
+            }
 
-    fn target_shape(&self, output: &Shape) -> Result<Shape, String> {
-        BinaryCrossentropy.target_shape(output)
-    }
+            fn target_shape(&self, output: &Shape) -> Result<Shape, String> {
+                $of_probabilities.target_shape(output)
+            }
 
-    fn target_fault(&self, target: &[f32], output: &Shape) -> Option<TargetFault> {
-        BinaryCrossentropy.target_fault(target, output)
-    }
+            fn target_fault(&self, target: &[f32], output: &Shape) -> Option<TargetFault> {
+                $of_probabilities.target_fault(target, output)
+            }
 
-    fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
-        let size = pass.shape.size() as f32;
-        let scale = pass.scale / size;
-        let mut sum = 0.0;
-        for (position, (&z, &t)) in pass.output.iter().zip(pass.targets).enumerate() {
-            let (wide, small) = (f64::from(z), (-f64::from(z).abs()).exp());
-            sum += if z > 0.0 { wide } else { 0.0 } - f64::from(t) * wide + small.ln_1p();
-            if let Some(gradient) = &mut pass.gradient {
-                // exp(-|z|) cannot overflow, whichever side of the sigmoid it is.
-                let probability = if z > 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) };
-                gradient[position] = scale * (probability as f32 - t);
+            fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+                let logits = pass.output;
+                $evaluate(pass, logits)
+            }
+
+            fn default_metric(&self) -> Option<Arc<dyn Metric>> {
+                Some(Arc::new($metric))
             }
         }
-        sum / f64::from(size)
-    }
-
-    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
-        // A probability of one half is a logit of 0.
-        Some(Arc::new(BinaryAccuracy::new(0.0)))
-    }
+    };
 }
 
-/// The gradient of `total * ln(sum(exp(z)))` over one position's classes, where `all` is that logarithm.
-fn softmax_gradient(gradient: &mut [f32], logits: &[f32], all: f64, factor: f32) {
-    for (value, &logit) in gradient.iter_mut().zip(logits) {
-        *value = factor * (f64::from(logit) - all).exp() as f32;
-    }
+from_logits!(
+    BinaryCrossentropyFromLogits,
+    BinaryCrossentropy,
+    "binary_crossentropy_from_logits",
+    // A probability of one half is a logit of 0.
+    BinaryAccuracy::new(0.0),
+    |pass, logits: &[f32]| binary_crossentropy::of_logits(pass, logits, |position| sigmoid(logits[position]))
+);
+
+from_logits!(
+    CategoricalCrossentropyFromLogits,
+    CategoricalCrossentropy,
+    "categorical_crossentropy_from_logits",
+    Accuracy,
+    |pass, logits: &[f32]| categorical_crossentropy::of_logits(pass, logits, |position, all| exp(logits[position], all))
+);
+
+from_logits!(
+    SparseCategoricalCrossentropyFromLogits,
+    SparseCategoricalCrossentropy,
+    "sparse_categorical_crossentropy_from_logits",
+    Accuracy,
+    |pass, logits: &[f32]| sparse_categorical_crossentropy::of_logits(pass, logits, |position, all| exp(logits[position], all))
+);
+
+/// The probability of a logit; `exp(-|z|)` cannot overflow, whichever side of the sigmoid it is.
+fn sigmoid(logit: f32) -> f32 {
+    let small = (-f64::from(logit).abs()).exp();
+    (if logit > 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) }) as f32
 }
 
-impl Loss for CategoricalCrossentropyFromLogits {
-    fn name(&self) -> &'static str {
-        "categorical_crossentropy_from_logits"
-    }
-
-    fn target_shape(&self, output: &Shape) -> Result<Shape, String> {
-        CategoricalCrossentropy.target_shape(output)
-    }
-
-    fn target_fault(&self, target: &[f32], output: &Shape) -> Option<TargetFault> {
-        CategoricalCrossentropy.target_fault(target, output)
-    }
-
-    fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
-        let classes = pass.shape.channels();
-        let positions = (pass.shape.size() / classes) as f64;
-        let scale = pass.scale / positions as f32;
-        let mut sum = 0.0;
-        let rows = pass.output.chunks_exact(classes).zip(pass.targets.chunks_exact(classes));
-        for (row, (logits, targets)) in rows.enumerate() {
-            let all = log_sum_exp(logits);
-            sum += logits.iter().zip(targets).map(|(&z, &t)| f64::from(t) * (all - f64::from(z))).sum::<f64>();
-            if let Some(gradient) = &mut pass.gradient {
-                let gradient = &mut gradient[row * classes..(row + 1) * classes];
-                softmax_gradient(gradient, logits, all, scale * targets.iter().sum::<f32>());
-                for (value, &target) in gradient.iter_mut().zip(targets) {
-                    *value -= scale * target;
-                }
-            }
-        }
-        sum / positions
-    }
-
-    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
-        Some(Arc::new(Accuracy))
-    }
-}
-
-impl Loss for SparseCategoricalCrossentropyFromLogits {
-    fn name(&self) -> &'static str {
-        "sparse_categorical_crossentropy_from_logits"
-    }
-
-    fn target_shape(&self, output: &Shape) -> Result<Shape, String> {
-        SparseCategoricalCrossentropy.target_shape(output)
-    }
-
-    fn target_fault(&self, target: &[f32], output: &Shape) -> Option<TargetFault> {
-        SparseCategoricalCrossentropy.target_fault(target, output)
-    }
-
-    fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
-        let classes = pass.shape.channels();
-        let positions = (pass.shape.size() / classes) as f64;
-        let scale = pass.scale / positions as f32;
-        let mut sum = 0.0;
-        for (row, (logits, &target)) in pass.output.chunks_exact(classes).zip(pass.targets).enumerate() {
-            let (all, label) = (log_sum_exp(logits), target as usize);
-            sum += all - f64::from(logits[label]);
-            if let Some(gradient) = &mut pass.gradient {
-                let gradient = &mut gradient[row * classes..(row + 1) * classes];
-                softmax_gradient(gradient, logits, all, scale);
-                gradient[label] -= scale;
-            }
-        }
-        sum / positions
-    }
-
-    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
-        Some(Arc::new(Accuracy))
-    }
+/// The probability of a class, where `all` is the logarithm of the sum of all exponentials.
+fn exp(logit: f32, all: f64) -> f32 {
+    (f64::from(logit) - all).exp() as f32
 }
 
 #[cfg(test)]

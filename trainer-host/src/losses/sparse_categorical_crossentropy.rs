@@ -14,6 +14,27 @@ use crate::metrics::{Accuracy, Metric};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SparseCategoricalCrossentropy;
 
+/// The loss of logits, `ln(sum(exp(z))) - z[t]` for each position, and its gradient, `p`, less 1 for the target's class.
+/// `probability` gives the `p` of the logit with this number, whose position has this logarithm of the sum.
+pub(super) fn of_logits(pass: &mut LossPass<'_>, logits: &[f32], probability: impl Fn(usize, f64) -> f32) -> f64 {
+    let classes = pass.shape.channels();
+    let positions = (pass.shape.size() / classes) as f64;
+    let scale = pass.scale / positions as f32;
+    let mut sum = 0.0;
+    for (row, (logits, &target)) in logits.chunks_exact(classes).zip(pass.targets).enumerate() {
+        let (all, label) = (log_sum_exp(logits), target as usize);
+        sum += all - f64::from(logits[label]);
+        if let Some(gradient) = &mut pass.gradient {
+            let range = row * classes..(row + 1) * classes;
+            for position in range.clone() {
+                gradient[position] = scale * probability(position, all);
+            }
+            gradient[range][label] -= scale;
+        }
+    }
+    sum / positions
+}
+
 impl Loss for SparseCategoricalCrossentropy {
     fn name(&self) -> &'static str {
         "sparse_categorical_crossentropy"
@@ -36,32 +57,23 @@ impl Loss for SparseCategoricalCrossentropy {
     }
 
     fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+        if let Some(logits) = pass.before_activation {
+            let probabilities = pass.output;
+            return of_logits(pass, logits, |position, _| probabilities[position]);
+        }
         let classes = pass.shape.channels();
         let positions = (pass.shape.size() / classes) as f64;
         let scale = pass.scale / positions as f32;
         let mut sum = 0.0;
-        for (row, &target) in pass.targets.iter().enumerate() {
-            let range = row * classes..(row + 1) * classes;
-            let probabilities = &pass.output[range.clone()];
+        for (row, (probabilities, &target)) in pass.output.chunks_exact(classes).zip(pass.targets).enumerate() {
             let label = target as usize;
             let clipped = |probability: f32| probability.clamp(EPSILON, 1.0 - EPSILON);
             let all: f32 = probabilities.iter().map(|&probability| clipped(probability)).sum();
-            sum += match pass.before_activation {
-                Some(logits) => log_sum_exp(&logits[range.clone()]) - f64::from(logits[range.start + label]),
-                None => (f64::from(all) / f64::from(clipped(probabilities[label]))).ln(),
-            };
+            sum += (f64::from(all) / f64::from(clipped(probabilities[label]))).ln();
             if let Some(gradient) = &mut pass.gradient {
-                let gradient = &mut gradient[range];
-                if pass.before_activation.is_some() {
-                    for (value, &probability) in gradient.iter_mut().zip(probabilities) {
-                        *value = scale * probability;
-                    }
-                    gradient[label] -= scale;
-                } else {
-                    for (class, (value, &probability)) in gradient.iter_mut().zip(probabilities).enumerate() {
-                        let own = if class == label { 1.0 / probability } else { 0.0 };
-                        *value = if clipped(probability) == probability { scale * (1.0 / all - own) } else { 0.0 };
-                    }
+                for (class, (value, &probability)) in gradient[row * classes..].iter_mut().zip(probabilities).enumerate() {
+                    let own = if class == label { 1.0 / probability } else { 0.0 };
+                    *value = if clipped(probability) == probability { scale * (1.0 / all - own) } else { 0.0 };
                 }
             }
         }

@@ -40,12 +40,6 @@ impl Metric for Auc {
         2 * (self.thresholds - 1)
     }
 
-    fn sum(&self, pass: &MetricPass<'_>) -> f64 {
-        let mut counts = vec![0.0; self.sums()];
-        self.add(pass, &mut counts);
-        self.result(&counts, pass.samples) * pass.samples as f64
-    }
-
     fn add(&self, pass: &MetricPass<'_>, sums: &mut [f64]) {
         let buckets = self.thresholds - 1;
         for (&output, &target) in pass.output.iter().zip(pass.targets) {
@@ -76,7 +70,7 @@ mod tests {
 
     fn area(output: &[f32], targets: &[f32]) -> f64 {
         let shape = Shape::from([1]);
-        Auc::default().sum(&MetricPass { samples: output.len(), shape: &shape, output, targets }) / output.len() as f64
+        Auc::default().value(&MetricPass { samples: output.len(), shape: &shape, output, targets })
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Binary accuracy: the share of yes-or-no answers on the right side of a threshold.
 
-use super::{Metric, MetricPass, check_same_shape};
+use super::{Metric, MetricPass, check_same_shape, right_answers};
 use crate::graph::Shape;
 
 /// The share of outputs on the same side of the threshold as their targets are of 0.5, each output a question of its
@@ -26,10 +26,8 @@ impl Metric for BinaryAccuracy {
         check_same_shape(output, target)
     }
 
-    fn sum(&self, pass: &MetricPass<'_>) -> f64 {
-        let answers = pass.output.iter().zip(pass.targets);
-        let right = answers.filter(|(output, target)| (**output > self.threshold) == (**target > 0.5)).count();
-        right as f64 / pass.shape.size() as f64
+    fn add(&self, pass: &MetricPass<'_>, sums: &mut [f64]) {
+        sums[0] += right_answers(pass, self.threshold);
     }
 }
 
@@ -42,8 +40,8 @@ mod tests {
         let shape = Shape::from([2]);
         let output = [0.7, 0.2, -0.1, 0.4];
         let pass = MetricPass { samples: 2, shape: &shape, output: &output, targets: &[1.0, 0.0, 1.0, 1.0] };
-        assert_eq!(BinaryAccuracy::new(0.5).sum(&pass), 1.0);
-        assert_eq!(BinaryAccuracy::new(0.0).sum(&pass), 1.0);
-        assert_eq!(BinaryAccuracy::new(0.3).sum(&pass), 1.5);
+        assert_eq!(BinaryAccuracy::new(0.5).value(&pass) * 2.0, 1.0);
+        assert_eq!(BinaryAccuracy::new(0.0).value(&pass) * 2.0, 1.0);
+        assert_eq!(BinaryAccuracy::new(0.3).value(&pass) * 2.0, 1.5);
     }
 }

@@ -26,8 +26,8 @@ impl Metric for MeanAbsoluteError {
         check_same_shape(output, target)
     }
 
-    fn sum(&self, pass: &MetricPass<'_>) -> f64 {
-        mean_of(pass, f64::abs)
+    fn add(&self, pass: &MetricPass<'_>, sums: &mut [f64]) {
+        sums[0] += mean_of(pass, f64::abs);
     }
 }
 
@@ -40,8 +40,8 @@ impl Metric for MeanSquaredError {
         check_same_shape(output, target)
     }
 
-    fn sum(&self, pass: &MetricPass<'_>) -> f64 {
-        mean_of(pass, |difference| difference * difference)
+    fn add(&self, pass: &MetricPass<'_>, sums: &mut [f64]) {
+        sums[0] += mean_of(pass, |difference| difference * difference);
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
         let output = [1.0, 3.0, -2.0, 5.0];
         let pass = MetricPass { samples: 2, shape: &shape, output: &output, targets: &[0.0, 3.0, 1.0, 5.5] };
         // Samples: (1 + 0) / 2 and (3 + 0.5) / 2; (1 + 0) / 2 and (9 + 0.25) / 2.
-        assert_eq!(MeanAbsoluteError.sum(&pass), 2.25);
-        assert_eq!(MeanSquaredError.sum(&pass), 5.125);
+        assert_eq!(MeanAbsoluteError.value(&pass) * 2.0, 2.25);
+        assert_eq!(MeanSquaredError.value(&pass) * 2.0, 5.125);
     }
 }

@@ -135,7 +135,7 @@ impl Model {
             let node = &self.graph.nodes[wanted];
             if given.shape().is_some_and(|shape| *shape != node.shape) {
                 let found = given.shape().map(Shape::to_string).unwrap_or_default();
-                return faulty(format!("wants the shape {} at input '{}', not {found}", node.shape, node.name));
+                return faulty(format!("expects the shape {} at input '{}', not {found}", node.shape, node.name));
             }
         }
         let mut tensors: Vec<Option<SymbolicTensor>> = vec![None; self.graph.nodes.len()];

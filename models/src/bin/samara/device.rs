@@ -66,7 +66,7 @@ pub fn check(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<()>
                 bail!("test sample {sample} has the label {label}, but the model has {classes} classes, 0 to {}", classes - 1)
             }
             Some(TargetFault::Range { value, wanted }) => {
-                bail!("test sample {sample} has the target {value}, but {} wants {wanted}", loss.name())
+                bail!("test sample {sample} has the target {value}, but {} expects {wanted}", loss.name())
             }
         }
     }
@@ -93,7 +93,7 @@ pub fn measure(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<M
             let output: Vec<f32> = session.output_f32(0).map(Iterator::collect).unwrap_or_default();
             let (shape, output, targets) = (&shape, &output[..], targets.sample(sample).unwrap_or_default());
             let pass = LossPass { samples: 1, shape, output, before_activation: None, targets, gradient: None, scale: 1.0 };
-            let right = metric.as_ref().map(|metric| metric.sum(&MetricPass { samples: 1, shape, output, targets }));
+            let right = metric.as_ref().map(|metric| metric.value(&MetricPass { samples: 1, shape, output, targets }));
             (loss.evaluate(&mut { pass }), right)
         },
     )?;
