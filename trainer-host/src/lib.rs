@@ -45,7 +45,7 @@ pub mod initializers;
 pub mod layers;
 pub mod losses;
 pub mod metrics;
-mod numeric;
+pub mod numeric;
 pub mod optimizers;
 pub mod quantize;
 pub mod regularizers;

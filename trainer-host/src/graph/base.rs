@@ -32,6 +32,18 @@ pub struct ParameterSpec {
     pub kind: ParameterKind,
 }
 
+impl ParameterSpec {
+    /// A weight, without regularizer.
+    pub fn weight(name: &'static str, shape: impl Into<Shape>, initializer: impl Initializer + 'static) -> Self {
+        Trainable::new(initializer).spec(name, shape)
+    }
+
+    /// A statistic.
+    pub fn statistic(name: &'static str, shape: impl Into<Shape>, initializer: impl Initializer + 'static) -> Self {
+        Self { kind: ParameterKind::Statistic, ..Self::weight(name, shape, initializer) }
+    }
+}
+
 /// What a user can say about a weight.
 #[derive(Debug, Clone)]
 pub(crate) struct Trainable {

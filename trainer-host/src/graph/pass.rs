@@ -154,6 +154,9 @@ impl<'a> GradientSlot<'a> {
 
     /// Adds a multiple of a gradient that is all there, value by value.
     pub fn add_scaled(self, factor: f32, gradient: &[f32]) {
+        if factor == 1.0 {
+            return self.add(gradient);
+        }
         for (value, &part) in self.values.iter_mut().zip(gradient) {
             *value = if self.accumulate { *value + factor * part } else { factor * part };
         }

@@ -53,28 +53,22 @@ pub(crate) fn softmax_rows(values: &mut [f32], size: usize) {
 /// Applies a function to each value.
 #[inline(always)]
 fn map(values: &mut [f32], function: impl Fn(f32) -> f32) {
-    vectorized(
-        #[inline(always)]
-        || {
-            values.iter_mut().for_each(
-                #[inline(always)]
-                |value| *value = function(*value),
-            )
-        },
-    );
+    vectorized!({
+        values.iter_mut().for_each(
+            #[inline(always)]
+            |value| *value = function(*value),
+        )
+    });
 }
 
 /// Multiplies each gradient by a function of the output, or of the input.
 #[inline(always)]
 fn scale(gradients: &mut [f32], values: &[f32], slope: impl Fn(f32) -> f32) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for (gradient, &value) in gradients.iter_mut().zip(values) {
-                *gradient *= slope(value);
-            }
-        },
-    );
+    vectorized!({
+        for (gradient, &value) in gradients.iter_mut().zip(values) {
+            *gradient *= slope(value);
+        }
+    });
 }
 
 fn sigmoid(x: f32) -> f32 {

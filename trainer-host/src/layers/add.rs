@@ -1,10 +1,9 @@
 //! Add: the sum of two or more tensors of one shape.
 
-use super::merge::{chain, common_shape};
+use super::merge::{common_shape, lower_weighted_sum, weighted_sum, weighted_sum_backward};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
-use crate::device::{Clamp, Lowering, Value, ops};
+use crate::device::{Lowering, Value};
 use crate::graph::Shape;
-use crate::numeric::vectorized;
 
 /// Adds its inputs, value by value.
 #[derive(Debug, Clone, Default)]
@@ -27,38 +26,48 @@ impl Layer for Add {
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
-        let (first, second) = (pass.inputs.get(0), pass.inputs.get(1));
-        let output = &mut *pass.output;
-        vectorized(
-            #[inline(always)]
-            || {
-                for ((output, &first), &second) in output.iter_mut().zip(first).zip(second) {
-                    *output = first + second;
-                }
-            },
-        );
-        for input in 2..pass.input_shapes.len() {
-            for (output, &value) in pass.output.iter_mut().zip(pass.inputs.get(input)) {
-                *output += value;
-            }
-        }
+        weighted_sum(pass, |_| 1.0);
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
-        for input in 0..pass.input_shapes.len() {
-            if let Some(gradient) = pass.input_gradients.get_mut(input) {
-                gradient.add(pass.output_gradient);
-            }
-        }
+        weighted_sum_backward(pass, |_| 1.0);
     }
 
-    /// A chain of sums of two.
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        Ok(chain(lowering, "sum", |_| ops::Add { coefficients: [1.0; 2], clamp: Clamp::NONE }))
+        Ok(lower_weighted_sum(lowering, |_| 1.0))
     }
 }
 
 /// Layers of this kind for the conformance tests.
 pub(super) fn examples() -> Vec<Example> {
     vec![Example::new(Add::new(), &[&[4, 3], &[4, 3]]), Example::new(Add::new(), &[&[7], &[7], &[7]])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::{Harness, check};
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_naive_reference() {
+        for count in [2, 3, 5] {
+            let shapes = vec![Shape::from([3, 4, 5]); count];
+            check(&Add::new(), &shapes, &|inputs, _| {
+                (0..60).map(|place| inputs.iter().map(|input| input[place]).sum()).collect()
+            });
+        }
+    }
+
+    #[test]
+    fn sum_of_three() {
+        let layer = Add::new();
+        let mut harness = Harness::new(&layer, &vec![Shape::from([2]); 3], 1);
+        for (input, values) in [[3.0, -3.0], [6.0, 0.0], [-3.0, 9.0]].iter().enumerate() {
+            harness.inputs[input].copy_from_slice(values);
+        }
+        assert_eq!(harness.forward(), [6.0, 6.0]);
+        harness.output_gradient.copy_from_slice(&[1.0, 2.0]);
+        harness.backward(true, false);
+        assert!(harness.input_gradients.iter().all(|gradient| gradient[..] == [1.0, 2.0]));
+    }
 }

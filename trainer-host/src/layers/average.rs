@@ -1,10 +1,9 @@
 //! Average: the mean of two or more tensors of one shape: `y = (x_1 + ... + x_n) / n`.
 
-use super::merge::{chain, common_shape};
+use super::merge::{common_shape, lower_weighted_sum, weighted_sum, weighted_sum_backward};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
-use crate::device::{Clamp, Lowering, Value, ops};
+use crate::device::{Lowering, Value};
 use crate::graph::Shape;
-use crate::numeric::vectorized;
 
 /// Averages its inputs, value by value.
 #[derive(Debug, Clone, Default)]
@@ -27,41 +26,18 @@ impl Layer for Average {
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
-        let count = pass.input_shapes.len();
-        let factor = 1.0 / count as f32;
-        let inputs = pass.inputs;
-        let output = &mut *pass.output;
-        vectorized(
-            #[inline(always)]
-            || {
-                for ((output, &first), &second) in output.iter_mut().zip(inputs.get(0)).zip(inputs.get(1)) {
-                    *output = factor * (first + second);
-                }
-                for input in 2..count {
-                    for (output, &value) in output.iter_mut().zip(inputs.get(input)) {
-                        *output += factor * value;
-                    }
-                }
-            },
-        );
+        let factor = 1.0 / pass.input_shapes.len() as f32;
+        weighted_sum(pass, |_| factor);
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
-        let count = pass.input_shapes.len();
-        for input in 0..count {
-            if let Some(gradient) = pass.input_gradients.get_mut(input) {
-                gradient.add_scaled(1.0 / count as f32, pass.output_gradient);
-            }
-        }
+        let factor = 1.0 / pass.input_shapes.len() as f32;
+        weighted_sum_backward(pass, |_| factor);
     }
 
-    /// A chain of weighted sums of two.
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        let part = 1.0 / lowering.inputs.len() as f32;
-        Ok(chain(lowering, "sum", |input| {
-            let coefficients = if input == 1 { [part, part] } else { [1.0, part] };
-            ops::Add { coefficients, clamp: Clamp::NONE }
-        }))
+        let factor = 1.0 / lowering.inputs.len() as f32;
+        Ok(lower_weighted_sum(lowering, |_| factor))
     }
 }
 

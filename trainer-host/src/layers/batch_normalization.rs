@@ -4,17 +4,14 @@
 //! Inputs and outputs `[..., C]`. Parameters `[C]` each: gamma, beta; the statistics moving mean and moving variance.
 //! The moments are summed in f64, since the difference of two large sums must leave the variance exact.
 
-use std::sync::Arc;
-
 use super::options::trainable_methods;
-use super::rows::{BLOCK, combine, scale_and_shift};
 use super::{
     Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements, Trainable, identity,
 };
 use crate::device::{Clamp, Lowering, Value, ops};
-use crate::graph::{ParameterKind, Shape};
+use crate::graph::Shape;
 use crate::initializers::{ones, zeros};
-use crate::numeric::vectorized;
+use crate::numeric::{BLOCK, combine, scale_and_shift, vectorized};
 
 /// Normalizes each channel over the batch. Stands anywhere: on inputs, before or after activations.
 #[derive(Debug, Clone)]
@@ -64,37 +61,34 @@ impl Default for BatchNormalization {
 #[inline(always)]
 fn add_sums(sums: &mut [f64], a: &[f32], b: &[f32], second: impl Fn(f64, f64) -> f64) {
     let channels = sums.len() / 2;
-    vectorized(
-        #[inline(always)]
-        || {
-            let (firsts, seconds) = sums.split_at_mut(channels);
-            let whole = channels - channels % BLOCK;
-            for start in (0..whole).step_by(BLOCK) {
-                let (mut first_sums, mut second_sums) = ([0.0; BLOCK], [0.0; BLOCK]);
-                for (a, b) in a.chunks_exact(channels).zip(b.chunks_exact(channels)) {
-                    let (Some(a), Some(b)) = (a[start..].first_chunk::<BLOCK>(), b[start..].first_chunk::<BLOCK>()) else {
-                        continue;
-                    };
-                    for lane in 0..BLOCK {
-                        let (a, b) = (f64::from(a[lane]), f64::from(b[lane]));
-                        first_sums[lane] += a;
-                        second_sums[lane] += second(a, b);
-                    }
-                }
+    vectorized!({
+        let (firsts, seconds) = sums.split_at_mut(channels);
+        let whole = channels - channels % BLOCK;
+        for start in (0..whole).step_by(BLOCK) {
+            let (mut first_sums, mut second_sums) = ([0.0; BLOCK], [0.0; BLOCK]);
+            for (a, b) in a.chunks_exact(channels).zip(b.chunks_exact(channels)) {
+                let (Some(a), Some(b)) = (a[start..].first_chunk::<BLOCK>(), b[start..].first_chunk::<BLOCK>()) else {
+                    continue;
+                };
                 for lane in 0..BLOCK {
-                    firsts[start + lane] += first_sums[lane];
-                    seconds[start + lane] += second_sums[lane];
+                    let (a, b) = (f64::from(a[lane]), f64::from(b[lane]));
+                    first_sums[lane] += a;
+                    second_sums[lane] += second(a, b);
                 }
             }
-            for channel in whole..channels {
-                for (a, b) in a.chunks_exact(channels).zip(b.chunks_exact(channels)) {
-                    let (a, b) = (f64::from(a[channel]), f64::from(b[channel]));
-                    firsts[channel] += a;
-                    seconds[channel] += second(a, b);
-                }
+            for lane in 0..BLOCK {
+                firsts[start + lane] += first_sums[lane];
+                seconds[start + lane] += second_sums[lane];
             }
-        },
-    );
+        }
+        for channel in whole..channels {
+            for (a, b) in a.chunks_exact(channels).zip(b.chunks_exact(channels)) {
+                let (a, b) = (f64::from(a[channel]), f64::from(b[channel]));
+                firsts[channel] += a;
+                seconds[channel] += second(a, b);
+            }
+        }
+    });
 }
 
 /// The state's parts, `C` values each.
@@ -140,18 +134,11 @@ impl Layer for BatchNormalization {
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let channels = [inputs[0].channels()];
-        let statistic = |name, initializer| ParameterSpec {
-            name,
-            shape: Shape::from(channels),
-            initializer: Arc::new(initializer),
-            regularizer: None,
-            kind: ParameterKind::Statistic,
-        };
         vec![
             self.gamma.spec("gamma", channels),
             self.beta.spec("beta", channels),
-            statistic("moving_mean", zeros()),
-            statistic("moving_variance", ones()),
+            ParameterSpec::statistic("moving_mean", channels, zeros()),
+            ParameterSpec::statistic("moving_variance", channels, ones()),
         ]
     }
 
@@ -271,4 +258,47 @@ pub(super) fn examples() -> Vec<Example> {
         Example::new(BatchNormalization::new(), &[&[19]]),
         Example::new(BatchNormalization::new().momentum(0.5).epsilon(0.1), &[&[3, 4, 16]]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::{Harness, check_batch};
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_naive_reference() {
+        for (shape, epsilon) in [(vec![3, 4, 5], 1e-3), (vec![6, 19], 0.1), (vec![7], 0.5)] {
+            let (channels, layer) = (shape[shape.len() - 1], BatchNormalization::new().epsilon(epsilon));
+            check_batch(&layer, &[Shape::from(shape)], &|inputs, parameters| {
+                let mut output = vec![0.0; inputs[0].len()];
+                for channel in 0..channels {
+                    let values: Vec<f64> = inputs[0].iter().skip(channel).step_by(channels).copied().collect();
+                    let count = values.len() as f64;
+                    let mean = values.iter().sum::<f64>() / count;
+                    let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+                    let deviation = (variance + f64::from(epsilon)).sqrt();
+                    for (x, y) in values.iter().zip(output.iter_mut().skip(channel).step_by(channels)) {
+                        *y = parameters[0][channel] * (x - mean) / deviation + parameters[1][channel];
+                    }
+                }
+                output
+            });
+        }
+    }
+
+    #[test]
+    fn one_channel_by_hand() {
+        // The values are 4 - 3 and 4 + 3: mean 4, variance 9.
+        let layer = BatchNormalization::new().epsilon(1e-12);
+        let mut harness = Harness::new(&layer, &[Shape::from([1])], 2);
+        harness.inputs[0].copy_from_slice(&[1.0, 7.0]);
+        harness.parameter_mut(0).copy_from_slice(&[2.0]);
+        harness.parameter_mut(1).copy_from_slice(&[0.5]);
+        assert_eq!(harness.forward(), [-1.5, 2.5]);
+        // The gradient of the mean is taken out, and that along the normalized values: nothing is left.
+        harness.output_gradient.copy_from_slice(&[3.0, 5.0]);
+        harness.backward(true, false);
+        assert!(harness.input_gradients[0].iter().all(|gradient| gradient.abs() < 1e-6), "{:?}", harness.input_gradients[0]);
+        assert_eq!((harness.gradient(0), harness.gradient(1)), (&[2.0][..], &[8.0][..]));
+    }
 }

@@ -15,12 +15,12 @@ use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
     Activation, Backward, Example, Forward, GradientSlot, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable,
-    add_bias, identity,
+    identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
 use crate::initializers::glorot_uniform;
-use crate::numeric::{Matrix, multiply, vectorized};
+use crate::numeric::{Matrix, add_bias, multiply, vectorized};
 
 /// Values of the matrix of windows: a quarter of a megabyte.
 const BLOCK: usize = 1 << 16;
@@ -277,40 +277,34 @@ fn for_each_run(geometry: &Geometry, rows: Range<usize>, mut visit: impl FnMut(O
 
 /// Copies what lies under the windows of some rows of the output into a matrix.
 fn gather(geometry: &Geometry, input: &[f32], rows: Range<usize>, windows: &mut [f32]) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for_each_run(
-                geometry,
-                rows,
-                #[inline(always)]
-                |from, to, length| match from {
-                    Some(from) => windows[to..to + length].copy_from_slice(&input[from..from + length]),
-                    None => windows[to..to + length].fill(0.0),
-                },
-            );
-        },
-    );
+    vectorized!({
+        for_each_run(
+            geometry,
+            rows,
+            #[inline(always)]
+            |from, to, length| match from {
+                Some(from) => windows[to..to + length].copy_from_slice(&input[from..from + length]),
+                None => windows[to..to + length].fill(0.0),
+            },
+        );
+    });
 }
 
 /// Adds a matrix of windows' gradients to the image's.
 fn scatter(geometry: &Geometry, windows: &[f32], rows: Range<usize>, input_gradient: &mut [f32]) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for_each_run(
-                geometry,
-                rows,
-                #[inline(always)]
-                |to, from, length| {
-                    let Some(to) = to else { return };
-                    for (sum, part) in input_gradient[to..to + length].iter_mut().zip(&windows[from..from + length]) {
-                        *sum += part;
-                    }
-                },
-            );
-        },
-    );
+    vectorized!({
+        for_each_run(
+            geometry,
+            rows,
+            #[inline(always)]
+            |to, from, length| {
+                let Some(to) = to else { return };
+                for (sum, part) in input_gradient[to..to + length].iter_mut().zip(&windows[from..from + length]) {
+                    *sum += part;
+                }
+            },
+        );
+    });
 }
 
 /// Layers of this kind for the conformance tests.

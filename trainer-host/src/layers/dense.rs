@@ -7,13 +7,12 @@ use std::sync::Arc;
 use super::epilogue::Epilogue;
 use super::options::{output_methods, trainable_methods};
 use super::{
-    Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, add_bias,
-    add_column_sums, identity,
+    Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
 use crate::initializers::glorot_uniform;
-use crate::numeric::{Matrix, multiply};
+use crate::numeric::{Matrix, add_bias, add_column_sums, multiply};
 
 /// A fully connected layer.
 #[derive(Debug, Clone)]
@@ -130,4 +129,44 @@ pub(super) fn examples() -> Vec<Example> {
         Example::new(Dense::new(5), &[&[7]]),
         Example::new(Dense::new(3).without_bias().activation(Activation::Tanh), &[&[2, 4]]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::{Harness, check};
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_naive_reference() {
+        for (layer, shape) in
+            [(Dense::new(5), vec![7]), (Dense::new(3).without_bias(), vec![2, 4]), (Dense::new(17), vec![3, 1, 2])]
+        {
+            let (units, features) = (layer.units, shape[shape.len() - 1]);
+            check(&layer, &[Shape::from(shape)], &|inputs, parameters| {
+                let mut output = Vec::new();
+                for row in inputs[0].chunks(features) {
+                    for unit in 0..units {
+                        let products = row.iter().enumerate().map(|(i, x)| x * parameters[0][i * units + unit]);
+                        output.push(products.sum::<f64>() + parameters.get(1).map_or(0.0, |bias| bias[unit]));
+                    }
+                }
+                output
+            });
+        }
+    }
+
+    #[test]
+    fn two_units_by_hand() {
+        let layer = Dense::new(2);
+        let mut harness = Harness::new(&layer, &[Shape::from([3])], 1);
+        harness.inputs[0].copy_from_slice(&[1.0, 2.0, 3.0]);
+        harness.parameter_mut(0).copy_from_slice(&[1.0, -1.0, 0.5, 0.0, 0.0, 2.0]);
+        harness.parameter_mut(1).copy_from_slice(&[10.0, 20.0]);
+        assert_eq!(harness.forward(), [12.0, 25.0]);
+        harness.output_gradient.copy_from_slice(&[1.0, 10.0]);
+        harness.backward(true, false);
+        assert_eq!(harness.input_gradients[0][..], [-9.0, 0.5, 20.0]);
+        assert_eq!(harness.gradient(0), [1.0, 10.0, 2.0, 20.0, 3.0, 30.0]);
+        assert_eq!(harness.gradient(1), [1.0, 10.0]);
+    }
 }

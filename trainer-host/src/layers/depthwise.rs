@@ -305,26 +305,23 @@ impl KernelGradient<'_> {
 /// Adds to each pixel of the image the gradients of the outputs it took part in: for any strides.
 fn spread(geometry: &Geometry, output_gradient: &[f32], kernel: &[f32], input_gradient: &mut [f32]) {
     let Geometry { vertical, horizontal, channels, .. } = *geometry;
-    vectorized(
-        #[inline(always)]
-        || {
-            for (output, gradient) in output_gradient.chunks_exact(channels).enumerate() {
-                let (output_row, output_column) = (output / horizontal.outputs, output % horizontal.outputs);
-                for ky in 0..vertical.kernel {
-                    let Some(input_row) = vertical.input(output_row, ky) else { continue };
-                    for kx in 0..horizontal.kernel {
-                        let Some(input_column) = horizontal.input(output_column, kx) else { continue };
-                        let tap = &kernel[(ky * horizontal.kernel + kx) * channels..][..channels];
-                        let pixel = input_row * horizontal.inputs + input_column;
-                        let values = &mut input_gradient[pixel * channels..][..channels];
-                        for ((value, &gradient), &tap) in values.iter_mut().zip(gradient).zip(tap) {
-                            *value += gradient * tap;
-                        }
+    vectorized!({
+        for (output, gradient) in output_gradient.chunks_exact(channels).enumerate() {
+            let (output_row, output_column) = (output / horizontal.outputs, output % horizontal.outputs);
+            for ky in 0..vertical.kernel {
+                let Some(input_row) = vertical.input(output_row, ky) else { continue };
+                for kx in 0..horizontal.kernel {
+                    let Some(input_column) = horizontal.input(output_column, kx) else { continue };
+                    let tap = &kernel[(ky * horizontal.kernel + kx) * channels..][..channels];
+                    let pixel = input_row * horizontal.inputs + input_column;
+                    let values = &mut input_gradient[pixel * channels..][..channels];
+                    for ((value, &gradient), &tap) in values.iter_mut().zip(gradient).zip(tap) {
+                        *value += gradient * tap;
                     }
                 }
             }
-        },
-    );
+        }
+    });
 }
 
 /// With one channel, the row is the vector: each tap adds a multiple of a shifted row.
@@ -338,51 +335,45 @@ fn correlate_one_channel(
 ) {
     let Geometry { vertical, horizontal, .. } = *geometry;
     let bias = bias.and_then(|bias| bias.first().copied()).unwrap_or(0.0);
-    vectorized(
-        #[inline(always)]
-        || {
-            for (output_row, sums) in output.chunks_exact_mut(horizontal.outputs).enumerate() {
-                if !accumulate {
-                    sums.fill(bias);
-                }
-                for (tap, values, range) in shifted_rows(&vertical, &horizontal, input, output_row) {
-                    let factor = kernel[tap];
-                    for (sum, &value) in sums[range].iter_mut().zip(values) {
-                        *sum += factor * value;
-                    }
+    vectorized!({
+        for (output_row, sums) in output.chunks_exact_mut(horizontal.outputs).enumerate() {
+            if !accumulate {
+                sums.fill(bias);
+            }
+            for (tap, values, range) in shifted_rows(&vertical, &horizontal, input, output_row) {
+                let factor = kernel[tap];
+                for (sum, &value) in sums[range].iter_mut().zip(values) {
+                    *sum += factor * value;
                 }
             }
-        },
-    );
+        }
+    });
 }
 
 /// With one channel, each tap's gradient is the sum of products of the outputs' gradient with a shifted image.
 fn add_kernel_gradient_one_channel(geometry: &Geometry, input: &[f32], output_gradient: &[f32], kernel_gradient: &mut [f32]) {
     const LANES: usize = 8;
     let Geometry { vertical, horizontal, .. } = *geometry;
-    vectorized(
-        #[inline(always)]
-        || {
-            for (output_row, gradients) in output_gradient.chunks_exact(horizontal.outputs).enumerate() {
-                for (tap, values, range) in shifted_rows(&vertical, &horizontal, input, output_row) {
-                    // Several sums side by side, since the order of additions into one may not be changed.
-                    let mut sums = [0.0; LANES];
-                    let (gradients, rest) = gradients[range].as_chunks::<LANES>();
-                    let (values, rest_of_values) = values.as_chunks::<LANES>();
-                    for (gradients, values) in gradients.iter().zip(values) {
-                        for lane in 0..LANES {
-                            sums[lane] += gradients[lane] * values[lane];
-                        }
+    vectorized!({
+        for (output_row, gradients) in output_gradient.chunks_exact(horizontal.outputs).enumerate() {
+            for (tap, values, range) in shifted_rows(&vertical, &horizontal, input, output_row) {
+                // Several sums side by side, since the order of additions into one may not be changed.
+                let mut sums = [0.0; LANES];
+                let (gradients, rest) = gradients[range].as_chunks::<LANES>();
+                let (values, rest_of_values) = values.as_chunks::<LANES>();
+                for (gradients, values) in gradients.iter().zip(values) {
+                    for lane in 0..LANES {
+                        sums[lane] += gradients[lane] * values[lane];
                     }
-                    let mut sum: f32 = sums.iter().sum();
-                    for (gradient, value) in rest.iter().zip(rest_of_values) {
-                        sum += gradient * value;
-                    }
-                    kernel_gradient[tap] += sum;
                 }
+                let mut sum: f32 = sums.iter().sum();
+                for (gradient, value) in rest.iter().zip(rest_of_values) {
+                    sum += gradient * value;
+                }
+                kernel_gradient[tap] += sum;
             }
-        },
-    );
+        }
+    });
 }
 
 /// For one row of a one-channel output with horizontal stride 1: each tap within the image, the input values under it

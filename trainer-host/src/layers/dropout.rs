@@ -30,14 +30,11 @@ impl Dropout {
         let scale = 1.0 / (1.0 - self.rate);
         for (sample, values) in values.chunks_exact_mut(size).enumerate() {
             let key = random.of_sample(sample);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (position, value) in values.iter_mut().enumerate() {
-                        *value *= if random_word(key, position) >= threshold { scale } else { 0.0 };
-                    }
-                },
-            );
+            vectorized!({
+                for (position, value) in values.iter_mut().enumerate() {
+                    *value *= if random_word(key, position) >= threshold { scale } else { 0.0 };
+                }
+            });
         }
     }
 }
@@ -97,4 +94,39 @@ impl Layer for Dropout {
 /// Layers of this kind for the conformance tests.
 pub(super) fn examples() -> Vec<Example> {
     vec![Example::new(Dropout::new(0.3), &[&[4, 5]])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::{Harness, check_batch};
+    use super::*;
+
+    /// What the layer multiplies the values of a batch with.
+    fn mask(layer: &Dropout, shape: &Shape, samples: usize) -> Vec<f32> {
+        let mut harness = Harness::new(layer, std::slice::from_ref(shape), samples);
+        harness.inputs[0].fill(1.0);
+        harness.forward().to_vec()
+    }
+
+    #[test]
+    fn agrees_with_the_naive_reference() {
+        for rate in [0.0, 0.3, 0.9] {
+            let (layer, shape) = (Dropout::new(rate), Shape::from([4, 5]));
+            check_batch(&layer, std::slice::from_ref(&shape), &|inputs, _| {
+                let mask = mask(&layer, &shape, inputs[0].len() / shape.size());
+                inputs[0].iter().zip(mask).map(|(x, kept)| x * f64::from(kept)).collect()
+            });
+        }
+    }
+
+    #[test]
+    fn drops_its_share_and_scales_the_others() {
+        let (rate, shape) = (0.3, Shape::from([10_000]));
+        let mask = mask(&Dropout::new(rate), &shape, 2);
+        assert!(mask.iter().all(|&factor| factor == 0.0 || factor == 1.0 / (1.0 - rate)));
+        let dropped = mask.iter().filter(|&&factor| factor == 0.0).count();
+        // 6000 of 20000; the deviation is 65.
+        assert!((5700..6300).contains(&dropped), "{dropped}");
+        assert_ne!(mask[..10_000], mask[10_000..], "all samples drop the same values");
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Layer, ParameterGradients, ParameterSpec, Trainable, add_column_sums};
+use super::{Layer, ParameterGradients, ParameterSpec, Trainable};
 use crate::initializers::zeros;
+use crate::numeric::add_column_sums;
 
 /// The bias, a layer's last parameter, and the activation, a layer of its own.
 #[derive(Debug, Clone)]

@@ -37,14 +37,11 @@ impl Layer for Maximum {
         let output = &mut *pass.output;
         output.copy_from_slice(inputs.get(0));
         for input in 1..pass.input_shapes.len() {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (largest, &value) in output.iter_mut().zip(inputs.get(input)) {
-                        *largest = if value > *largest { value } else { *largest };
-                    }
-                },
-            );
+            vectorized!({
+                for (largest, &value) in output.iter_mut().zip(inputs.get(input)) {
+                    *largest = if value > *largest { value } else { *largest };
+                }
+            });
         }
     }
 
@@ -71,16 +68,13 @@ impl Layer for Maximum {
 
 /// Gives what is left of the output's gradient to the places that hold the largest value.
 fn give(accumulate: bool, values: &[f32], largest: &[f32], left: &mut [f32], gradient: &mut [f32]) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for (((gradient, &value), &largest), left) in gradient.iter_mut().zip(values).zip(largest).zip(left) {
-                let part = if value == largest { *left } else { 0.0 };
-                *left = if value == largest { 0.0 } else { *left };
-                *gradient = if accumulate { *gradient + part } else { part };
-            }
-        },
-    );
+    vectorized!({
+        for (((gradient, &value), &largest), left) in gradient.iter_mut().zip(values).zip(largest).zip(left) {
+            let part = if value == largest { *left } else { 0.0 };
+            *left = if value == largest { 0.0 } else { *left };
+            *gradient = if accumulate { *gradient + part } else { part };
+        }
+    });
 }
 
 /// Layers of this kind for the conformance tests.

@@ -1,7 +1,10 @@
-//! What layers that merge tensors share: their shape rule, and the chain of device ops with two inputs each.
+//! What layers that merge tensors share: their shape rule, sums with coefficients, and the chain of device ops with two
+//! inputs each.
 
-use crate::device::{DeviceOp, Lowering, Value};
+use super::{Backward, Forward};
+use crate::device::{Clamp, DeviceOp, Lowering, Value, ops};
 use crate::graph::Shape;
+use crate::numeric::vectorized;
 
 /// The shape that all of two or more inputs have.
 pub(super) fn common_shape(inputs: &[Shape]) -> Result<Shape, String> {
@@ -23,4 +26,40 @@ pub(super) fn chain<O: DeviceOp + 'static>(lowering: &mut Lowering<'_>, part: &s
     }
     lowering.inputs = vec![merged, inputs[last]];
     lowering.output(op(last))
+}
+
+/// Forward of `y = c_1 * x_1 + ... + c_n * x_n`; `coefficient` gives the factor of the input with this number.
+#[inline(always)]
+pub(super) fn weighted_sum(pass: &mut Forward<'_>, coefficient: impl Fn(usize) -> f32) {
+    let (inputs, count) = (pass.inputs, pass.input_shapes.len());
+    let (first, second) = (coefficient(0), coefficient(1));
+    let output = &mut *pass.output;
+    vectorized!({
+        for ((output, &a), &b) in output.iter_mut().zip(inputs.get(0)).zip(inputs.get(1)) {
+            *output = first * a + second * b;
+        }
+        for input in 2..count {
+            let factor = coefficient(input);
+            for (output, &value) in output.iter_mut().zip(inputs.get(input)) {
+                *output += factor * value;
+            }
+        }
+    });
+}
+
+/// Backward of [`weighted_sum`].
+pub(super) fn weighted_sum_backward(pass: &mut Backward<'_>, coefficient: impl Fn(usize) -> f32) {
+    for input in 0..pass.input_shapes.len() {
+        if let Some(gradient) = pass.input_gradients.get_mut(input) {
+            gradient.add_scaled(coefficient(input), pass.output_gradient);
+        }
+    }
+}
+
+/// A chain of [`weighted_sum`]s of two.
+pub(super) fn lower_weighted_sum(lowering: &mut Lowering<'_>, coefficient: impl Fn(usize) -> f32) -> Value {
+    chain(lowering, "sum", |input| {
+        let first = if input == 1 { coefficient(0) } else { 1.0 };
+        ops::Add { coefficients: [first, coefficient(input)], clamp: Clamp::NONE }
+    })
 }

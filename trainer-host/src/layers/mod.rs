@@ -4,8 +4,13 @@
 //! A layer is a handle: its configuration and, in its [`LayerBase`], the parameters it shares with all its clones and
 //! all models it is used in. Applying it twice shares the parameters.
 //!
+//! Some have the names of the runtime's ops that they are lowered to: the prelude has the layers, and `device::ops::Add` is
+//! the op.
+//!
 //! **Adding a layer** is one file here and one line in [`ALL_LAYERS`]; the trainer knows layers only by the trait
-//! [`Layer`], and the conformance tests walk the list.
+//! [`Layer`], and the conformance tests walk the list. Pools, convolutions and layers that merge tensors are thin fronts of
+//! what they have in common (pooling.rs, windows.rs, epilogue.rs, merge.rs). A layer of another crate implements the same
+//! trait: `examples/custom_layer.rs`.
 
 mod convolution;
 mod depthwise;
@@ -15,7 +20,6 @@ mod harness;
 mod merge;
 mod options;
 mod pooling;
-mod rows;
 mod windows;
 
 mod activation;
@@ -68,7 +72,6 @@ pub use zero_padding2d::ZeroPadding2D;
 
 #[cfg(test)]
 pub(crate) use activation::softmax_rows;
-pub(crate) use rows::{add_bias, add_column_sums};
 
 pub use windows::{Padding, Size2D};
 

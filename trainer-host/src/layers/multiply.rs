@@ -4,10 +4,10 @@
 //! with, channel by channel (squeeze and excitation, Hu et al. 2018).
 
 use super::merge::chain;
-use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, add_column_sums, identity};
+use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Clamp, Lowering, Value, ops};
 use crate::graph::Shape;
-use crate::numeric::vectorized;
+use crate::numeric::{add_column_sums, vectorized};
 
 /// Multiplies its inputs, value by value or with one factor per channel.
 #[derive(Debug, Clone, Default)]
@@ -26,18 +26,15 @@ impl Multiply {
 fn scale(values: &mut [f32], factors: &[f32], samples: usize) {
     let sample_size = values.len() / samples;
     let size = factors.len() / samples;
-    vectorized(
-        #[inline(always)]
-        || {
-            for (values, factors) in values.chunks_exact_mut(sample_size).zip(factors.chunks_exact(size)) {
-                for values in values.chunks_exact_mut(size) {
-                    for (value, &factor) in values.iter_mut().zip(factors) {
-                        *value *= factor;
-                    }
+    vectorized!({
+        for (values, factors) in values.chunks_exact_mut(sample_size).zip(factors.chunks_exact(size)) {
+            for values in values.chunks_exact_mut(size) {
+                for (value, &factor) in values.iter_mut().zip(factors) {
+                    *value *= factor;
                 }
             }
-        },
-    );
+        }
+    });
 }
 
 impl Layer for Multiply {

@@ -7,11 +7,11 @@
 //! Inputs `[H, W, C]`, outputs `[OH, OW, C]`, or `[C]` for the whole image. Where tap `ky, kx` stands: windows.rs.
 
 use super::windows::{Geometry, Window, checked, image_of};
-use super::{Backward, Forward, Requirements, add_column_sums};
+use super::{Backward, Forward, Requirements};
 use crate::device::ops::{Pool, PoolKind};
 use crate::device::{Lowering, Value};
 use crate::graph::Shape;
-use crate::numeric::vectorized;
+use crate::numeric::{add_column_sums, vectorized};
 
 /// A pool of some kind over windows, or over whole images.
 #[derive(Debug, Clone, Copy)]
@@ -100,27 +100,24 @@ impl Pooling {
 /// The forward pass of one image.
 fn maxima(geometry: &Geometry, input: &[f32], output: &mut [f32]) {
     let channels = geometry.channels;
-    vectorized(
-        #[inline(always)]
-        || {
-            geometry.for_each_window(
-                #[inline(always)]
-                |pixel, taps| {
-                    let output = &mut output[pixel * channels..][..channels];
-                    for (number, tap) in taps.enumerate() {
-                        let values = &input[tap * channels..][..channels];
-                        if number == 0 {
-                            output.copy_from_slice(values);
-                        } else {
-                            for (largest, &value) in output.iter_mut().zip(values) {
-                                *largest = if value > *largest { value } else { *largest };
-                            }
+    vectorized!({
+        geometry.for_each_window(
+            #[inline(always)]
+            |pixel, taps| {
+                let output = &mut output[pixel * channels..][..channels];
+                for (number, tap) in taps.enumerate() {
+                    let values = &input[tap * channels..][..channels];
+                    if number == 0 {
+                        output.copy_from_slice(values);
+                    } else {
+                        for (largest, &value) in output.iter_mut().zip(values) {
+                            *largest = if value > *largest { value } else { *largest };
                         }
                     }
-                },
-            );
-        },
-    );
+                }
+            },
+        );
+    });
 }
 
 /// The forward pass of one image.
@@ -133,26 +130,23 @@ fn means(geometry: &Geometry, input: &[f32], output: &mut [f32]) {
         add_column_sums(output, input);
         return output.iter_mut().for_each(|sum| *sum *= factor);
     }
-    vectorized(
-        #[inline(always)]
-        || {
-            geometry.for_each_window(
-                #[inline(always)]
-                |pixel, taps| {
-                    let output = &mut output[pixel * channels..][..channels];
-                    let factor = 1.0 / taps.clone().count() as f32;
-                    for tap in taps {
-                        for (sum, &value) in output.iter_mut().zip(&input[tap * channels..][..channels]) {
-                            *sum += value;
-                        }
+    vectorized!({
+        geometry.for_each_window(
+            #[inline(always)]
+            |pixel, taps| {
+                let output = &mut output[pixel * channels..][..channels];
+                let factor = 1.0 / taps.clone().count() as f32;
+                for tap in taps {
+                    for (sum, &value) in output.iter_mut().zip(&input[tap * channels..][..channels]) {
+                        *sum += value;
                     }
-                    for sum in output {
-                        *sum *= factor;
-                    }
-                },
-            );
-        },
-    );
+                }
+                for sum in output {
+                    *sum *= factor;
+                }
+            },
+        );
+    });
 }
 
 /// The backward pass of one image: the output's gradient becomes what is left of it when each tap has taken its share.
@@ -163,55 +157,47 @@ fn gradients_of_maxima(
     (gradient, left): (&mut [f32], &mut [f32]),
 ) {
     let channels = geometry.channels;
-    vectorized(
-        #[inline(always)]
-        || {
-            geometry.for_each_window(
-                #[inline(always)]
-                |pixel, taps| {
-                    let largest = &output[pixel * channels..][..channels];
-                    let left = &mut left[pixel * channels..][..channels];
-                    for tap in taps {
-                        let values = &input[tap * channels..][..channels];
-                        let gradient = &mut gradient[tap * channels..][..channels];
-                        for (((gradient, &value), &largest), left) in
-                            gradient.iter_mut().zip(values).zip(largest).zip(&mut *left)
-                        {
-                            let is_largest = value == largest;
-                            let part = if is_largest { *left } else { 0.0 };
-                            *left = if is_largest { 0.0 } else { *left };
-                            *gradient = if replace { part } else { *gradient + part };
-                        }
+    vectorized!({
+        geometry.for_each_window(
+            #[inline(always)]
+            |pixel, taps| {
+                let largest = &output[pixel * channels..][..channels];
+                let left = &mut left[pixel * channels..][..channels];
+                for tap in taps {
+                    let values = &input[tap * channels..][..channels];
+                    let gradient = &mut gradient[tap * channels..][..channels];
+                    for (((gradient, &value), &largest), left) in gradient.iter_mut().zip(values).zip(largest).zip(&mut *left) {
+                        let is_largest = value == largest;
+                        let part = if is_largest { *left } else { 0.0 };
+                        *left = if is_largest { 0.0 } else { *left };
+                        *gradient = if replace { part } else { *gradient + part };
                     }
-                },
-            );
-        },
-    );
+                }
+            },
+        );
+    });
 }
 
 /// The backward pass of one image.
 fn gradients_of_means(geometry: &Geometry, replace: bool, (gradient, output_gradient): (&mut [f32], &mut [f32])) {
     let channels = geometry.channels;
-    vectorized(
-        #[inline(always)]
-        || {
-            geometry.for_each_window(
-                #[inline(always)]
-                |pixel, taps| {
-                    let factor = 1.0 / taps.clone().count() as f32;
-                    let parts = &mut output_gradient[pixel * channels..][..channels];
-                    for part in &mut *parts {
-                        *part *= factor;
+    vectorized!({
+        geometry.for_each_window(
+            #[inline(always)]
+            |pixel, taps| {
+                let factor = 1.0 / taps.clone().count() as f32;
+                let parts = &mut output_gradient[pixel * channels..][..channels];
+                for part in &mut *parts {
+                    *part *= factor;
+                }
+                for tap in taps {
+                    for (sum, &part) in gradient[tap * channels..][..channels].iter_mut().zip(&*parts) {
+                        *sum = if replace { part } else { *sum + part };
                     }
-                    for tap in taps {
-                        for (sum, &part) in gradient[tap * channels..][..channels].iter_mut().zip(&*parts) {
-                            *sum = if replace { part } else { *sum + part };
-                        }
-                    }
-                },
-            );
-        },
-    );
+                }
+            },
+        );
+    });
 }
 
 /// The methods of trait `Layer`, for a kind of pool with a method `pooling`.

@@ -57,48 +57,39 @@ impl Layer for PReLU {
     fn forward(&self, pass: &mut Forward<'_>) {
         let alpha = pass.parameters.get(0);
         let rows = pass.output.chunks_exact_mut(alpha.len()).zip(pass.inputs.get(0).chunks_exact(alpha.len()));
-        vectorized(
-            #[inline(always)]
-            || {
-                for (outputs, inputs) in rows {
-                    for ((output, &input), &alpha) in outputs.iter_mut().zip(inputs).zip(alpha) {
-                        *output = if input < 0.0 { alpha * input } else { input };
-                    }
+        vectorized!({
+            for (outputs, inputs) in rows {
+                for ((output, &input), &alpha) in outputs.iter_mut().zip(inputs).zip(alpha) {
+                    *output = if input < 0.0 { alpha * input } else { input };
                 }
-            },
-        );
+            }
+        });
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
         let alpha = pass.parameters.get(0);
         let rows = pass.inputs.get(0).chunks_exact(alpha.len()).zip(pass.output_gradient.chunks_exact(alpha.len()));
         if let Some(sums) = pass.parameter_gradients.get_mut(0) {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (inputs, gradients) in rows {
-                        for ((sum, &input), &gradient) in sums.iter_mut().zip(inputs).zip(gradients) {
-                            *sum += if input < 0.0 { gradient * input } else { 0.0 };
-                        }
+            vectorized!({
+                for (inputs, gradients) in rows {
+                    for ((sum, &input), &gradient) in sums.iter_mut().zip(inputs).zip(gradients) {
+                        *sum += if input < 0.0 { gradient * input } else { 0.0 };
                     }
-                },
-            );
+                }
+            });
         }
         let Some(slot) = pass.input_gradients.get_mut(0) else { return };
         let accumulate = slot.accumulate;
         let rows = pass.inputs.get(0).chunks_exact(alpha.len()).zip(pass.output_gradient.chunks_exact(alpha.len()));
         let rows = slot.values.chunks_exact_mut(alpha.len()).zip(rows);
-        vectorized(
-            #[inline(always)]
-            || {
-                for (values, (inputs, gradients)) in rows {
-                    for (((value, &input), &gradient), &alpha) in values.iter_mut().zip(inputs).zip(gradients).zip(alpha) {
-                        let part = if input < 0.0 { alpha * gradient } else { gradient };
-                        *value = if accumulate { *value + part } else { part };
-                    }
+        vectorized!({
+            for (values, (inputs, gradients)) in rows {
+                for (((value, &input), &gradient), &alpha) in values.iter_mut().zip(inputs).zip(gradients).zip(alpha) {
+                    let part = if input < 0.0 { alpha * gradient } else { gradient };
+                    *value = if accumulate { *value + part } else { part };
                 }
-            },
-        );
+            }
+        });
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {

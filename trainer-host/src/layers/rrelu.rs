@@ -69,15 +69,12 @@ impl Layer for RReLU {
         let (training, mean) = (pass.training, self.mean_slope());
         for (sample, values) in pass.output.chunks_exact_mut(pass.output_shape.size()).enumerate() {
             let key = pass.random.of_sample(sample);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (position, value) in values.iter_mut().enumerate() {
-                        let slope = if training { self.slope(key, position) } else { mean };
-                        *value = if *value > 0.0 { *value } else { slope * *value };
-                    }
-                },
-            );
+            vectorized!({
+                for (position, value) in values.iter_mut().enumerate() {
+                    let slope = if training { self.slope(key, position) } else { mean };
+                    *value = if *value > 0.0 { *value } else { slope * *value };
+                }
+            });
         }
     }
 
@@ -86,14 +83,11 @@ impl Layer for RReLU {
         let samples = pass.output_gradient.chunks_exact_mut(size).zip(pass.output.chunks_exact(size));
         for (sample, (gradients, outputs)) in samples.enumerate() {
             let key = pass.random.of_sample(sample);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (position, (gradient, &output)) in gradients.iter_mut().zip(outputs).enumerate() {
-                        *gradient *= if output > 0.0 { 1.0 } else { self.slope(key, position) };
-                    }
-                },
-            );
+            vectorized!({
+                for (position, (gradient, &output)) in gradients.iter_mut().zip(outputs).enumerate() {
+                    *gradient *= if output > 0.0 { 1.0 } else { self.slope(key, position) };
+                }
+            });
         }
     }
 

@@ -14,13 +14,12 @@ use super::epilogue::Epilogue;
 use super::options::{convolution_methods, trainable_methods};
 use super::windows::{Geometry, Size2D, Window};
 use super::{
-    Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, add_bias,
-    identity,
+    Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
 use crate::graph::Shape;
 use crate::initializers::{Initializer, glorot_uniform};
-use crate::numeric::{Matrix, multiply};
+use crate::numeric::{Matrix, add_bias, multiply};
 
 /// Values of `z` that are computed at once, where a single image has no more: a quarter of a megabyte.
 const BLOCK: usize = 1 << 16;

@@ -1,10 +1,9 @@
 //! Subtract: the first tensor minus the second, of one shape: `y = x_1 - x_2`.
 
-use super::merge::common_shape;
+use super::merge::{common_shape, lower_weighted_sum, weighted_sum, weighted_sum_backward};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
-use crate::device::{Clamp, Lowering, Value, ops};
+use crate::device::{Lowering, Value};
 use crate::graph::Shape;
-use crate::numeric::vectorized;
 
 /// Subtracts its second input from its first, value by value.
 #[derive(Debug, Clone, Default)]
@@ -30,28 +29,15 @@ impl Layer for Subtract {
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
-        let (first, second) = (pass.inputs.get(0), pass.inputs.get(1));
-        let output = &mut *pass.output;
-        vectorized(
-            #[inline(always)]
-            || {
-                for ((output, &first), &second) in output.iter_mut().zip(first).zip(second) {
-                    *output = first - second;
-                }
-            },
-        );
+        weighted_sum(pass, |input| if input == 0 { 1.0 } else { -1.0 });
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
-        for (input, factor) in [(0, 1.0), (1, -1.0)] {
-            if let Some(gradient) = pass.input_gradients.get_mut(input) {
-                gradient.add_scaled(factor, pass.output_gradient);
-            }
-        }
+        weighted_sum_backward(pass, |input| if input == 0 { 1.0 } else { -1.0 });
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        Ok(lowering.output(ops::Add { coefficients: [1.0, -1.0], clamp: Clamp::NONE }))
+        Ok(lower_weighted_sum(lowering, |input| if input == 0 { 1.0 } else { -1.0 }))
     }
 }
 

@@ -70,23 +70,20 @@ impl Layer for UpSampling2D {
         let Some(slot) = pass.input_gradients.get_mut(0) else { return };
         let bands = pass.output_gradient.chunks_exact(long_row * vertical);
         let rows = slot.to_add().chunks_exact_mut(row).zip(bands);
-        vectorized(
-            #[inline(always)]
-            || {
-                for (sums, band) in rows {
-                    for parts in band.chunks_exact(long_row) {
-                        for (sums, parts) in sums.chunks_exact_mut(channels).zip(parts.chunks_exact(channels * horizontal)) {
-                            for part in parts.chunks_exact(channels) {
-                                sums.iter_mut().zip(part).for_each(
-                                    #[inline(always)]
-                                    |(sum, &part)| *sum += part,
-                                );
-                            }
+        vectorized!({
+            for (sums, band) in rows {
+                for parts in band.chunks_exact(long_row) {
+                    for (sums, parts) in sums.chunks_exact_mut(channels).zip(parts.chunks_exact(channels * horizontal)) {
+                        for part in parts.chunks_exact(channels) {
+                            sums.iter_mut().zip(part).for_each(
+                                #[inline(always)]
+                                |(sum, &part)| *sum += part,
+                            );
                         }
                     }
                 }
-            },
-        );
+            }
+        });
     }
 
     fn describe(&self) -> String {

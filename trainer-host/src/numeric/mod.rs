@@ -1,12 +1,22 @@
-//! Numbers: the only matrix product, vectorized loops and sums, aligned memory, counter-based random numbers.
+//! What fast layers, losses and optimizers are made of: the only matrix product ([`multiply`]), loops compiled for the
+//! machine's vectors ([`vectorized!`](vectorized)), sums over rows, random numbers by counter ([`random`]). Beside them, within the crate:
+//! aligned memory, sums in f64.
+//!
+//! A layer of another crate uses the same: `examples/custom_layer.rs`.
 
 mod aligned;
 mod matrix;
 pub mod random;
+mod rows;
 mod sum;
 mod vector;
 
-pub use aligned::Aligned;
+pub use crate::vectorized;
+pub(crate) use aligned::Aligned;
 pub use matrix::{Matrix, multiply};
-pub use sum::sum_of;
-pub use vector::{dispatch, vectorized};
+pub(crate) use rows::{BLOCK, combine, scale_and_shift};
+pub use rows::{add_bias, add_column_sums};
+pub(crate) use sum::sum_of;
+pub(crate) use vector::dispatch;
+#[doc(hidden)]
+pub use vector::vectorized;

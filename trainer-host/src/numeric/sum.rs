@@ -3,7 +3,7 @@
 use super::vectorized;
 
 /// The sum of what `term` makes of each value, in f64: terms may be far apart in size. `term` is best
-/// `#[inline(always)]`; see [`vectorized`].
+/// `#[inline(always)]`; see [`vectorized!`](crate::vectorized).
 pub fn sum_of(values: &[f32], term: impl Fn(f64) -> f64) -> f64 {
     // Eight sums side by side, in one order on every machine.
     let mut sums = [0.0f64; 8];
@@ -11,16 +11,13 @@ pub fn sum_of(values: &[f32], term: impl Fn(f64) -> f64) -> f64 {
     for (sum, &value) in sums.iter_mut().zip(chunks.remainder()) {
         *sum += term(f64::from(value));
     }
-    vectorized(
-        #[inline(always)]
-        || {
-            for chunk in chunks {
-                for (sum, &value) in sums.iter_mut().zip(chunk) {
-                    *sum += term(f64::from(value));
-                }
+    vectorized!({
+        for chunk in chunks {
+            for (sum, &value) in sums.iter_mut().zip(chunk) {
+                *sum += term(f64::from(value));
             }
-        },
-    );
+        }
+    });
     sums.iter().sum()
 }
 

@@ -30,15 +30,12 @@ impl Regularizer for L1 {
 
     fn add_gradient(&self, values: &[f32], gradient: &mut [f32]) {
         let l1 = self.l1;
-        vectorized(
-            #[inline(always)]
-            || {
-                for (gradient, &value) in gradient.iter_mut().zip(values) {
-                    let sign = f32::from(u8::from(value > 0.0)) - f32::from(u8::from(value < 0.0));
-                    *gradient += l1 * sign;
-                }
-            },
-        );
+        vectorized!({
+            for (gradient, &value) in gradient.iter_mut().zip(values) {
+                let sign = f32::from(u8::from(value > 0.0)) - f32::from(u8::from(value < 0.0));
+                *gradient += l1 * sign;
+            }
+        });
     }
 
     fn check(&self) -> Result<(), String> {

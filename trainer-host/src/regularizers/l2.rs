@@ -36,14 +36,11 @@ impl Regularizer for L2 {
 
     fn add_gradient(&self, values: &[f32], gradient: &mut [f32]) {
         let factor = 2.0 * self.l2;
-        vectorized(
-            #[inline(always)]
-            || {
-                for (gradient, &value) in gradient.iter_mut().zip(values) {
-                    *gradient += factor * value;
-                }
-            },
-        );
+        vectorized!({
+            for (gradient, &value) in gradient.iter_mut().zip(values) {
+                *gradient += factor * value;
+            }
+        });
     }
 
     fn check(&self) -> Result<(), String> {
