@@ -68,10 +68,10 @@ pub enum Error {
         output: String,
         /// The output's shape.
         shape: Shape,
-        /// What the metric wants.
+        /// What the metric expects.
         reason: String,
     },
-    /// A tensor of data whose samples have another shape than the model wants.
+    /// A tensor of data whose samples have another shape than the model expects.
     #[error("{what} has samples of shape {found}, but {expected} is expected")]
     SampleShape {
         /// Which tensor: "input 'image'", "target of output 'dense_1'".
@@ -142,7 +142,7 @@ pub enum Error {
         value: f32,
         /// The loss.
         loss: String,
-        /// What it wants.
+        /// What it expects.
         wanted: &'static str,
     },
     /// An argument that makes no sense.

@@ -17,7 +17,7 @@ pub enum ParameterKind {
     Statistic,
 }
 
-/// A parameter that a layer wants.
+/// A parameter that a layer has.
 #[derive(Debug, Clone)]
 pub struct ParameterSpec {
     /// Its name within the layer: `"kernel"`.

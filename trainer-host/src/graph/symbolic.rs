@@ -53,7 +53,7 @@ pub(crate) struct Application(pub Arc<str>);
 /// Why a tensor has no shape.
 #[derive(Debug, Clone)]
 pub(crate) enum ShapeFault {
-    /// The layer takes no such inputs: what it wants.
+    /// The layer takes no such inputs: what it expects.
     Wanted(String),
     /// One of the inputs has a fault of its own.
     Upstream,
