@@ -171,7 +171,7 @@ fn check_gradients(data: &Dataset) -> Result<()> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     let data = data(1000)?;
     check_gradients(&data)?;
 
@@ -199,6 +199,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[test]
-fn runs() -> Result<(), Box<dyn std::error::Error>> {
+fn runs() -> Result<()> {
     main()
 }
