@@ -271,14 +271,14 @@ mod tests {
             let (channels, layer) = (shape[shape.len() - 1], BatchNormalization::new().epsilon(epsilon));
             check_batch(&layer, &[Shape::from(shape)], &|inputs, parameters| {
                 let mut output = vec![0.0; inputs[0].len()];
-                for channel in 0..channels {
+                for (channel, (gamma, beta)) in parameters[0].iter().zip(&parameters[1]).enumerate() {
                     let values: Vec<f64> = inputs[0].iter().skip(channel).step_by(channels).copied().collect();
                     let count = values.len() as f64;
                     let mean = values.iter().sum::<f64>() / count;
                     let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
                     let deviation = (variance + f64::from(epsilon)).sqrt();
                     for (x, y) in values.iter().zip(output.iter_mut().skip(channel).step_by(channels)) {
-                        *y = parameters[0][channel] * (x - mean) / deviation + parameters[1][channel];
+                        *y = gamma * (x - mean) / deviation + beta;
                     }
                 }
                 output

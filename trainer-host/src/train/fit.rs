@@ -93,7 +93,7 @@ impl Model {
         let Fit { epochs, seed, shuffle, schedule, mut callbacks, .. } = options;
         let validation = match &validation {
             Some((validation, range)) => Some((validation, range.clone())),
-            None => (samples < all_samples).then(|| (data, samples..all_samples)),
+            None => (samples < all_samples).then_some((data, samples..all_samples)),
         };
         let batch = options.batch.min(samples);
         let mut trainer = self.trainer(batch, seed)?;

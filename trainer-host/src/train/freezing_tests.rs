@@ -165,7 +165,7 @@ fn gradients_pass_through_what_is_frozen() {
     ] {
         frozen.set_trainable(false);
         let z = crate::graph::apply_shared(&frozen, vec![y.clone()]);
-        check_model(&[x.clone()], &[Flatten::new().apply(&z)], 9);
+        check_model(std::slice::from_ref(&x), &[Flatten::new().apply(&z)], 9);
     }
 }
 
@@ -264,9 +264,9 @@ fn what_is_saved_stays_until_the_backward_pass() {
     let mut y = cube.apply(BatchNormalization::new().apply(&x));
     for _ in 0..3 {
         y = Dense::new(6).activation(Activation::Tanh).apply(&y);
-        y = Add::new().apply([&y, &cube.apply(&BatchNormalization::new().apply(&y))]);
+        y = Add::new().apply([&y, &cube.apply(BatchNormalization::new().apply(&y))]);
     }
-    check_model(&[x.clone()], &[y.clone()], 70);
+    check_model(std::slice::from_ref(&x), &[y], 70);
     // Outside training, and where nothing before learns, there is no such memory.
     let model = Model::new("cubes", &x, cube.apply(&x)).unwrap();
     let values = model.predict(&Tensor::new([1, 6], vec![1.0, 2.0, 3.0, -1.0, -2.0, 0.5]).unwrap()).unwrap();
