@@ -1,4 +1,4 @@
-//! The graph that a device runs, and its way into a file. It knows no layer: [`export`](crate::export) lowers models to it.
+//! The graph that a device runs, and its way into a file. It knows no layer: `export.rs` lowers models to it.
 //!
 //! ```text
 //! DeviceGraph ──simplify──> DeviceGraph ──encode──> ModelFile ──> bytes ──> DeviceModel
