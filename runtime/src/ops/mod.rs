@@ -12,6 +12,7 @@ pub mod depthwise_conv2d;
 pub mod linear;
 pub mod lut;
 pub mod maximum;
+pub mod mean;
 pub mod multiply;
 pub mod pad;
 pub mod pool;
@@ -60,6 +61,8 @@ pub static ALL_OPS: &[&OpDef] = &[
     &prelu::PRELU_I8,
     &prelu::PRELU_F32,
     &upsample::UPSAMPLE,
+    &mean::MEAN_I8,
+    &mean::MEAN_F32,
 ];
 
 /// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.

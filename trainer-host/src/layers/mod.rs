@@ -37,6 +37,7 @@ mod global_average_pooling2d;
 mod global_max_pooling2d;
 mod max_pooling2d;
 mod maximum;
+mod mean;
 mod multiply;
 mod prelu;
 mod reshape;
@@ -61,6 +62,7 @@ pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling2d::GlobalMaxPooling2D;
 pub use max_pooling2d::MaxPooling2D;
 pub use maximum::Maximum;
+pub use mean::Mean;
 pub use multiply::Multiply;
 pub use prelu::PReLU;
 pub use reshape::Reshape;
@@ -136,6 +138,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "GlobalMaxPooling2D", examples: global_max_pooling2d::examples },
     LayerKind { name: "MaxPooling2D", examples: max_pooling2d::examples },
     LayerKind { name: "Maximum", examples: maximum::examples },
+    LayerKind { name: "Mean", examples: mean::examples },
     LayerKind { name: "Multiply", examples: multiply::examples },
     LayerKind { name: "PReLU", examples: prelu::examples },
     LayerKind { name: "RReLU", examples: rrelu::examples },

@@ -8,6 +8,7 @@ mod convert;
 mod golden;
 mod linear;
 mod maximum;
+mod mean;
 mod moves;
 mod multiply;
 mod pool;
@@ -23,6 +24,7 @@ pub use add::Add;
 pub use concat::Concat;
 pub use linear::{Kind, Linear};
 pub use maximum::Maximum;
+pub use mean::Mean;
 pub use moves::{Pad, Reshape};
 pub use multiply::Multiply;
 pub use pool::{Pool, PoolKind};
@@ -47,6 +49,7 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &convert::KIND,
     &linear::KIND,
     &maximum::KIND,
+    &mean::KIND,
     &moves::KIND,
     &multiply::KIND,
     &pool::KIND,
