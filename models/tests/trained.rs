@@ -52,7 +52,7 @@ fn each_file_is_as_accurate_as_its_row_says() {
         let device = DeviceModel::new(&std::fs::read(directory().join(format!("{name}.samara"))).unwrap()).unwrap();
         let right = device.run_each(
             test.samples(),
-            |session, sample| session.write_f32(0, images.sample(sample).unwrap()),
+            |session, sample| session.write_f32(0, &images.sample(sample).unwrap()),
             |session, sample| {
                 let outputs: Vec<f32> = session.output_f32(0).unwrap().collect();
                 let label = outputs[labels[sample] as usize];

@@ -47,7 +47,7 @@ fn on_device(bytes: &[u8], inputs: &[Tensor]) -> Vec<f32> {
             inputs
                 .iter()
                 .enumerate()
-                .try_for_each(|(index, tensor)| session.write_f32(index, tensor.sample(sample).unwrap_or_default()))
+                .try_for_each(|(index, tensor)| session.write_f32(index, &tensor.sample(sample).unwrap_or_default()))
         },
         |session, _| session.output_f32(0).map(Iterator::collect::<Vec<f32>>).unwrap_or_default(),
     );

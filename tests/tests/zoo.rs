@@ -72,7 +72,7 @@ fn int8_keeps_25_decibels_on_every_net() {
         let device = DeviceModel::new(&int8).expect("a file that the runtime accepts");
         let found = device.run_each(
             SAMPLES,
-            |session, sample| session.write_f32(0, inputs[0].sample(sample).unwrap_or_default()),
+            |session, sample| session.write_f32(0, &inputs[0].sample(sample).unwrap_or_default()),
             |session, _| session.output_f32(0).map(Iterator::collect::<Vec<f32>>).unwrap_or_default(),
         );
         let ratio = signal_to_noise(expected[0].values(), &found.expect("samples that fit").concat());
@@ -126,7 +126,7 @@ fn int8_is_within_half_a_point_of_f32() {
         let device = DeviceModel::new(&file).expect("a file that the runtime accepts");
         let outputs = device.run_each(
             splits.test.samples(),
-            |session, sample| session.write_f32(0, images.sample(sample).unwrap_or_default()),
+            |session, sample| session.write_f32(0, &images.sample(sample).unwrap_or_default()),
             |session, _| session.output_f32(0).map(Iterator::collect::<Vec<f32>>).unwrap_or_default(),
         );
         let int8_accuracy = accuracy(&outputs.expect("samples that fit").concat());

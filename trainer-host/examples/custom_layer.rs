@@ -160,7 +160,7 @@ fn check_gradients(data: &Dataset) -> Result<()> {
                 let mut moved = before.clone();
                 moved[position] += offset;
                 model.set_parameter(name, &moved)?;
-                Ok(model.evaluate(data, data.samples())?.get("loss").unwrap_or(f64::NAN))
+                Ok(model.evaluate(data)?.get("loss").unwrap_or(f64::NAN))
             };
             let difference = (loss(1e-2)? - loss(-1e-2)?) / 2e-2;
             let gradient = f64::from(before[position] - after[position]);
@@ -181,7 +181,7 @@ fn main() -> Result<()> {
     model.compile(Adam::new(0.01), MeanSquaredError)?;
     println!("{}", model.summary());
     model.fit(&data, Fit { epochs: 20, verbose: false, ..Fit::default() })?;
-    let loss = model.evaluate(&data, 100)?.get("loss").unwrap_or(f64::NAN);
+    let loss = model.evaluate(&data)?.get("loss").unwrap_or(f64::NAN);
     println!("mean squared error {loss:.5}; of the mean alone it would be 0.111");
     assert!(loss < 0.01, "the layer does not learn: {loss}");
 

@@ -23,7 +23,7 @@
 //! model.compile(Adam::new(0.01), SparseCategoricalCrossentropy)?;
 //! let history = model.fit(&data, Fit { epochs: 40, verbose: false, ..Fit::default() })?;
 //! assert!(history.last("accuracy") > Some(0.9));
-//! assert!(model.evaluate(&data, 100)?.get("accuracy") > Some(0.9));
+//! assert!(model.evaluate(&data)?.get("accuracy") > Some(0.9));
 //! let probabilities = model.predict(&Tensor::new([1, 2], vec![0.5, -0.5])?)?;
 //! assert!(probabilities.values()[0] > 0.5);
 //! # Ok(())
@@ -53,13 +53,15 @@ pub mod schedules;
 mod train;
 
 pub use error::{Error, Result};
-pub use train::{EpochLog, Fit, History, IntoObjective, IntoObjectives, Measurements, Model, Objective, Sequential, on};
+pub use train::{
+    EpochLog, Fit, History, IntoObjective, IntoObjectives, Measurements, Model, Objective, Predictor, Sequential, on,
+};
 
 /// What most programs need: `use samara_trainer::prelude::*;`.
 pub mod prelude {
     pub use crate::callbacks::{self, Callback};
     pub use crate::data::sources::{self, NpzFile, Splits};
-    pub use crate::data::{Dataset, Tensor};
+    pub use crate::data::{BatchBuffers, Dataset, Field, Source, Tensor};
     pub use crate::device::run::DeviceModel;
     pub use crate::graph::{Shape, SymbolicTensor, input};
     pub use crate::initializers::{self, Initializer};

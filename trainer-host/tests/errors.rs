@@ -103,7 +103,7 @@ fn data_must_fit_the_model() {
     let wrong = Dataset::new(images(3), labels(&[0, 1, 7])).unwrap();
     let out_of_range = "the target of output 'dense/softmax' has the label 7 in sample 2, but the model has 3 classes: 0 to 2";
     assert_eq!(message(model.fit(&wrong, quiet())), out_of_range);
-    assert_eq!(message(model.evaluate(&wrong, 8)), out_of_range);
+    assert_eq!(message(model.evaluate(&wrong)), out_of_range);
     let one_hot = Dataset::new(images(1), Tensor::new([1, 3], vec![0.0, 1.0, 0.0]).unwrap()).unwrap();
     assert_eq!(
         message(model.fit(&one_hot, quiet())),
@@ -235,7 +235,7 @@ fn metrics_must_fit_outputs_and_targets() {
     let objective = Objective::new(MeanSquaredError).metric(metrics::TopKCategoricalAccuracy::new(1)).class_weights([1.0; 9]);
     model.compile(Sgd::new(0.1), objective).unwrap();
     let data = Dataset::new(Tensor::new([1, 1], vec![1.0]).unwrap(), Tensor::new([1, 1], vec![5.0]).unwrap()).unwrap();
-    assert_eq!(model.evaluate(&data, 1).unwrap().get("top_k_categorical_accuracy"), Some(0.0));
+    assert_eq!(model.evaluate(&data).unwrap().get("top_k_categorical_accuracy"), Some(0.0));
     assert_eq!(message(model.fit(&data, quiet())), "");
     let data = Dataset::new(Tensor::new([1, 1], vec![1.0]).unwrap(), Tensor::new([1, 1], vec![-5.0]).unwrap()).unwrap();
     assert_eq!(

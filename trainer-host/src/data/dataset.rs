@@ -1,4 +1,4 @@
-//! Data sets in memory.
+//! Data sets in memory: see [`super::Source`] for others.
 
 use std::ops::Range;
 

@@ -1,11 +1,14 @@
-//! Data: tensors with values, and data sets in memory.
+//! Data: tensors with values, data sets in memory, and sources of batches that need not be.
 
 mod builder;
 mod dataset;
+mod source;
 pub mod sources;
 mod tensor;
 
+pub use crate::numeric::random::Random;
 pub use builder::DatasetBuilder;
 pub use dataset::Dataset;
 pub(crate) use dataset::check_weights;
+pub use source::{BatchBuffers, Field, Map, Sample, Source};
 pub use tensor::Tensor;

@@ -12,6 +12,9 @@ pub struct Auc {
     thresholds: usize,
 }
 
+/// Beyond what f32 outputs can tell apart; each threshold is two counts for each lane.
+const MOST_THRESHOLDS: usize = 1 << 20;
+
 impl Default for Auc {
     /// 200 thresholds, as in Keras.
     fn default() -> Self {
@@ -20,7 +23,7 @@ impl Default for Auc {
 }
 
 impl Auc {
-    /// With this many thresholds, from 0 to 1; 2 at least.
+    /// With this many thresholds, from 0 to 1; 2 at least, 1,048,576 at most.
     pub fn new(thresholds: usize) -> Self {
         Self { thresholds: if thresholds < 2 { 2 } else { thresholds } }
     }
@@ -32,7 +35,11 @@ impl Metric for Auc {
     }
 
     fn check(&self, output: &Shape, target: &Shape) -> Result<(), String> {
-        check_same_shape(output, target)
+        check_same_shape(output, target)?;
+        if self.thresholds > MOST_THRESHOLDS {
+            return Err(format!("at most {MOST_THRESHOLDS} thresholds, not {}", self.thresholds));
+        }
+        Ok(())
     }
 
     /// A count of the positives between each two thresholds, then of the negatives.
@@ -78,6 +85,14 @@ mod tests {
         assert_eq!(area(&[0.1, 0.4, 0.35, 0.8], &[0.0, 0.0, 1.0, 1.0]), 0.75);
         let found = area(&[0.5, 0.5, 0.9, 0.2, 0.3, 0.5], &[0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
         assert!((found - 0.666_666_6).abs() < 1e-6, "{found}");
+    }
+
+    #[test]
+    fn thresholds_beyond_memory_are_refused() {
+        let shape = Shape::from([1]);
+        let reason = Auc::new(1 << 40).check(&shape, &shape).unwrap_err();
+        assert_eq!(reason, "at most 1048576 thresholds, not 1099511627776");
+        assert!(Auc::new(1 << 20).check(&shape, &shape).is_ok());
     }
 
     #[test]

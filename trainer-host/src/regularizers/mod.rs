@@ -12,7 +12,7 @@
 //! model.set_parameter("dense/kernel", &[-2.0, 4.0])?;
 //! let data = Dataset::new(Tensor::new([1, 2], vec![2.0, 1.0])?, Tensor::new([1, 1], vec![1.0])?)?;
 //! // The output is 0 and its squared error 1; 0.5 * (2 + 4) + 0.25 * (4 + 16) = 8.
-//! assert_eq!(model.evaluate(&data, 1)?.get("loss"), Some(9.0));
+//! assert_eq!(model.evaluate(&data)?.get("loss"), Some(9.0));
 //! # Ok(())
 //! # }
 //! ```

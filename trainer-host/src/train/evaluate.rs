@@ -2,42 +2,45 @@
 
 use std::ops::Range;
 
-use super::arrange::Arranged;
-use super::execute::{Batch, Executor, Samples, Values};
+use super::execute::{Batch, Executor, Values};
+use super::feed::{Feed, Purpose};
+use super::loader::{Loader, Order};
 use super::model::check_batch;
-use super::objective::Objective;
 use super::plan::Plan;
 use super::{Measurements, Model, in_pool};
-use crate::data::Dataset;
+use crate::data::Source;
 use crate::error::Result;
 use crate::graph::Graph;
 
-/// A plan that only measures.
-pub(super) struct Evaluator {
+/// A plan that only measures, with the data.
+pub(super) struct Evaluator<'a> {
     executor: Executor,
-    batch: usize,
+    loader: Loader<'a>,
 }
 
-impl Evaluator {
-    pub fn new(graph: &Graph, objectives: Vec<Objective>, batch: usize) -> Self {
+impl<'a> Evaluator<'a> {
+    /// For batches of at most this size.
+    pub fn new(graph: &Graph, feed: Feed<'a>, batch: usize) -> Self {
+        let objectives = feed.objectives().to_vec();
         let losses: Vec<_> = objectives.iter().map(|objective| (objective.loss.clone(), objective.weight)).collect();
+        let batch = batch.min(Plan::most_samples_at_once(graph)).min(feed.source().samples()).max(1);
         let plan = Plan::new(graph, batch, &losses, false);
-        Self { executor: Executor::new(plan, objectives, false), batch }
+        Self { executor: Executor::new(plan, objectives, false), loader: Loader::new(feed, batch) }
     }
 
     /// Measures on these samples.
-    pub fn measure(&mut self, graph: &Graph, values: &mut Values, data: &Arranged<'_>, range: Range<usize>) -> Measurements {
+    pub fn measure(&mut self, graph: &Graph, values: &mut Values, range: Range<usize>) -> Result<Measurements> {
         let samples = range.len();
-        let mut sums = vec![0.0; self.executor.results().len()];
-        for start in range.clone().step_by(self.batch) {
-            let samples = Samples::Range { start, count: (range.end - start).min(self.batch) };
-            let batch = Batch { inputs: &data.inputs, targets: &data.targets, weights: &data.weights, samples, key: 0 };
-            self.executor.run(values, batch);
-            for (sum, part) in sums.iter_mut().zip(self.executor.results()) {
+        let Self { executor, loader } = self;
+        let mut sums = vec![0.0; executor.results().len()];
+        loader.for_each(Order::Range(range), 0, |feed, buffers| {
+            executor.run(values, Batch { feed, buffers, key: 0 });
+            for (sum, part) in sums.iter_mut().zip(executor.results()) {
                 *sum += part;
             }
-        }
-        self.executor.measurements(graph, &sums, samples)
+            Ok(true)
+        })?;
+        Ok(executor.measurements(graph, &sums, samples))
     }
 }
 
@@ -47,13 +50,22 @@ impl Model {
     ///
     /// # Errors
     /// Before `compile`, or if the data does not fit the model.
-    pub fn evaluate(&self, data: &Dataset, batch: usize) -> Result<Measurements> {
-        let compiled = self.compiled("evaluate")?;
+    pub fn evaluate(&self, data: &(impl Source + ?Sized)) -> Result<Measurements> {
+        self.evaluate_in_batches(data, usize::MAX)
+    }
+
+    /// As [`Model::evaluate`], with at most this many samples at a time; a net with large layers takes fewer by itself, as
+    /// many as its threads work on at once.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`], and if `batch` is 0.
+    pub fn evaluate_in_batches(&self, data: &(impl Source + ?Sized), batch: usize) -> Result<Measurements> {
+        self.compiled("evaluate")?;
         check_batch(batch)?;
-        let arranged = self.arranged(data)?;
-        let batch = batch.min(data.samples());
-        let mut evaluator = Evaluator::new(self.graph(), compiled.objectives.clone(), batch);
+        let feed = self.feed(&data, Purpose::Evaluate)?;
+        let samples = feed.source().samples();
+        let mut evaluator = Evaluator::new(self.graph(), feed, batch);
         let mut values = Values::load(self.graph());
-        Ok(in_pool(|| evaluator.measure(self.graph(), &mut values, &arranged, 0..data.samples())))
+        in_pool(|| evaluator.measure(self.graph(), &mut values, 0..samples))
     }
 }

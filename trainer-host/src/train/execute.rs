@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::feed::Feed;
 use super::objective::{Objective, class_of};
 use super::plan::{Meeting, Piece, PieceGradient, Plan, PlanNode, Step};
-use crate::data::Tensor;
+use crate::data::BatchBuffers;
 use crate::graph::pass::{
     Backward, Forward, InputGradients, Inputs, ParameterGradients, Parameters, Prepare, RandomKey, WeightGradient,
 };
@@ -14,48 +15,11 @@ use crate::numeric::Aligned;
 use crate::numeric::random::derive;
 use crate::optimizers::{MOST_SLOTS, Optimizer, Update};
 
-/// Which samples of the data make the batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Samples<'a> {
-    /// Consecutive ones.
-    Range { start: usize, count: usize },
-    /// These.
-    Indices(&'a [u32]),
-}
-
-impl Samples<'_> {
-    fn count(&self) -> usize {
-        match self {
-            Self::Range { count, .. } => *count,
-            Self::Indices(indices) => indices.len(),
-        }
-    }
-
-    fn index(&self, position: usize) -> usize {
-        match self {
-            Self::Range { start, .. } => start + position,
-            Self::Indices(indices) => indices[position] as usize,
-        }
-    }
-
-    /// Copies the samples `first..first + samples` of the batch.
-    fn gather(&self, tensor: &Tensor, first: usize, samples: usize, to: &mut [f32]) {
-        let size = tensor.sample_shape().size();
-        for (position, to) in to.chunks_exact_mut(size).take(samples).enumerate() {
-            let start = self.index(first + position) * size;
-            to.copy_from_slice(&tensor.values()[start..start + size]);
-        }
-    }
-}
-
 /// A batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch<'a> {
-    pub inputs: &'a [&'a Tensor],
-    pub targets: &'a [&'a Tensor],
-    /// What each sample of the data counts in the loss of each output, if not 1.
-    pub weights: &'a [Option<&'a [f32]>],
-    pub samples: Samples<'a>,
+    pub feed: &'a Feed<'a>,
+    pub buffers: &'a BatchBuffers,
     /// From which layers' random numbers derive.
     pub key: u64,
 }
@@ -153,7 +117,7 @@ impl Executor {
     /// Runs all steps for a batch of at most the planned size. The results are, for each output, the sum of its losses,
     /// then of its metrics; last, the regularizers' penalty, once for each sample.
     pub fn run(&mut self, values: &mut Values, batch: Batch<'_>) {
-        let count = batch.samples.count();
+        let count = batch.buffers.samples();
         for shard in self.lanes.iter_mut().flat_map(|lane| &mut lane.shards) {
             shard.samples = count.saturating_sub(shard.first).min(self.plan.shard_samples);
         }
@@ -402,11 +366,15 @@ impl Lane {
 impl Shard {
     fn gather(&mut self, input: usize, shared: Shared<'_>) {
         let place = shared.plan.nodes[shared.plan.inputs[input]].place;
-        let to = &mut self.values[place.slot][..place.size * self.samples];
-        shared.batch.samples.gather(shared.batch.inputs[input], self.first, self.samples, to);
+        let Batch { feed, buffers, .. } = shared.batch;
+        let copy = |from: &[f32], to: &mut [f32]| {
+            let size = from.len() / buffers.samples();
+            to[..size * self.samples].copy_from_slice(&from[self.first * size..(self.first + self.samples) * size]);
+        };
+        copy(buffers.input_values(feed.inputs[input]), &mut self.values[place.slot]);
         if input == 0 {
-            for (targets, tensor) in self.targets.iter_mut().zip(shared.batch.targets) {
-                shared.batch.samples.gather(tensor, self.first, self.samples, targets);
+            for (targets, &target) in self.targets.iter_mut().zip(&feed.targets) {
+                copy(buffers.target_values(target), targets);
             }
         }
     }
@@ -516,10 +484,11 @@ impl Shard {
             before_activation: output.fused.then(|| &self.values[before.place.slot][..before.place.size * samples]),
             targets,
             gradient,
-            scale: objective.weight / shared.batch.samples.count() as f32,
+            scale: objective.weight / shared.batch.buffers.samples() as f32,
         };
         let classes = objective.class_weights.as_deref().filter(|_| shared.training);
-        let sum = match (shared.batch.weights[index], classes) {
+        let own = shared.batch.buffers.weight_values(shared.batch.feed.targets[index]);
+        let sum = match (own, classes) {
             (None, None) => objective.loss.evaluate(&mut pass),
             (own, classes) => {
                 let size = output.target_size;
@@ -527,7 +496,7 @@ impl Shard {
                     class_of(&targets[sample * size..(sample + 1) * size]).and_then(|class| classes.get(class).copied())
                 };
                 weighted(&*objective.loss, pass, size, |sample| {
-                    let own = own.map_or(1.0, |weights| weights[shared.batch.samples.index(self.first + sample)]);
+                    let own = own.map_or(1.0, |weights| weights[self.first + sample]);
                     own * classes.and_then(|classes| of_class(sample, classes)).unwrap_or(1.0)
                 })
             }

@@ -3,14 +3,15 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::arrange::Arranged;
 use super::evaluate::Evaluator;
+use super::feed::{Feed, Purpose};
+use super::loader::{Loader, Order};
 use super::model::check_batch;
 use super::{EpochLog, History, Model, in_pool};
 use crate::callbacks::{Begin, Callback, Progress, StepLog};
-use crate::data::Dataset;
+use crate::data::Source;
 use crate::error::{Error, Result};
-use crate::numeric::random::Random;
+use crate::numeric::random::{Random, derive};
 use crate::schedules::Schedule;
 
 /// How to train.
@@ -20,7 +21,7 @@ pub struct Fit<'a> {
     /// Samples per step.
     pub batch: usize,
     /// Data to measure on after every epoch.
-    pub validation: Option<&'a Dataset>,
+    pub validation: Option<&'a dyn Source>,
     /// The share of the data, from 0 to below 1, to measure on instead of training on it: the last samples, before any
     /// shuffling, as in Keras.
     pub validation_split: f32,
@@ -60,48 +61,38 @@ impl Model {
     ///
     /// # Errors
     /// Before `compile`; if the data does not fit the model; if the loss becomes NaN or infinite.
-    pub fn fit(&mut self, data: &Dataset, mut options: Fit<'_>) -> Result<History> {
+    pub fn fit(&mut self, data: &(impl Source + ?Sized), mut options: Fit<'_>) -> Result<History> {
         check_batch(options.batch)?;
         self.compiled("fit")?;
-        let arranged = self.arranged(data)?;
-        self.check_classes(&arranged, data.first_sample())?;
-        let validation = match options.validation {
-            Some(data) => Some((self.arranged(data)?, 0..data.samples())),
-            None => None,
-        };
+        let feed = self.feed(&data, Purpose::Train)?;
         check_split(&options, data.samples())?;
-        if u32::try_from(data.samples()).is_err() {
-            return Err(Error::Argument {
-                name: "the number of samples",
-                found: data.samples().to_string(),
-                expected: format!("at most {}", u32::MAX),
-            });
-        }
+        let validation = match options.validation {
+            Some(data) => Some((self.feed(data, Purpose::Evaluate)?, 0..data.samples())),
+            None => {
+                let split = trained_samples(&options, data.samples())..data.samples();
+                if split.is_empty() { None } else { Some((self.feed(&data, Purpose::Evaluate)?, split)) }
+            }
+        };
         if options.verbose {
             options.callbacks.insert(0, Box::new(Progress::new()));
         }
-        in_pool(|| self.run_epochs((&arranged, data.samples()), validation, options))
+        in_pool(|| self.run_epochs(feed, validation, options))
     }
 
     fn run_epochs(
         &mut self,
-        (data, all_samples): (&Arranged<'_>, usize),
-        validation: Option<(Arranged<'_>, Range<usize>)>,
+        feed: Feed<'_>,
+        validation: Option<(Feed<'_>, Range<usize>)>,
         options: Fit<'_>,
     ) -> Result<History> {
-        let samples = trained_samples(&options, all_samples);
+        let samples = trained_samples(&options, feed.source().samples());
         let Fit { epochs, seed, shuffle, schedule, mut callbacks, .. } = options;
-        let validation = match &validation {
-            Some((validation, range)) => Some((validation, range.clone())),
-            None => (samples < all_samples).then_some((data, samples..all_samples)),
-        };
         let batch = options.batch.min(samples);
         let mut trainer = self.trainer(batch, seed)?;
         let graph = self.shared_graph();
-        let objectives = self.compiled("fit")?.objectives.clone();
         let base_rate = self.compiled("fit")?.optimizer.learning_rate();
-        let mut validation =
-            validation.map(|(data, range)| (Evaluator::new(&graph, objectives, batch.min(range.len())), data, range));
+        let mut loader = Loader::new(feed, batch);
+        let mut validation = validation.map(|(feed, range)| (Evaluator::new(&graph, feed, range.len()), range));
         let mut order: Vec<u32> = (0..samples as u32).collect();
         let steps = samples.div_ceil(batch);
         let mut history = History::default();
@@ -117,24 +108,27 @@ impl Model {
             }
             let mut sums = vec![0.0; trainer.executor().results().len()];
             let (mut done, mut factor) = (0, 1.0);
-            for (number, indices) in order.chunks(batch).enumerate() {
+            let mut number = 0;
+            loader.for_each(Order::List(&order), derive(seed ^ AUGMENTATION, epoch as u64), |feed, buffers| {
                 let step = (epoch - 1) * steps + number;
                 factor = schedule.as_ref().map_or(1.0, |schedule| schedule.factor(step, epochs * steps));
-                let results = trainer.step(data, indices, factor);
+                let results = trainer.step(feed, buffers, factor);
                 for (sum, part) in sums.iter_mut().zip(results) {
                     *sum += part;
                 }
-                done += indices.len();
+                done += buffers.samples();
                 let loss = trainer.executor().loss_of(&sums, done);
                 if !loss.is_finite() {
                     return Err(Error::Diverged { loss, epoch, step: number + 1 });
                 }
                 let log = StepLog { epoch, step: number + 1, loss };
                 callbacks.iter_mut().for_each(|callback| callback.step(&log));
-            }
+                number += 1;
+                Ok(true)
+            })?;
             let mut measurements = trainer.executor().measurements(&graph, &sums, samples);
-            if let Some((evaluator, data, range)) = &mut validation {
-                let measured = evaluator.measure(&graph, trainer.values(), data, range.clone());
+            if let Some((evaluator, range)) = &mut validation {
+                let measured = evaluator.measure(&graph, trainer.values(), range.clone())?;
                 measurements.extend_with_prefix("val_", measured);
             }
             trainer.store();
@@ -155,6 +149,9 @@ impl Model {
         Ok(history)
     }
 }
+
+/// Tells the random numbers of sources from all others of a seed.
+const AUGMENTATION: u64 = 0x5eed_da7a;
 
 /// How many samples are trained on: those before the validation split.
 fn trained_samples(options: &Fit<'_>, samples: usize) -> usize {

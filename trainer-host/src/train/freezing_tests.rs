@@ -69,8 +69,13 @@ fn freezing_any_layers_amid_training_moves_nothing_and_keeps_them() {
         model.fit(&data, fit()).unwrap();
         let before: Vec<_> = model.parameters().iter().map(|entry| bits(&entry.values())).collect();
         let (places_before, slots_before) = (places(&model), model.compiled("").unwrap().state.clone());
-        let gradients_before =
-            bits(model.trainer(30, 5).unwrap().gradients(&model.arranged(&data).unwrap(), &[1, 2, 3, 40, 50, 60]).1);
+        let gradients_before = bits(
+            model
+                .trainer(30, 5)
+                .unwrap()
+                .gradients(&model.feed(&data, super::feed::Purpose::Evaluate).unwrap(), &[1, 2, 3, 40, 50, 60])
+                .1,
+        );
 
         let names = layers(&model);
         let frozen: Vec<&String> = names.iter().filter(|_| random.below(2) == 0).collect();
@@ -80,8 +85,13 @@ fn freezing_any_layers_amid_training_moves_nothing_and_keeps_them() {
         let learning = model.parameters().iter().filter(|entry| entry.kind == ParameterKind::Weight && !is_frozen(&entry.name));
         assert_eq!(model.trainable_size(), learning.map(|entry| entry.shape.size()).sum::<usize>());
         // Nothing else is changed by freezing, but by what a frozen batch-norm computes.
-        let gradients =
-            bits(model.trainer(30, 5).unwrap().gradients(&model.arranged(&data).unwrap(), &[1, 2, 3, 40, 50, 60]).1);
+        let gradients = bits(
+            model
+                .trainer(30, 5)
+                .unwrap()
+                .gradients(&model.feed(&data, super::feed::Purpose::Evaluate).unwrap(), &[1, 2, 3, 40, 50, 60])
+                .1,
+        );
         let norm_is_frozen = frozen.iter().any(|name| name.starts_with("batch"));
         for (entry, (name, range)) in model.parameters().iter().zip(&unique(&places_before)) {
             assert_eq!(entry.name, *name);

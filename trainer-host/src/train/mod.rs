@@ -4,11 +4,13 @@ mod arrange;
 mod compile;
 mod evaluate;
 mod execute;
+mod feed;
 mod fit;
 #[cfg(test)]
 mod freezing_tests;
 mod history;
 mod learning;
+mod loader;
 mod memory;
 mod model;
 mod objective;
@@ -20,6 +22,8 @@ mod predict;
 mod regularizer_tests;
 mod sequential;
 #[cfg(test)]
+mod source_tests;
+#[cfg(test)]
 mod tests;
 mod trainer;
 
@@ -27,6 +31,7 @@ pub use fit::Fit;
 pub use history::{EpochLog, History, Measurements};
 pub use model::Model;
 pub use objective::{IntoObjective, IntoObjectives, Objective, on};
+pub use predict::Predictor;
 pub use sequential::Sequential;
 
 /// Runs `work` on a thread of the pool, so that its parallel loops need no message from outside (which would allocate).

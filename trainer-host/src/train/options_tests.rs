@@ -79,7 +79,7 @@ fn sample_weights_scale_losses_and_gradients() {
     let (mut model, inputs, targets) = line();
     let data = Dataset::new(inputs, targets).unwrap().with_weights(vec![3.0, 0.5]).unwrap();
     // (3 * 2^2 + 0.5 * 3^2) / 2; gradient (3 * 2 * 2 * 2 + 0.5 * 2 * 3 * 4) / 2 = 18.
-    assert_eq!(model.evaluate(&data, 2).unwrap().get("loss"), Some(8.25));
+    assert_eq!(model.evaluate(&data).unwrap().get("loss"), Some(8.25));
     let history = model.fit(&data, Fit { shuffle: true, ..quiet() }).unwrap();
     assert_eq!(history.last("loss"), Some(8.25));
     assert!((model.parameter("dense/kernel").unwrap()[0] + 0.8).abs() < 1e-6);
@@ -110,7 +110,7 @@ fn weights_of_classes_are_repeated_samples() {
     let (mut values, mut repeated) = (Vec::new(), Vec::new());
     for (sample, &label) in labels.iter().enumerate() {
         for _ in 0..if label == 1.0 { 2 } else { 1 } {
-            values.extend_from_slice(data.inputs()[0].sample(sample).unwrap());
+            values.extend_from_slice(&data.inputs()[0].sample(sample).unwrap());
             repeated.push(label);
         }
     }
@@ -177,7 +177,7 @@ fn metrics_are_merged_over_shards_and_batches() {
     let absolute: f32 = scores.iter().zip(&targets).map(|(a, b)| (a - b).abs()).sum();
     let data = Dataset::new(Tensor::new([100, 1], scores).unwrap(), Tensor::new([100, 1], targets).unwrap()).unwrap();
     for batch in [100, 33, 7] {
-        let measured = model.evaluate(&data, batch).unwrap();
+        let measured = model.evaluate_in_batches(&data, batch).unwrap();
         // Thresholds lie 1 / 199 apart, so no two scores share a bucket and the area is exact.
         let area = f64::from(ordered as u32) / f64::from(pairs as u32);
         assert!((measured.get("auc").unwrap() - area).abs() < 1e-9, "{measured} {area}");

@@ -147,6 +147,13 @@ const MOST_SHARD_SAMPLES: usize = 32;
 const MOST_LANES: usize = 8;
 
 impl Plan {
+    /// How many samples all lanes work on at once, a shard each: where samples need not be seen together, larger batches take
+    /// memory and give nothing.
+    pub fn most_samples_at_once(graph: &Graph) -> usize {
+        let shapes: Vec<Vec<Shape>> = (0..graph.nodes.len()).map(|node| graph.input_shapes(node)).collect();
+        MOST_LANES * in_cache(working_set(graph.nodes.iter().map(|node| &node.shape).zip(shapes.iter().map(Vec::as_slice))))
+    }
+
     /// Plans the steps for a batch of this size. With losses the plan computes losses and metrics; with `training` also
     /// gradients.
     pub fn new(graph: &Graph, batch: usize, losses: &[(Arc<dyn Loss>, f32)], training: bool) -> Self {
@@ -182,10 +189,7 @@ impl Plan {
         let steps = order_steps(graph, &nodes, &outputs, training);
         let value_sizes = place_values(graph, &mut nodes, &outputs, &steps, training, !losses.is_empty());
         let gradient_sizes = if training { place_gradients(graph, &mut nodes, &outputs, &steps) } else { Vec::new() };
-        let working_set = nodes
-            .iter()
-            .map(|node| 4 * (node.shape.size() + node.input_shapes.iter().map(|shape| shape.size()).sum::<usize>()))
-            .fold(1, Ord::max);
+        let working_set = working_set(nodes.iter().map(|node| (&node.shape, &node.input_shapes[..])));
         let (lanes, lane_shards, shard_samples) = cut(batch, working_set);
         let scratch_of =
             |node: &PlanNode| node.layer.as_ref().map_or(0, |layer| layer.scratch(&node.input_shapes, shard_samples));
@@ -208,9 +212,20 @@ impl Plan {
     }
 }
 
+/// Bytes of one sample that a node reads and writes, at most.
+fn working_set<'a>(nodes: impl Iterator<Item = (&'a Shape, &'a [Shape])>) -> usize {
+    let of_node = |(output, inputs): (&Shape, &[Shape])| 4 * (output.size() + inputs.iter().map(|i| i.size()).sum::<usize>());
+    nodes.map(of_node).fold(1, Ord::max)
+}
+
+/// Samples of a shard, at most.
+fn in_cache(working_set: usize) -> usize {
+    (SHARD_BYTES / working_set).clamp(1, MOST_SHARD_SAMPLES)
+}
+
 /// Lanes, shards per lane and samples per shard for a batch.
 fn cut(batch: usize, bytes_per_sample: usize) -> (usize, usize, usize) {
-    let in_cache = (SHARD_BYTES / bytes_per_sample).clamp(1, MOST_SHARD_SAMPLES);
+    let in_cache = in_cache(bytes_per_sample);
     // At least two lanes' worth, so that small batches of small nets still use two threads.
     let shard_samples = in_cache.min(batch.div_ceil(2)).max(1);
     let shards = batch.div_ceil(shard_samples);

@@ -1,59 +1,109 @@
 //! `predict`: outputs for inputs.
 
-use super::execute::{Batch, Executor, Samples, Values};
+use super::execute::{Batch, Executor, Values};
+use super::feed::Purpose;
+use super::loader::{Loader, Order};
+use super::model::check_batch;
 use super::plan::Plan;
 use super::{Model, in_pool};
-use crate::data::Tensor;
+use crate::data::{Source, Tensor};
 use crate::error::{Error, Result};
 
-/// Samples per batch where nobody else looks.
-const BATCH: usize = 256;
+/// A model made ready to predict many times: plan, buffers and a copy of the parameters, as they were when it was made.
+#[derive(Debug)]
+pub struct Predictor<'m> {
+    model: &'m Model,
+    executor: Executor,
+    values: Values,
+    batch: usize,
+}
 
 impl Model {
-    /// The output for each sample, with batch normalization by moving averages and without dropout.
+    /// The output for each sample, with batch normalization by moving averages and without dropout. The samples are a
+    /// [`Tensor`], or any source; its targets, if it has some, are not looked at.
     ///
     /// # Errors
-    /// If the model has several inputs or outputs (see [`Model::predict_all`]), or the samples' shape is not the input's,
-    /// or a value is not finite.
-    pub fn predict(&self, input: &Tensor) -> Result<Tensor> {
-        let mut outputs = self.predict_all(std::slice::from_ref(input))?;
+    /// If the model has several outputs (see [`Model::predict_all`]), the inputs do not fit the model, or a value is not
+    /// finite.
+    pub fn predict(&self, inputs: &(impl Source + ?Sized)) -> Result<Tensor> {
+        self.predictor(inputs.samples().max(1))?.predict(inputs)
+    }
+
+    /// All outputs for all samples. The samples are a list of tensors, one for each input of the model, or any source: a
+    /// [`crate::data::Dataset`] with inputs by name.
+    ///
+    /// # Errors
+    /// If the inputs do not fit the model, or a value is not finite.
+    pub fn predict_all(&self, inputs: &(impl Source + ?Sized)) -> Result<Vec<Tensor>> {
+        self.predictor(inputs.samples().max(1))?.predict_all(inputs)
+    }
+
+    /// A predictor with at most this many samples at a time (a net with large layers takes fewer by itself): what
+    /// [`Model::predict`] makes for every call. For samples that come one by one, `predictor(1)`.
+    ///
+    /// ```
+    /// use samara_trainer::prelude::*;
+    ///
+    /// let x = input([2]);
+    /// let model = Model::new("m", &x, Dense::new(1).apply(&x))?;
+    /// let mut predictor = model.predictor(1)?;
+    /// for value in [0.0, 0.5, 1.0] {
+    ///     let output = predictor.predict(&Tensor::new([1, 2], vec![value, -value])?)?;
+    ///     assert_eq!(output.values().len(), 1);
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If `batch` is 0.
+    pub fn predictor(&self, batch: usize) -> Result<Predictor<'_>> {
+        check_batch(batch)?;
+        let batch = batch.min(Plan::most_samples_at_once(self.graph()));
+        let executor = Executor::new(Plan::new(self.graph(), batch, &[], false), Vec::new(), false);
+        Ok(Predictor { model: self, executor, values: Values::load(self.graph()), batch })
+    }
+}
+
+impl Predictor<'_> {
+    /// As [`Model::predict`].
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn predict(&mut self, inputs: &(impl Source + ?Sized)) -> Result<Tensor> {
+        let mut outputs = self.predict_all(inputs)?;
         match outputs.pop() {
             Some(output) if outputs.is_empty() => Ok(output),
             _ => Err(Error::Count {
-                model: self.name().to_owned(),
+                model: self.model.name().to_owned(),
                 what: "outputs",
-                expected: self.graph().outputs.len(),
+                expected: self.model.graph().outputs.len(),
                 found: 1,
                 found_what: "is what `predict` gives: use `predict_all`; 1 was",
             }),
         }
     }
 
-    /// All outputs for all samples, given the tensors of all inputs.
+    /// As [`Model::predict_all`].
     ///
     /// # Errors
-    /// If the inputs do not fit the model, or a value is not finite.
-    pub fn predict_all(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        self.check_inputs(inputs)?;
-        for (tensor, &node) in inputs.iter().zip(&self.graph().inputs) {
-            tensor.check_finite(&format!("input '{}'", self.graph().nodes[node].name))?;
-        }
-        let references: Vec<&Tensor> = inputs.iter().collect();
-        let samples = inputs.first().map_or(0, Tensor::samples);
-        let plan = Plan::new(self.graph(), samples.clamp(1, BATCH), &[], false);
-        let mut executor = Executor::new(plan, Vec::new(), false);
-        let mut values = Values::load(self.graph());
-        let shapes = self.graph().outputs.iter().map(|&output| self.graph().nodes[output].shape.clone());
-        let mut outputs: Vec<_> = shapes.map(|shape| (Vec::with_capacity(shape.size() * samples), shape)).collect();
+    /// As [`Model::predict_all`].
+    pub fn predict_all(&mut self, inputs: &(impl Source + ?Sized)) -> Result<Vec<Tensor>> {
+        let Self { model, executor, values, batch } = self;
+        let feed = model.feed(&inputs, Purpose::Predict)?;
+        let samples = feed.source().samples();
+        let nodes = model.graph().outputs.iter().map(|&output| &model.graph().nodes[output]);
+        let mut outputs: Vec<_> =
+            nodes.map(|node| (Vec::with_capacity(node.shape.size() * samples), node.shape.clone())).collect();
+        let mut loader = Loader::new(feed, (*batch).min(samples).max(1));
         in_pool(|| {
-            for start in (0..samples).step_by(BATCH) {
-                let range = Samples::Range { start, count: (samples - start).min(BATCH) };
-                executor.run(&mut values, Batch { inputs: &references, targets: &[], weights: &[], samples: range, key: 0 });
+            loader.for_each(Order::Range(0..samples), 0, |feed, buffers| {
+                executor.run(values, Batch { feed, buffers, key: 0 });
                 for (output, (to, _)) in outputs.iter_mut().enumerate() {
                     executor.read_output(output, to);
                 }
-            }
-        });
+                Ok(true)
+            })
+        })?;
         outputs.into_iter().map(|(values, shape)| Tensor::from_samples(shape, values)).collect()
     }
 }

@@ -45,7 +45,7 @@ fn a_shared_layer_costs_once_and_outputs_show_their_own_loss() {
     let data = Dataset::with_many(vec![tensor([2, 1], &[1.0; 2]), tensor([2, 1], &[2.0; 2])], targets).unwrap();
     // Outputs -2 * 1 and 0.5 * -2 * 2, so squares 4 and 4; penalties 0.5 * 2 + 0.25 * 4 and 2 * 0.5.
     let expected = [("loss", 4.0 + 3.0 * 4.0 + 2.0 + 1.0), ("shared_loss", 4.0), ("last_loss", 4.0)];
-    let measured = model.evaluate(&data, 1).unwrap();
+    let measured = model.evaluate(&data).unwrap();
     assert_eq!(measured.iter().collect::<Vec<_>>(), expected);
     let history = model.fit(&data, Fit { verbose: false, ..Fit::default() }).unwrap();
     assert_eq!(history.epochs[0].measurements.iter().collect::<Vec<_>>(), expected);

@@ -46,7 +46,7 @@ fn check_gradients(model: &mut Model, data: &Dataset) {
     let order: Vec<u32> = (0..samples as u32).rev().collect();
     let gradients = |model: &Model| {
         let mut trainer = model.trainer(samples, 0).unwrap();
-        let (loss, gradients) = trainer.gradients(&model.arranged(data).unwrap(), &order);
+        let (loss, gradients) = trainer.gradients(&model.feed(data, super::feed::Purpose::Evaluate).unwrap(), &order);
         (loss, gradients.to_vec())
     };
     let found = gradients(model).1;
@@ -219,9 +219,9 @@ pub(super) fn quiet(epochs: usize) -> Fit<'static> {
 fn learns_and_evaluates() {
     let mut model = small_net();
     let (data, test) = (three_classes(2030), three_classes(500));
-    let before = model.evaluate(&test, 64).unwrap();
+    let before = model.evaluate(&test).unwrap();
     let history = model.fit(&data, Fit { validation: Some(&test), ..quiet(30) }).unwrap();
-    let after = model.evaluate(&test, 64).unwrap();
+    let after = model.evaluate(&test).unwrap();
     assert!(after.get("accuracy").unwrap() > 0.95, "{after} from {before}");
     assert!(after.get("loss").unwrap() < 0.2 && history.last("loss").unwrap() < history.get("loss")[0]);
     // The validation at the end of fit and evaluate see the same parameters; batches only change the sums' order.
@@ -259,7 +259,8 @@ fn the_last_batch_may_be_smaller() {
     let run = |batch: usize| {
         let model = small_net();
         let mut trainer: Trainer = model.trainer(batch, 0).unwrap();
-        let (loss, gradients) = trainer.gradients(&model.arranged(&data).unwrap(), &[5, 1, 63, 7, 9, 11, 20, 21, 22, 23]);
+        let (loss, gradients) = trainer
+            .gradients(&model.feed(&data, super::feed::Purpose::Evaluate).unwrap(), &[5, 1, 63, 7, 9, 11, 20, 21, 22, 23]);
         (loss, gradients.to_vec())
     };
     let (whole, part) = (run(10), run(64));
@@ -306,7 +307,7 @@ fn a_layers_name_stands_for_its_activated_output() {
     let zeros = |width: usize| Tensor::new([4, width], vec![0.0; 4 * width]).unwrap();
     let data = Dataset::with_many(vec![zeros(2)], vec![zeros(1), zeros(1)]).unwrap();
     model.compile(Sgd::new(0.1), [MeanSquaredError, MeanSquaredError]).unwrap();
-    let measured = model.evaluate(&data, 4).unwrap();
+    let measured = model.evaluate(&data).unwrap();
     assert_eq!((measured.get("a_loss"), measured.get("b_loss")), (Some(0.0), Some(0.25)));
 }
 
@@ -395,7 +396,7 @@ fn dropout_keeps_the_mean_and_only_drops_in_training() {
         assert!((loss - 1.0 / 0.6).abs() < 0.02, "{loss}");
     }
     assert_ne!(history.get("loss")[0], history.get("loss")[1]);
-    assert_eq!(model.evaluate(&data, 64).unwrap().get("loss"), Some(1.0));
+    assert_eq!(model.evaluate(&data).unwrap().get("loss"), Some(1.0));
 }
 
 #[test]
@@ -549,7 +550,7 @@ fn data_losses_and_measurements_go_by_name() {
     let data =
         || Dataset::builder().target("other", one(0.0)).input("b", one(2.0)).input("a", one(1.0)).target("sum", one(3.0));
     let data = data().sample_weights("other", vec![1.0, 0.5]).build().unwrap();
-    let measured = model.evaluate(&data, 2).unwrap();
+    let measured = model.evaluate(&data).unwrap();
     // sum: 1 * 1 - 3 = -2; other: 10 * 2 = 20, whose squares count 1 and 0.5.
     let expected = [("loss", 0.5 * 4.0 + 300.0), ("sum_loss", 4.0), ("other_loss", 300.0), ("other_mean_absolute_error", 20.0)];
     assert_eq!(measured.iter().collect::<Vec<_>>(), expected);

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::arrange::Arranged;
-use super::execute::{Batch, Executor, Samples, Values};
+use super::execute::{Batch, Executor, Values};
+use super::feed::Feed;
 use super::history::Measurements;
 use super::objective::Objective;
 use super::plan::Plan;
+use crate::data::BatchBuffers;
 use crate::graph::{Graph, ParameterEntry, ParameterKind};
 use crate::numeric::Aligned;
 use crate::numeric::random::derive;
@@ -132,17 +133,13 @@ impl Trainer {
         }
     }
 
-    /// One step on the samples with these numbers, at most the planned batch; the learning rate is the optimizer's times
+    /// One step on a batch, at most of the planned size; the learning rate is the optimizer's times
     /// `rate_factor`. Returns for each output the sum of its samples' losses, then of its metrics; last the penalty, once
     /// for each sample.
-    ///
-    /// The data must have been checked against the model (`Model::check_classes`).
-    pub(super) fn step(&mut self, data: &Arranged<'_>, indices: &[u32], rate_factor: f32) -> &[f64] {
+    pub(super) fn step(&mut self, feed: &Feed<'_>, buffers: &BatchBuffers, rate_factor: f32) -> &[f64] {
         let key = derive(self.seed, self.state.steps);
         self.state.steps += 1;
-        let samples = Samples::Indices(indices);
-        let batch = Batch { inputs: &data.inputs, targets: &data.targets, weights: &data.weights, samples, key };
-        self.executor.run(&mut self.values, batch);
+        self.executor.run(&mut self.values, Batch { feed, buffers, key });
         let rate = self.optimizer.learning_rate() * rate_factor;
         let optimizer = Some((&*self.optimizer, rate, self.state.steps));
         self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, optimizer);
@@ -152,11 +149,11 @@ impl Trainer {
     /// The gradients of all weights for a batch, in the order of the model's table, and the loss. Changes
     /// nothing but statistics.
     #[cfg(test)]
-    pub(super) fn gradients(&mut self, data: &Arranged<'_>, indices: &[u32]) -> (f64, &[f32]) {
-        let samples = Samples::Indices(indices);
+    pub(super) fn gradients(&mut self, feed: &Feed<'_>, indices: &[u32]) -> (f64, &[f32]) {
+        let mut buffers = BatchBuffers::new(feed.source(), indices.len());
+        feed.take(indices.iter().copied(), 0, &mut buffers).unwrap();
         let key = derive(self.seed, self.state.steps);
-        let batch = Batch { inputs: &data.inputs, targets: &data.targets, weights: &data.weights, samples, key };
-        self.executor.run(&mut self.values, batch);
+        self.executor.run(&mut self.values, Batch { feed, buffers: &buffers, key });
         self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, None);
         (self.executor.loss_of(self.executor.results(), indices.len()), &self.gradients)
     }

@@ -117,7 +117,7 @@ fn train_with(arguments: &Arguments, splits: &Splits, contestant: Contestant, nu
     let started = Instant::now();
     let result =
         match model.fit(&splits.train, Fit { epochs, batch, seed, validation: Some(&splits.validation), ..Fit::default() }) {
-            Ok(history) => Ok((history, Measured::by_trainer(&model.evaluate(&splits.test, train::EVALUATION_BATCH)?)?)),
+            Ok(history) => Ok((history, Measured::by_trainer(&model.evaluate(&splits.test)?)?)),
             // The others may do better.
             Err(error @ Error::Diverged { .. }) => {
                 output::note(&error.to_string());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
-use samara_trainer::data::sources::{SOURCES, Source};
+use samara_trainer::data::sources::{KnownData, SOURCES};
 use serde_json::{Value, json};
 
 use crate::{names, output};
@@ -28,14 +28,14 @@ enum Command {
     Fetch {
         /// Its name
         #[arg(value_parser = source)]
-        name: &'static Source,
+        name: &'static KnownData,
         /// Print one line of JSON
         #[arg(long)]
         json: bool,
     },
 }
 
-fn source(name: &str) -> Result<&'static Source, String> {
+fn source(name: &str) -> Result<&'static KnownData, String> {
     let known: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
     SOURCES
         .iter()
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             output::print_json(&SOURCES.iter().map(|source| describe(source, (source.locate)())).collect())
         }
         Command::List { json: false } => {
-            let row = |source: &Source| {
+            let row = |source: &KnownData| {
                 let place = (source.locate)().map_or("not on this machine".to_owned(), |place| place.display().to_string());
                 vec![source.name.to_owned(), source.description.to_owned(), place]
             };
@@ -64,6 +64,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-fn describe(source: &Source, directory: Option<PathBuf>) -> Value {
+fn describe(source: &KnownData, directory: Option<PathBuf>) -> Value {
     json!({"data": source.name, "description": source.description, "directory": directory})
 }

@@ -88,12 +88,14 @@ pub fn measure(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<M
     let (samples, targets, metric) = (&data.inputs()[0], &data.targets()[0], loss.default_metric());
     let measured = model.run_each(
         data.samples(),
-        |session, sample| session.write_f32(0, samples.sample(sample).unwrap_or_default()),
+        |session, sample| session.write_f32(0, &samples.sample(sample).unwrap_or_default()),
         |session, sample| {
             let output: Vec<f32> = session.output_f32(0).map(Iterator::collect).unwrap_or_default();
             let (shape, output, targets) = (&shape, &output[..], targets.sample(sample).unwrap_or_default());
-            let pass = LossPass { samples: 1, shape, output, before_activation: None, targets, gradient: None, scale: 1.0 };
-            let right = metric.as_ref().map(|metric| metric.value(&MetricPass { samples: 1, shape, output, targets }));
+            let pass =
+                LossPass { samples: 1, shape, output, before_activation: None, targets: &targets, gradient: None, scale: 1.0 };
+            let right =
+                metric.as_ref().map(|metric| metric.value(&MetricPass { samples: 1, shape, output, targets: &targets }));
             (loss.evaluate(&mut { pass }), right)
         },
     )?;

@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let splits = names::data(&arguments.data, arguments.loss.targets())?;
         train::check(&model, &splits, &arguments.data)?;
         saved.restore(&model).with_context(|| arguments.file.display().to_string())?;
-        let measured = Measured::by_trainer(&model.evaluate(&splits.test, train::EVALUATION_BATCH)?)?;
+        let measured = Measured::by_trainer(&model.evaluate(&splits.test)?)?;
         (saved.model, measured, splits.test.samples())
     } else {
         let model = device::load(&arguments.file)?;

@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let labels: Vec<u8> = labels[..count].iter().map(label_byte).collect::<Result<_>>()?;
 
     let write = |session: &mut samara_runtime::Session<'_>, sample: usize| {
-        session.write_f32(0, samples.sample(sample).unwrap_or_default())
+        session.write_f32(0, &samples.sample(sample).unwrap_or_default())
     };
     let (input, _) = device::ports(&model)?;
     let quantize = |&value: &f32| match input.element_type {

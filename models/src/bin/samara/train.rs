@@ -24,8 +24,6 @@ const F32_MODEL: &str = "model-f32.samara";
 const INT8_MODEL: &str = "model.samara";
 /// Training samples that int8 ranges are taken from.
 pub const CALIBRATION_SAMPLES: usize = 500;
-/// Samples per batch where only results count.
-pub const EVALUATION_BATCH: usize = 250;
 
 /// Arguments of `samara train`.
 #[derive(Debug, clap::Args)]
@@ -90,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let training_seconds = training.elapsed().as_secs_f64();
     // What cost most is safe first.
     files::write(&arguments.out.join(WEIGHTS), &Checkpoint::of(&model).to_bytes())?;
-    let f32_test = Measured::by_trainer(&model.evaluate(&splits.test, EVALUATION_BATCH)?)?;
+    let f32_test = Measured::by_trainer(&model.evaluate(&splits.test)?)?;
 
     let f32_file = convert::to_f32(&model)?;
     files::write(&arguments.out.join(F32_MODEL), f32_file.bytes())?;

@@ -20,7 +20,7 @@ pub fn load(path: &Path, targets: Targets) -> Result<Splits, SourceError> {
         let (samples, array) = (samples(path, x, archive.array(x)?)?, archive.array(y)?);
         let targets = match targets {
             Targets::Classes => labels(path, y, array)?,
-            Targets::Values => tensor(path, y, array)?,
+            Targets::Values => tensor(path, y, array, 1.0)?,
         };
         Ok((samples, targets))
     };
@@ -28,10 +28,6 @@ pub fn load(path: &Path, targets: Targets) -> Result<Splits, SourceError> {
 }
 
 fn samples(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceError> {
-    let mut array = array;
-    if array.is_bytes {
-        array.values.iter_mut().for_each(|value| *value /= 255.0);
-    }
     if array.shape.len() < 2 {
         let reason = format!(
             "array {name} has the shape {:?}, expected samples along the first axis and values along others",
@@ -39,12 +35,12 @@ fn samples(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceErr
         );
         return Err(SourceError::malformed(path, reason));
     }
-    tensor(path, name, array)
+    tensor(path, name, array, 255.0)
 }
 
-/// The array as it is.
-fn tensor(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceError> {
-    Tensor::new(array.shape, array.values).map_err(|error| SourceError::malformed(path, format!("array {name}: {error}")))
+/// The array, its bytes over `divisor`.
+fn tensor(path: &Path, name: &str, array: NpyArray, divisor: f32) -> Result<Tensor, SourceError> {
+    array.into_tensor(divisor).map_err(|error| SourceError::malformed(path, format!("array {name}: {error}")))
 }
 
 fn labels(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceError> {
@@ -53,14 +49,13 @@ fn labels(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceErro
         return Err(SourceError::malformed(path, reason));
     };
     let is_class = |value: f32| value >= 0.0 && value.fract() == 0.0 && value < 65_536.0;
-    if let Some(sample) = array.values.iter().position(|&value| !is_class(value)) {
-        let reason = format!(
-            "array {name} has the label {} in sample {sample}, expected a whole number from 0 to 65535",
-            array.values[sample]
-        );
+    let labels = tensor(path, name, NpyArray { shape: vec![samples], ..array }, 1.0)?;
+    if let Some(sample) = labels.values().iter().position(|&value| !is_class(value)) {
+        let label = labels.values()[sample];
+        let reason = format!("array {name} has the label {label} in sample {sample}, expected a whole number from 0 to 65535");
         return Err(SourceError::malformed(path, reason));
     }
-    tensor(path, name, NpyArray { shape: vec![samples], ..array })
+    Ok(labels)
 }
 
 #[cfg(test)]

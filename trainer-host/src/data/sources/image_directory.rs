@@ -33,8 +33,8 @@ fn read(directory: &Path, images: &'static str, labels: &'static str) -> Result<
         return Err(SourceError::malformed(&label_path, reason));
     }
     let shape = [&images.dimensions[..], &[1]].concat();
-    let values = images.elements.iter().map(|&byte| f32::from(byte) / 255.0).collect();
-    let images = Tensor::new(shape, values).map_err(|error| SourceError::malformed(&image_path, error.to_string()))?;
+    let images = Tensor::from_bytes(shape, images.elements, 255.0)
+        .map_err(|error| SourceError::malformed(&image_path, error.to_string()))?;
     Ok((images, Tensor::from_labels(&labels.elements)))
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::SourceError;
 pub use idx::IdxFile;
-pub use npz::{NpyArray, NpzFile};
+pub use npz::{Elements, NpyArray, NpzFile};
 
 use super::{Dataset, Tensor};
 
@@ -71,13 +71,13 @@ impl Splits {
     /// The number of classes, where targets are class numbers: the largest label, plus 1.
     pub fn classes(&self) -> usize {
         let labels = [&self.train, &self.validation, &self.test].map(|part| part.targets()[0].values());
-        labels.into_iter().flatten().fold(0, |classes, &label| classes.max(1 + label as usize))
+        labels.into_iter().flatten().fold(0, |classes, &label| classes.max((label as usize).saturating_add(1)))
     }
 }
 
 /// A data set that is known by name.
 #[derive(Debug, Clone, Copy)]
-pub struct Source {
+pub struct KnownData {
     /// Its name.
     pub name: &'static str,
     /// What it is, in a line.
@@ -91,7 +91,7 @@ pub struct Source {
 }
 
 /// All data sets that are known by name.
-pub const SOURCES: &[Source] = &[Source {
+pub const SOURCES: &[KnownData] = &[KnownData {
     name: fashion_mnist::NAME,
     description: "70,000 grey images, 28 x 28, of clothes in 10 classes",
     locate: fashion_mnist::locate,
@@ -103,7 +103,7 @@ pub const SOURCES: &[Source] = &[Source {
 ///
 /// # Errors
 /// [`SourceError::Unknown`].
-pub fn find(name: &str) -> Result<&'static Source, SourceError> {
+pub fn find(name: &str) -> Result<&'static KnownData, SourceError> {
     SOURCES.iter().find(|source| source.name == name).ok_or_else(|| SourceError::Unknown {
         name: name.to_owned(),
         known: SOURCES.iter().map(|source| source.name).collect::<Vec<_>>().join(", "),
@@ -156,5 +156,8 @@ mod tests {
         );
         let splits = Splits::new("x", part(40, 2), part(1, 2)).unwrap();
         assert_eq!((splits.train.samples(), splits.validation.samples()), (36, 4));
+        // Values that are no labels make no panic.
+        let huge = (Tensor::new([1, 2], vec![0.5; 2]).unwrap(), Tensor::new([1], vec![1e20]).unwrap());
+        assert_eq!(Splits::new("x", part(40, 2), huge).unwrap().classes(), usize::MAX);
     }
 }

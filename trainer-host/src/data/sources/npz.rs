@@ -12,16 +12,38 @@ use std::path::{Path, PathBuf};
 use flate2::read::DeflateDecoder;
 
 use super::SourceError;
+use crate::data::Tensor;
 
-/// An array of an archive, as f32.
+/// An array of an archive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NpyArray {
     /// Sizes, outermost first.
     pub shape: Vec<usize>,
     /// The elements, the last dimension closest in memory.
-    pub values: Vec<f32>,
-    /// `true` if the file holds unsigned bytes: images as cameras give them, 0 to 255.
-    pub is_bytes: bool,
+    pub elements: Elements,
+}
+
+/// The elements of an array.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Elements {
+    /// Unsigned bytes: images as cameras give them, 0 to 255.
+    Bytes(Vec<u8>),
+    /// Numbers of any other type.
+    Numbers(Vec<f32>),
+}
+
+impl NpyArray {
+    /// The array as samples, one along the first dimension. Bytes stay bytes, and each value is its byte over `divisor`: 255 for
+    /// values from 0 to 1, 1 for the bytes as they are. Other numbers are taken as they are.
+    ///
+    /// # Errors
+    /// If `divisor` is not at least 1.
+    pub fn into_tensor(self, divisor: f32) -> crate::error::Result<Tensor> {
+        match self.elements {
+            Elements::Bytes(bytes) => Tensor::from_bytes(self.shape, bytes, divisor),
+            Elements::Numbers(values) => Tensor::new(self.shape, values),
+        }
+    }
 }
 
 /// An archive.
@@ -166,12 +188,19 @@ fn parse_npy(content: &[u8]) -> Result<NpyArray, String> {
     let sizes = inside.split(',').map(str::trim).filter(|size| !size.is_empty());
     let shape: Vec<usize> = sizes.map(|size| size.parse().map_err(|_| cut())).collect::<Result<_, _>>()?;
 
-    let values = decode(element_type, elements)?;
+    let elements = match element_type {
+        "|u1" => Elements::Bytes(elements.to_vec()),
+        other => Elements::Numbers(decode(other, elements)?),
+    };
+    let found = match &elements {
+        Elements::Bytes(bytes) => bytes.len(),
+        Elements::Numbers(values) => values.len(),
+    };
     let expected = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    if expected != Some(values.len()) {
-        return Err(format!("it holds {} elements, its shape is {shape:?}", values.len()));
+    if expected != Some(found) {
+        return Err(format!("it holds {found} elements, its shape is {shape:?}"));
     }
-    Ok(NpyArray { shape, values, is_bytes: element_type == "|u1" })
+    Ok(NpyArray { shape, elements })
 }
 
 /// Elements of a NumPy type as f32.
@@ -180,7 +209,7 @@ fn decode(element_type: &str, bytes: &[u8]) -> Result<Vec<f32>, String> {
         bytes.as_chunks::<SIZE>().0.iter().map(|&element| convert(element)).collect()
     }
     Ok(match element_type {
-        "|u1" | "|b1" => each(bytes, |[byte]: [u8; 1]| f32::from(byte)),
+        "|b1" => each(bytes, |[byte]: [u8; 1]| f32::from(byte)),
         "|i1" => each(bytes, |element| f32::from(i8::from_le_bytes(element))),
         "<u2" => each(bytes, |element| f32::from(u16::from_le_bytes(element))),
         "<i2" => each(bytes, |element| f32::from(i16::from_le_bytes(element))),
@@ -259,10 +288,10 @@ pub(crate) mod tests {
     fn reads_stored_and_deflated_arrays() {
         let archive = open(&sample()).unwrap();
         let x = archive.array("x").unwrap();
-        assert_eq!((x.shape, x.values, x.is_bytes), (vec![2, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 255.0], true));
+        assert_eq!((x.shape, x.elements), (vec![2, 3], Elements::Bytes(vec![0, 1, 2, 3, 4, 255])));
         let y = archive.array("y").unwrap();
-        assert_eq!((y.shape, y.values, y.is_bytes), (vec![2], vec![1.5, -2.0], false));
-        assert_eq!(archive.array("z").unwrap().values, [-7.0]);
+        assert_eq!((y.shape, y.elements), (vec![2], Elements::Numbers(vec![1.5, -2.0])));
+        assert_eq!(archive.array("z").unwrap().elements, Elements::Numbers(vec![-7.0]));
         let message = archive.array("x_train").unwrap_err().to_string();
         assert_eq!(message, "x.npz: it has no array x_train; it has x, y, z");
     }

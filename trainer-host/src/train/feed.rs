@@ -1,0 +1,197 @@
+//! A source that feeds a model: in the model's order, and checked against it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Model;
+use super::arrange::{Ports, count_error};
+use super::objective::{Objective, class_of};
+use crate::data::{BatchBuffers, Dataset, Field, Source, check_weights};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, Shape};
+use crate::losses::TargetFault;
+
+/// What samples are taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Their inputs alone.
+    Predict,
+    /// Targets too.
+    Evaluate,
+    /// Weights of classes too.
+    Train,
+}
+
+/// A source with the places of a model's inputs and targets in it.
+pub(crate) struct Feed<'a> {
+    source: &'a dyn Source,
+    graph: Arc<Graph>,
+    /// Of the outputs whose targets are taken.
+    objectives: Vec<Objective>,
+    purpose: Purpose,
+    /// For each input of the model its place in the source; for each output that of its target.
+    pub inputs: Vec<usize>,
+    pub targets: Vec<usize>,
+    /// `true` if all samples were checked: batches need no check.
+    is_checked: bool,
+}
+
+impl fmt::Debug for Feed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("inputs", &self.inputs).field("targets", &self.targets).finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// Checks a source against the model, all samples of it if they are in memory.
+    pub(super) fn feed<'a>(&self, source: &'a dyn Source, purpose: Purpose) -> Result<Feed<'a>> {
+        if u32::try_from(source.samples()).is_err() {
+            let (found, expected) = (source.samples().to_string(), format!("at most {}", u32::MAX));
+            return Err(Error::Argument { name: "the number of samples", found, expected });
+        }
+        let graph = self.shared_graph();
+        let fields = source.inputs();
+        let inputs = self.places(Ports::Inputs, "tensor", &fields, "input tensors were")?;
+        for (&place, &node) in inputs.iter().zip(&graph.inputs) {
+            let Node { name, shape, .. } = &graph.nodes[node];
+            check_shape(&format!("input '{name}'"), &fields[place].shape, shape)?;
+        }
+        let compiled = self.compiled.as_ref().filter(|_| purpose != Purpose::Predict);
+        let objectives = compiled.map_or_else(Vec::new, |compiled| compiled.objectives.clone());
+        let mut targets = Vec::new();
+        if !objectives.is_empty() {
+            let fields = source.targets();
+            targets = self.places(Ports::Outputs, "target", &fields, "target tensors were")?;
+            for ((objective, &place), &output) in objectives.iter().zip(&targets).zip(&graph.outputs) {
+                let node = &graph.nodes[output];
+                let expected = objective.loss.target_shape(&node.shape).map_err(|reason| Error::Loss {
+                    loss: objective.loss.name().to_owned(),
+                    output: node.name.clone(),
+                    shape: node.shape.clone(),
+                    reason,
+                })?;
+                check_shape(&target_of(node), &fields[place].shape, &expected)?;
+            }
+        }
+        let is_checked = source.as_dataset().is_some();
+        let feed = Feed { source, graph, objectives, purpose, inputs, targets, is_checked };
+        if let Some(data) = source.as_dataset() {
+            feed.check_all(data)?;
+        }
+        Ok(feed)
+    }
+
+    fn places(&self, ports: Ports, thing: &'static str, fields: &[Field], given: &'static str) -> Result<Vec<usize>> {
+        let names: Vec<Option<&str>> = fields.iter().map(|field| field.name.as_deref()).collect();
+        let (what, expected) = match ports {
+            Ports::Inputs => ("inputs", self.graph().inputs.len()),
+            Ports::Outputs => ("outputs", self.graph().outputs.len()),
+        };
+        if names.iter().all(Option::is_none) && names.len() != expected {
+            return Err(count_error(self.name(), what, expected, names.len(), given));
+        }
+        self.arrange(ports, thing, &names)
+    }
+}
+
+impl<'a> Feed<'a> {
+    pub fn source(&self) -> &'a dyn Source {
+        self.source
+    }
+
+    pub fn objectives(&self) -> &[Objective] {
+        &self.objectives
+    }
+
+    /// Fills a batch, and checks it if it is not a part of something that was checked.
+    pub fn take(&self, numbers: impl Iterator<Item = u32>, key: u64, batch: &mut BatchBuffers) -> Result<()> {
+        batch.take(self.source, numbers, key)?;
+        if self.is_checked { Ok(()) } else { self.check_batch(batch) }
+    }
+
+    /// The targets of a data set in memory, whose values are known to be finite.
+    fn check_all(&self, data: &Dataset) -> Result<()> {
+        for (output, &place) in self.targets.iter().enumerate() {
+            let target = &data.targets()[place];
+            for (number, values) in target.values().chunks_exact(target.sample_shape().size()).enumerate() {
+                self.check_target(output, values, data.first_sample() + number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_batch(&self, batch: &BatchBuffers) -> Result<()> {
+        let node = |node: usize| &self.graph.nodes[node];
+        for (&place, &input) in self.inputs.iter().zip(&self.graph.inputs) {
+            let size = node(input).shape.size();
+            check_finite(|| format!("input '{}'", node(input).name), batch.input_values(place), size, batch.numbers())?;
+        }
+        for (output, &place) in self.targets.iter().enumerate() {
+            let values = batch.target_values(place);
+            let size = values.len().checked_div(batch.samples()).unwrap_or(0);
+            check_finite(|| target_of(node(self.graph.outputs[output])), values, size, batch.numbers())?;
+            check_weights("a sample's weight", batch.weight_values(place).unwrap_or_default())?;
+            for (target, &number) in values.chunks_exact(size).zip(batch.numbers()) {
+                self.check_target(output, target, number as usize)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_target(&self, output: usize, target: &[f32], sample: usize) -> Result<()> {
+        let (objective, node) = (&self.objectives[output], &self.graph.nodes[self.graph.outputs[output]]);
+        match objective.loss.target_fault(target, &node.shape) {
+            None => {}
+            Some(TargetFault::Label { label, classes }) => {
+                return Err(Error::LabelOutOfRange { what: target_of(node), sample, label, classes });
+            }
+            Some(TargetFault::Range { value, wanted }) => {
+                let loss = objective.loss.name().to_owned();
+                return Err(Error::TargetRange { what: target_of(node), sample, value, loss, wanted });
+            }
+        }
+        match &objective.class_weights {
+            Some(weights) if self.purpose == Purpose::Train => check_class(weights, target, sample),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn target_of(node: &Node) -> String {
+    format!("the target of output '{}'", node.name)
+}
+
+/// A target must be a class that has a weight.
+fn check_class(weights: &[f32], target: &[f32], sample: usize) -> Result<()> {
+    let (found, expected) = match class_of(target) {
+        Some(class) if class < weights.len() => return Ok(()),
+        Some(class) => {
+            let expected = format!("at least {}: sample {sample} has the class {class}", class.saturating_add(1));
+            (format!("a list of {}", weights.len()), expected)
+        }
+        None => {
+            let shown = if let [number] = target { number.to_string() } else { format!("{target:?}") };
+            let expected = format!("for numbers of classes or parts that sum to 1, also in sample {sample}");
+            (format!("given for the target {shown}"), expected)
+        }
+    };
+    Err(Error::Argument { name: "class_weights", found, expected })
+}
+
+fn check_finite(what: impl Fn() -> String, values: &[f32], size: usize, numbers: &[u32]) -> Result<()> {
+    let Some(position) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let (sample, value) = (numbers[position / size] as usize, values[position]);
+    Err(Error::NotFinite { what: what(), sample, position: position % size, value })
+}
+
+/// Samples must have the wanted shape; trailing dimensions of 1 make no difference.
+fn check_shape(what: &str, found: &Shape, expected: &Shape) -> Result<()> {
+    fn trimmed(shape: &[usize]) -> &[usize] {
+        let kept = shape.iter().rposition(|&dimension| dimension != 1).map_or(0, |last| last + 1);
+        &shape[..kept]
+    }
+    if trimmed(found) == trimmed(expected) {
+        return Ok(());
+    }
+    Err(Error::SampleShape { what: what.to_owned(), found: found.clone(), expected: expected.clone() })
+}
