@@ -20,10 +20,13 @@ fn points(samples: usize) -> Dataset {
     Dataset::new(points, Tensor::from_labels(&labels)).unwrap().with_weights(weights).unwrap()
 }
 
+/// Spoils the sample at this position of a batch.
+type Fault = fn(&mut BatchBuffers, usize);
+
 /// The same samples, but nobody knows before they are taken; with a fault in one sample.
 struct Stream<'a> {
     data: &'a Dataset,
-    fault: Option<(u32, fn(&mut BatchBuffers, usize))>,
+    fault: Option<(u32, Fault)>,
     taken: AtomicU32,
 }
 
@@ -102,7 +105,7 @@ fn augmentation_depends_on_no_thread() {
 #[test]
 fn faults_of_streams_are_told_with_their_sample() {
     let data = points(150);
-    let message = |number: u32, fault: fn(&mut BatchBuffers, usize)| {
+    let message = |number: u32, fault: Fault| {
         let stream = Stream { fault: Some((number, fault)), ..Stream::of(&data) };
         trained(&stream, 2).unwrap_err().to_string()
     };
