@@ -8,11 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, builder::PossibleValuesParser};
 use samara_benches::training::{WORKLOADS, random_data};
-use samara_trainer::{
-    EpochLog, Result,
-    callbacks::{Begin, Callback},
-    prelude::*,
-};
+use samara_trainer::prelude::*;
 use serde_json::json;
 
 /// Seconds of an epoch, about.
@@ -41,12 +37,16 @@ struct Clock {
 }
 
 impl Callback for Clock {
-    fn begin(&mut self, _: &Begin) {
+    fn train_begin(&mut self, _: &mut Training<'_>) -> Result<()> {
         self.started = Instant::now();
+        Ok(())
     }
 
-    fn epoch(&mut self, _: &EpochLog) -> bool {
-        self.started.elapsed() < self.limit
+    fn epoch_end(&mut self, training: &mut Training<'_>) -> Result<()> {
+        if self.started.elapsed() >= self.limit {
+            training.stop();
+        }
+        Ok(())
     }
 }
 

@@ -312,7 +312,7 @@ fn from_training_to_samples_for_the_device() {
     let mut arguments = train(&data, &out);
     arguments.extend(["--learning-rate", "0.01", "--batch", "10"]);
     let summary = json(&arguments);
-    assert_eq!(names(&place.path("out")), ["model-f32.samara", "model.samara", "weights.bin"]);
+    assert_eq!(names(&place.path("out")), ["model-f32.samara", "model.samara", "training.state", "weights.bin"]);
     assert_eq!(summary["parameters"], 19_082);
     let file = |name: &str| place.text(&format!("out/{name}"));
     assert_eq!(summary["model_bytes"], length(&file("model.samara")));
@@ -480,6 +480,54 @@ fn an_interrupted_comparison_keeps_what_is_finished() {
     let kept = kept["optimizers"].as_array().unwrap();
     assert!((1..8).contains(&kept.len()), "{} of 8 optimizers", kept.len());
     assert!(kept.iter().all(|outcome| outcome["history"].as_array().unwrap().len() == 100), "{kept:?}");
+}
+
+/// A training that is killed several times and resumed ends with the files of one that is not.
+#[test]
+fn a_killed_training_goes_on_where_it_stood() {
+    let place = Place::new();
+    let data = images(&place, 300, |sample| (sample % 10) as u8);
+    let (whole, killed) = (place.text("whole"), place.text("killed"));
+    let arguments = |out: &str| {
+        let mut arguments: Vec<String> = train(&data, out).into_iter().map(str::to_owned).collect();
+        arguments[4] = "8".to_owned();
+        let more = ["--batch", "10", "--optimizer", "adam", "--schedule", "cosine"];
+        arguments.extend(more.map(str::to_owned));
+        arguments
+    };
+    let command = |arguments: &[String]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_samara"));
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    assert!(command(&arguments(&whole)).status().unwrap().success());
+
+    let state = place.path("killed/training.state");
+    let saved_epoch = || TrainingState::load(&state).map_or(0, |state| state.epoch());
+    let resumed = [arguments(&killed), vec!["--resume".to_owned()]].concat();
+    assert!(refusal(1, &resumed.iter().map(String::as_str).collect::<Vec<_>>()).contains("there is no training to resume"));
+    let mut kills = 0;
+    for round in 0..3 {
+        let before = saved_epoch();
+        let first = arguments(&killed);
+        let mut child = command(if round == 0 { &first } else { &resumed }).spawn().unwrap();
+        while saved_epoch() == before && child.try_wait().unwrap().is_none() {
+            sleep(Duration::from_millis(1));
+        }
+        // Somewhere within the next epoch, or while its state is written.
+        sleep(Duration::from_millis(7 * round));
+        kills += usize::from(child.try_wait().unwrap().is_none());
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    assert!(kills > 1 && saved_epoch() >= 3, "{kills} kills, epoch {}", saved_epoch());
+    assert!(command(&resumed).status().unwrap().success());
+    for name in ["weights.bin", "model.samara", "model-f32.samara"] {
+        assert!(
+            fs::read(place.path("whole").join(name)).unwrap() == fs::read(place.path("killed").join(name)).unwrap(),
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use samara_runtime::{InputError, LoadError};
 
+use crate::checkpoint::CheckpointError;
 use crate::data::sources::SourceError;
 use crate::device::ExportError;
 use crate::device::run::RunError;
@@ -189,6 +190,9 @@ pub enum Error {
         /// For what there is one.
         given: String,
     },
+    /// A file of weights or of a training's state.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// A parameter, layer or tensor of that name does not exist.
     #[error("model '{model}' has no {what} named '{name}'; it has {known}")]
     NotFound {

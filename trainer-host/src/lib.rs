@@ -36,6 +36,7 @@
 
 mod activation;
 pub mod callbacks;
+pub mod checkpoint;
 pub mod data;
 pub mod device;
 mod error;
@@ -54,12 +55,14 @@ mod train;
 
 pub use error::{Error, Result};
 pub use train::{
-    EpochLog, Fit, History, IntoObjective, IntoObjectives, Measurements, Model, Objective, Predictor, Sequential, on,
+    EpochLog, Fit, History, IntoObjective, IntoObjectives, Measurements, Model, Objective, Predictor, Sequential, Training,
+    TrainingState, on,
 };
 
 /// What most programs need: `use samara_trainer::prelude::*;`.
 pub mod prelude {
     pub use crate::callbacks::{self, Callback};
+    pub use crate::checkpoint::Weights;
     pub use crate::data::sources::{self, NpzFile, Splits};
     pub use crate::data::{BatchBuffers, Dataset, Field, Source, Tensor};
     pub use crate::device::run::DeviceModel;
@@ -73,4 +76,5 @@ pub mod prelude {
     pub use crate::regularizers::{L1, L1L2, L2, Regularizer};
     pub use crate::schedules::{Cosine, OneCycle, Schedule};
     pub use crate::{EpochLog, Error, Fit, History, Measurements, Model, Objective, Result, Sequential, on};
+    pub use crate::{Training, TrainingState};
 }

@@ -1,33 +1,23 @@
 //! A training step allocates no memory: everything is planned before the first one.
 
 use std::alloc::System;
-use std::sync::{Arc, Mutex};
 
-use samara_trainer::callbacks::{Callback, StepLog};
+use samara_trainer::callbacks::each_batch;
 use samara_trainer::prelude::*;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Notes how many allocations there were up to each step.
-struct Counter {
-    counts: Arc<Mutex<Vec<usize>>>,
-}
+/// Steps per epoch, the last of them with 10 samples.
+const STEPS: usize = 101;
+const SAMPLES: usize = 32 * (STEPS - 1) + 10;
 
-impl Callback for Counter {
-    fn step(&mut self, _log: &StepLog) {
-        let stats = ALLOCATOR.stats();
-        self.counts.lock().unwrap().push(stats.allocations + stats.reallocations);
-    }
-}
-
-#[test]
-fn a_step_allocates_nothing() {
+fn model() -> Model {
     let image = input([12, 12, 2]);
-    let x = Conv2D::new(16, 3).kernel_regularizer(L2::default()).padding(Padding::Same);
+    let x = Conv2D::new(16, 3).kernel_regularizer(L2::default()).padding(Padding::Same).named("first");
     let x = x.activation(Activation::Relu).apply(&image);
-    let x = BatchNormalization::new().apply(&x);
+    let x = BatchNormalization::new().named("norm").apply(&x);
     let y = SeparableConv2D::new(16, 3).padding(Padding::Same).activation(Activation::Relu).apply(&x);
     let y = DepthwiseConv2D::new(3).padding(Padding::Same).apply(&y);
     let x = Add::new().apply([&x, &y]);
@@ -37,21 +27,40 @@ fn a_step_allocates_nothing() {
     let y = Dense::new(10).activation(Activation::Softmax).apply(&x);
     let mut model = Model::new("everything", image, y).unwrap();
     model.compile(Adam::new(1e-3).clip_norm(1.0), SparseCategoricalCrossentropy).unwrap();
+    model
+}
 
-    let samples = 3210;
-    let values = (0..samples * 288).map(|number| (number % 17) as f32 / 17.0).collect();
-    let labels: Vec<u8> = (0..samples).map(|number| (number % 10) as u8).collect();
-    let data = Dataset::new(Tensor::new([samples, 12, 12, 2], values).unwrap(), Tensor::from_labels(&labels)).unwrap();
-    let counts = Arc::new(Mutex::new(Vec::with_capacity(1000)));
-    let counter = Counter { counts: counts.clone() };
-    // 101 steps, the last of them with 10 samples.
-    let options = Fit { batch: 32, verbose: false, callbacks: vec![Box::new(counter)], ..Fit::default() };
-    model.fit(&data, options).unwrap();
+/// How many allocations there were up to each step.
+fn counts(model: &mut Model, epochs: usize, validation: Option<&dyn Source>, data: &Dataset) -> Vec<usize> {
+    let mut counts = Vec::with_capacity(STEPS * epochs);
+    let counter = each_batch(|_| {
+        let stats = ALLOCATOR.stats();
+        counts.push(stats.allocations + stats.reallocations);
+        Ok(())
+    });
+    let options = Fit { epochs, validation, verbose: false, callbacks: vec![Box::new(counter)], ..Fit::default() };
+    model.fit(data, options).unwrap();
+    assert_eq!(counts.len(), STEPS * epochs);
+    counts
+}
 
-    let counts = counts.lock().unwrap();
-    assert_eq!(counts.len(), 101);
+/// One test, since the count is the whole process's.
+#[test]
+fn a_step_allocates_nothing() {
+    let values = (0..SAMPLES * 288).map(|number| (number % 17) as f32 / 17.0).collect();
+    let labels: Vec<u8> = (0..SAMPLES).map(|number| (number % 10) as u8).collect();
+    let data = Dataset::new(Tensor::new([SAMPLES, 12, 12, 2], values).unwrap(), Tensor::from_labels(&labels)).unwrap();
+
+    let mut model = model();
+    let all = counts(&mut model, 1, None, &data);
     // The first steps make what threads keep: the matrix product's packing buffers, the pool's queues.
-    let warm = counts[20];
-    let later = counts[100] - warm;
-    assert_eq!(later, 0, "{later} allocations in steps 21 to 101");
+    assert_eq!(all[STEPS - 1] - all[20], 0, "steps 21 to {STEPS}");
+
+    // With a validation after each epoch, and layers frozen, the second epoch's steps are as free of allocations.
+    for name in ["first", "norm"] {
+        model.set_trainable(name, false).unwrap();
+    }
+    let frozen = counts(&mut model, 2, Some(&data), &data);
+    assert_eq!(frozen[STEPS - 1] - frozen[20], 0, "steps 21 to {STEPS} with frozen layers");
+    assert_eq!(frozen[2 * STEPS - 1] - frozen[STEPS], 0, "the second epoch's steps after a validation");
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Begin, Callback, StepLog};
-use crate::train::EpochLog;
+use super::Callback;
+use crate::error::Result;
+use crate::train::Training;
 
 /// Redraws are this far apart.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -15,22 +16,20 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// measurements of every epoch.
 pub struct Progress {
     bar: ProgressBar,
-    begin: Begin,
     drawn: Instant,
 }
 
 impl Progress {
     /// A progress bar for one training.
     pub fn new() -> Self {
-        let begin = Begin { epochs: 0, steps: 0, samples: 0 };
-        Self { bar: ProgressBar::hidden(), begin, drawn: Instant::now() }
+        Self { bar: ProgressBar::hidden(), drawn: Instant::now() }
     }
 
-    fn start_bar(&mut self) {
+    fn start_bar(&mut self, steps: usize) {
         if !std::io::stderr().is_terminal() {
             return;
         }
-        self.bar = ProgressBar::with_draw_target(Some(self.begin.steps as u64), ProgressDrawTarget::stderr());
+        self.bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
         let template = "{prefix} {bar:30} {pos}/{len} steps, {eta} left, {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
@@ -45,27 +44,26 @@ impl Default for Progress {
 }
 
 impl Callback for Progress {
-    fn begin(&mut self, begin: &Begin) {
-        self.begin = *begin;
-        self.start_bar();
+    fn epoch_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        self.start_bar(training.steps());
+        Ok(())
     }
 
-    fn step(&mut self, log: &StepLog) {
-        if self.drawn.elapsed() < INTERVAL && log.step < self.begin.steps {
-            return;
+    fn batch_end(&mut self, training: &mut Training<'_>) -> Result<()> {
+        if self.drawn.elapsed() >= INTERVAL || training.step() == training.steps() {
+            self.drawn = Instant::now();
+            self.bar.set_prefix(format!("epoch {}/{}", training.epoch(), training.epochs()));
+            self.bar.set_message(format!("loss {:.4}", training.loss()));
+            self.bar.set_position(training.step() as u64);
         }
-        self.drawn = Instant::now();
-        self.bar.set_prefix(format!("epoch {}/{}", log.epoch, self.begin.epochs));
-        self.bar.set_message(format!("loss {:.4}", log.loss));
-        self.bar.set_position(log.step as u64);
+        Ok(())
     }
 
-    fn epoch(&mut self, log: &EpochLog) -> bool {
+    fn epoch_end(&mut self, training: &mut Training<'_>) -> Result<()> {
         self.bar.finish_and_clear();
-        eprintln!("epoch {}/{}  {:.1} s  {}", log.epoch, self.begin.epochs, log.seconds, log.measurements);
-        if log.epoch < self.begin.epochs {
-            self.start_bar();
+        if let Some(log) = training.log() {
+            eprintln!("epoch {}/{}  {:.1} s  {}", log.epoch, training.epochs(), log.seconds, log.measurements);
         }
-        true
+        Ok(())
     }
 }

@@ -93,7 +93,7 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
     /// Name, identity and parameters.
     fn base(&self) -> &LayerBase;
 
-    /// Freezes the layer, or lets it learn again, as Keras's `trainable`; from the next epoch on where a training is under
+    /// Freezes the layer, or lets it learn again, as Keras's `trainable`; from the next step on where a training is under
     /// way. A frozen layer's weights stay as they are and have no penalty; one with statistics (batch normalization) uses
     /// and keeps them, as outside training. It counts for all clones of the layer and all models it is part of.
     fn set_trainable(&self, trainable: bool) {

@@ -7,8 +7,10 @@ use super::evaluate::Evaluator;
 use super::feed::{Feed, Purpose};
 use super::loader::{Loader, Order};
 use super::model::check_batch;
-use super::{EpochLog, History, Model, in_pool};
-use crate::callbacks::{Begin, Callback, Progress, StepLog};
+use super::state::TrainingState;
+use super::training::Training;
+use super::{History, Model, in_pool};
+use crate::callbacks::{Callback, Progress};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::numeric::random::{Random, derive};
@@ -34,8 +36,11 @@ pub struct Fit<'a> {
     pub schedule: Option<Box<dyn Schedule>>,
     /// Shows a progress bar, if standard error is a terminal, and a line per epoch.
     pub verbose: bool,
-    /// Who else wants to know.
+    /// Who else wants to know, and perhaps to act.
     pub callbacks: Vec<Box<dyn Callback + 'a>>,
+    /// Goes on where a training stood ([`Training::state`]) instead of beginning. Model, optimizer, data and options must be
+    /// those of that training; only `epochs` may be larger (which a schedule notices).
+    pub resume: Option<TrainingState>,
 }
 
 impl Default for Fit<'_> {
@@ -51,16 +56,18 @@ impl Default for Fit<'_> {
             schedule: None,
             verbose: true,
             callbacks: Vec::new(),
+            resume: None,
         }
     }
 }
 
 impl Model {
-    /// Trains the model. The layers' parameters are up to date after every epoch; if an error ends the training, they
-    /// are those of the last epoch that was finished.
+    /// Trains the model. The layers' parameters are up to date after every epoch. If the loss becomes NaN or infinite, they
+    /// are those of the last epoch that was finished; if a callback fails, those of the last step.
     ///
     /// # Errors
-    /// Before `compile`; if the data does not fit the model; if the loss becomes NaN or infinite.
+    /// Before `compile`; if the data does not fit the model; if the loss becomes NaN or infinite; if a callback fails; if
+    /// the state to go on from is of another training.
     pub fn fit(&mut self, data: &(impl Source + ?Sized), mut options: Fit<'_>) -> Result<History> {
         check_batch(options.batch)?;
         self.compiled("fit")?;
@@ -86,72 +93,75 @@ impl Model {
         options: Fit<'_>,
     ) -> Result<History> {
         let samples = trained_samples(&options, feed.source().samples());
-        let Fit { epochs, seed, shuffle, schedule, mut callbacks, .. } = options;
+        let Fit { epochs, seed, shuffle, schedule, mut callbacks, resume, .. } = options;
         let batch = options.batch.min(samples);
-        let mut trainer = self.trainer(batch, seed)?;
         let graph = self.shared_graph();
-        let base_rate = self.compiled("fit")?.optimizer.learning_rate();
         let mut loader = Loader::new(feed, batch);
         let mut validation = validation.map(|(feed, range)| (Evaluator::new(&graph, feed, range.len()), range));
-        let mut order: Vec<u32> = (0..samples as u32).collect();
-        let steps = samples.div_ceil(batch);
-        let mut history = History::default();
-        let begin = Begin { epochs, steps, samples };
-        callbacks.iter_mut().for_each(|callback| callback.begin(&begin));
-        for epoch in 1..=epochs {
-            let started = Instant::now();
-            trainer.follow_freezing();
-            if shuffle {
-                // From the identity on: an epoch's order depends on no other epoch.
-                order.iter_mut().zip(0..).for_each(|(sample, number)| *sample = number);
-                Random::new(seed, epoch as u64).shuffle(&mut order);
-            }
-            let mut sums = vec![0.0; trainer.executor().results().len()];
-            let (mut done, mut factor) = (0, 1.0);
-            let mut number = 0;
-            loader.for_each(Order::List(&order), derive(seed ^ AUGMENTATION, epoch as u64), |feed, buffers| {
-                let step = (epoch - 1) * steps + number;
-                factor = schedule.as_ref().map_or(1.0, |schedule| schedule.factor(step, epochs * steps));
-                let results = trainer.step(feed, buffers, factor);
-                for (sum, part) in sums.iter_mut().zip(results) {
-                    *sum += part;
-                }
-                done += buffers.samples();
-                let loss = trainer.executor().loss_of(&sums, done);
-                if !loss.is_finite() {
-                    return Err(Error::Diverged { loss, epoch, step: number + 1 });
-                }
-                let log = StepLog { epoch, step: number + 1, loss };
-                callbacks.iter_mut().for_each(|callback| callback.step(&log));
-                number += 1;
-                Ok(true)
-            })?;
-            let mut measurements = trainer.executor().measurements(&graph, &sums, samples);
-            if let Some((evaluator, range)) = &mut validation {
-                let measured = evaluator.measure(&graph, trainer.values(), range.clone())?;
-                measurements.extend_with_prefix("val_", measured);
-            }
-            trainer.store();
-            let seconds = started.elapsed().as_secs_f64();
-            let log = EpochLog { epoch, learning_rate: base_rate * factor, seconds, measurements };
-            // All are told, also behind one that says stop.
-            let mut goes_on = true;
-            for callback in &mut callbacks {
-                goes_on &= callback.epoch(&log);
-            }
-            history.epochs.push(log);
-            self.compiled_mut("fit")?.state.clone_from(trainer.state());
-            if !goes_on {
-                break;
-            }
+        let mut training = Training::new(self, batch, samples, seed, epochs, shuffle)?;
+        if let Some(state) = resume {
+            state.restore(&mut training)?;
         }
-        callbacks.iter_mut().for_each(|callback| callback.end());
-        Ok(history)
+        let mut order: Vec<u32> = (0..samples as u32).collect();
+        let mut run = || {
+            tell(&mut callbacks, &mut training, Callback::train_begin)?;
+            while !training.is_stopped() && (training.epoch() < epochs || !training.is_between_epochs()) {
+                let started = Instant::now();
+                training.begin_epoch();
+                if shuffle {
+                    // From the identity on: an epoch's order depends on no other epoch.
+                    order.iter_mut().zip(0..).for_each(|(sample, number)| *sample = number);
+                    Random::new(seed, training.epoch() as u64).shuffle(&mut order);
+                }
+                tell(&mut callbacks, &mut training, Callback::epoch_begin)?;
+                if training.is_stopped() {
+                    break;
+                }
+                let rest = &order[(training.step() * batch).min(samples)..];
+                let key = derive(seed ^ AUGMENTATION, training.epoch() as u64);
+                loader.for_each(Order::List(rest), key, |feed, buffers| {
+                    let step = (training.epoch() - 1) * training.steps() + training.step();
+                    let factor = schedule.as_ref().map_or(1.0, |schedule| schedule.factor(step, epochs * training.steps()));
+                    training.make_step(factor, |trainer, factor| trainer.step(feed, buffers, factor))?;
+                    tell(&mut callbacks, &mut training, Callback::batch_end)?;
+                    Ok(!training.is_stopped())
+                })?;
+                let measured = match &mut validation {
+                    Some((evaluator, range)) => {
+                        Some(evaluator.measure(&graph, training.trainer.values_mut(), range.clone())?)
+                    }
+                    None => None,
+                };
+                training.end_epoch(started, measured);
+                tell(&mut callbacks, &mut training, Callback::epoch_end)?;
+                training.keep_changes();
+            }
+            tell(&mut callbacks, &mut training, Callback::train_end)?;
+            training.keep_changes();
+            Ok(())
+        };
+        let result = run();
+        let Training { kept, history, .. } = training;
+        self.compiled_mut("fit")?.state = kept;
+        result.map(|()| history)
     }
 }
 
 /// Tells the random numbers of sources from all others of a seed.
 const AUGMENTATION: u64 = 0x5eed_da7a;
+
+/// Calls one method of all callbacks, up to one that fails. The layers' parameters are then up to date: nothing is lost.
+fn tell<'a>(
+    callbacks: &mut [Box<dyn Callback + 'a>],
+    training: &mut Training<'_>,
+    method: impl Fn(&mut (dyn Callback + 'a), &mut Training<'_>) -> Result<()>,
+) -> Result<()> {
+    let result = callbacks.iter_mut().try_for_each(|callback| method(&mut **callback, training));
+    if result.is_err() {
+        training.keep();
+    }
+    result
+}
 
 /// How many samples are trained on: those before the validation split.
 fn trained_samples(options: &Fit<'_>, samples: usize) -> usize {

@@ -14,7 +14,7 @@ impl Model {
     }
 
     /// Freezes a layer, or all whose names begin with a prefix and a slash (`"base"`: `base/conv2d` and all others of it),
-    /// or lets them learn again; from the next epoch on where a training is under way. See [`Layer::set_trainable`].
+    /// or lets them learn again; from the next step on where a training is under way. See [`Layer::set_trainable`].
     ///
     /// # Errors
     /// If there is no such layer.

@@ -1,6 +1,8 @@
 //! Training: the static plan, the step, `fit`, `evaluate`, `predict`.
 
 mod arrange;
+#[cfg(test)]
+mod callback_tests;
 mod compile;
 mod evaluate;
 mod execute;
@@ -20,12 +22,16 @@ mod plan;
 mod predict;
 #[cfg(test)]
 mod regularizer_tests;
+#[cfg(test)]
+mod resume_tests;
 mod sequential;
 #[cfg(test)]
 mod source_tests;
+mod state;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod training;
 
 pub use fit::Fit;
 pub use history::{EpochLog, History, Measurements};
@@ -33,6 +39,8 @@ pub use model::Model;
 pub use objective::{IntoObjective, IntoObjectives, Objective, on};
 pub use predict::Predictor;
 pub use sequential::Sequential;
+pub use state::TrainingState;
+pub use training::Training;
 
 /// Runs `work` on a thread of the pool, so that its parallel loops need no message from outside (which would allocate).
 fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {

@@ -101,7 +101,7 @@ impl Model {
         Ok(())
     }
 
-    fn entry(&self, name: &str) -> Result<&ParameterEntry> {
+    pub(super) fn entry(&self, name: &str) -> Result<&ParameterEntry> {
         self.graph.parameters.iter().find(|entry| entry.name == name).ok_or_else(|| {
             let names: Vec<&str> = self.graph.parameters.iter().map(|entry| entry.name.as_str()).collect();
             self.not_found("parameter", name, &names)

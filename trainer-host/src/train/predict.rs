@@ -58,9 +58,14 @@ impl Model {
     /// If `batch` is 0.
     pub fn predictor(&self, batch: usize) -> Result<Predictor<'_>> {
         check_batch(batch)?;
+        Ok(self.predictor_with(batch, Values::load(self.graph())))
+    }
+
+    /// As [`Model::predictor`], with these values of the parameters.
+    pub(super) fn predictor_with(&self, batch: usize, values: Values) -> Predictor<'_> {
         let batch = batch.min(Plan::most_samples_at_once(self.graph()));
         let executor = Executor::new(Plan::new(self.graph(), batch, &[], false), Vec::new(), false);
-        Ok(Predictor { model: self, executor, values: Values::load(self.graph()), batch })
+        Predictor { model: self, executor, values, batch }
     }
 }
 

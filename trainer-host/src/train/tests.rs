@@ -188,7 +188,7 @@ fn gradients_of_fused_and_unfused_losses() {
 }
 
 /// A small net with everything whose order of summation matters.
-fn small_net() -> Model {
+pub(super) fn small_net() -> Model {
     let x = input([12]);
     let y = Dense::new(24).activation(Activation::Relu).apply(&x);
     let y = BatchNormalization::new().apply(&y);
@@ -200,7 +200,7 @@ fn small_net() -> Model {
 }
 
 /// Three classes that a line each tells apart.
-fn three_classes(samples: usize) -> Dataset {
+pub(super) fn three_classes(samples: usize) -> Dataset {
     let inputs = random_tensor(samples, &Shape::from([12]), 5);
     let labels: Vec<u8> = (0..samples)
         .map(|sample| {

@@ -1,5 +1,6 @@
 //! One step of training: a model's plan with its memory.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::execute::{Batch, Executor, Values};
@@ -73,27 +74,61 @@ impl Values {
             weights: Aligned::zeros(size(ParameterKind::Weight)),
             statistics: Aligned::zeros(size(ParameterKind::Statistic)),
         };
-        values.visit(graph, |own, layers| own.copy_from_slice(layers));
+        for (entry, own) in values.split_mut(graph) {
+            own.copy_from_slice(&entry.layer.base().parameters()[entry.index].values);
+        }
         values
     }
 
     /// Copies the values back into the layers.
-    pub(super) fn store(&mut self, graph: &Graph) {
-        self.visit(graph, |own, layers| layers.copy_from_slice(own));
+    pub(super) fn store(&self, graph: &Graph) {
+        for (entry, own) in self.split(graph) {
+            entry.layer.base().parameters_mut()[entry.index].values.copy_from_slice(own);
+        }
     }
 
-    fn visit(&mut self, graph: &Graph, mut copy: impl FnMut(&mut [f32], &mut [f32])) {
-        let (mut weights, mut statistics) = (&mut self.weights[..], &mut self.statistics[..]);
-        for parameter in &graph.parameters {
-            let rest = match parameter.kind {
+    /// The values for a part of the graph, with some of its layers.
+    pub(super) fn of_part(&self, graph: &Graph, part: &Graph) -> Self {
+        let own: HashMap<_, _> = self.split(graph).into_iter().map(|(entry, values)| (identity(entry), values)).collect();
+        let mut values = Self::load(part);
+        for (entry, to) in values.split_mut(part) {
+            if let Some(from) = own.get(&identity(entry)) {
+                to.copy_from_slice(from);
+            }
+        }
+        values
+    }
+
+    /// All parameters of the graph with their values.
+    pub(super) fn split<'a>(&'a self, graph: &'a Graph) -> Vec<(&'a ParameterEntry, &'a [f32])> {
+        let (mut weights, mut statistics) = (&self.weights[..], &self.statistics[..]);
+        let of_entry = |entry: &'a ParameterEntry| {
+            let rest = match entry.kind {
                 ParameterKind::Weight => &mut weights,
                 ParameterKind::Statistic => &mut statistics,
             };
-            if let Some(own) = rest.split_off_mut(..parameter.shape.size()) {
-                copy(own, &mut parameter.layer.base().parameters_mut()[parameter.index].values);
-            }
-        }
+            Some((entry, rest.split_off(..entry.shape.size())?))
+        };
+        graph.parameters.iter().filter_map(of_entry).collect()
     }
+
+    /// All parameters of the graph with their values, to be changed.
+    pub(super) fn split_mut<'a>(&'a mut self, graph: &'a Graph) -> Vec<(&'a ParameterEntry, &'a mut [f32])> {
+        let (mut weights, mut statistics) = (&mut self.weights[..], &mut self.statistics[..]);
+        let of_entry = |entry: &'a ParameterEntry| {
+            let rest = match entry.kind {
+                ParameterKind::Weight => &mut weights,
+                ParameterKind::Statistic => &mut statistics,
+            };
+            Some((entry, rest.split_off_mut(..entry.shape.size())?))
+        };
+        graph.parameters.iter().filter_map(of_entry).collect()
+    }
+}
+
+/// What tells parameters of different graphs apart.
+fn identity(entry: &ParameterEntry) -> (usize, usize) {
+    (entry.layer.base().identity(), entry.index)
 }
 
 impl Trainer {
@@ -111,7 +146,7 @@ impl Trainer {
             gradients: Aligned::zeros(values.weights.len()),
             executor: make_executor(&graph, &objectives, batch),
             sizes: graph.parameters.iter().filter(|p| p.kind == ParameterKind::Weight).map(|p| p.shape.size()).collect(),
-            learning: learning(&graph),
+            learning: learning(&graph).collect(),
             graph,
             objectives,
             values,
@@ -123,10 +158,9 @@ impl Trainer {
     }
 
     /// Plans anew if layers were frozen or set free since the last plan. No value, no slot moves.
-    pub(super) fn follow_freezing(&mut self) {
-        let learning = learning(&self.graph);
-        if learning != self.learning {
-            self.learning = learning;
+    fn follow_freezing(&mut self) {
+        if !learning(&self.graph).eq(self.learning.iter().copied()) {
+            self.learning = learning(&self.graph).collect();
             self.executor = make_executor(&self.graph, &self.objectives, self.batch);
             // What is frozen must not count in the norm of all gradients.
             self.gradients.fill(0.0);
@@ -137,6 +171,7 @@ impl Trainer {
     /// `rate_factor`. Returns for each output the sum of its samples' losses, then of its metrics; last the penalty, once
     /// for each sample.
     pub(super) fn step(&mut self, feed: &Feed<'_>, buffers: &BatchBuffers, rate_factor: f32) -> &[f64] {
+        self.follow_freezing();
         let key = derive(self.seed, self.state.steps);
         self.state.steps += 1;
         self.executor.run(&mut self.values, Batch { feed, buffers, key });
@@ -163,7 +198,11 @@ impl Trainer {
         self.values.store(&self.graph);
     }
 
-    pub(super) fn values(&mut self) -> &mut Values {
+    pub(super) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    pub(super) fn values_mut(&mut self) -> &mut Values {
         &mut self.values
     }
 
@@ -171,13 +210,40 @@ impl Trainer {
         &self.state
     }
 
+    /// Sets the number of steps; `fill` sets the slots, the parts of all weights of one after the other.
+    pub(super) fn restore_state(&mut self, steps: u64, mut fill: impl FnMut(Vec<&mut [f32]>)) {
+        self.state.steps = steps;
+        for slot in &mut self.state.slots {
+            let mut rest = &mut slot[..];
+            fill(self.sizes.iter().filter_map(|&size| rest.split_off_mut(..size)).collect());
+        }
+    }
+
+    /// The optimizer's slots with their names.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
+        self.optimizer.slots().iter().copied().zip(self.state.slots.iter().map(|slot| &slot[..]))
+    }
+
+    pub(super) fn optimizer_name(&self) -> &'static str {
+        self.optimizer.name()
+    }
+
+    /// The optimizer's learning rate.
+    pub(super) fn base_rate(&self) -> f32 {
+        self.optimizer.learning_rate()
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     pub(super) fn executor(&self) -> &Executor {
         &self.executor
     }
 }
 
-fn learning(graph: &Graph) -> Vec<bool> {
-    graph.parameters.iter().map(ParameterEntry::learns).collect()
+fn learning(graph: &Graph) -> impl Iterator<Item = bool> {
+    graph.parameters.iter().map(ParameterEntry::learns)
 }
 
 fn make_executor(graph: &Graph, objectives: &[Objective], batch: usize) -> Executor {

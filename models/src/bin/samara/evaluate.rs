@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use samara_models::checkpoint::{self, Checkpoint};
+use samara_trainer::checkpoint::Weights;
 use samara_trainer::optimizers::Sgd;
 use serde_json::json;
 
@@ -31,8 +31,8 @@ pub struct Arguments {
 /// # Errors
 /// If the file is neither a model nor weights, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let is_checkpoint = files::read(&arguments.file)?.starts_with(&checkpoint::MAGIC);
-    let (name, measured, samples) = if is_checkpoint {
+    let are_weights = Weights::are_in(&files::read(&arguments.file)?);
+    let (name, measured, samples) = if are_weights {
         let (mut model, saved) = load_weights(arguments)?;
         model.compile(Sgd::new(1.0), arguments.loss.build())?;
         let splits = names::data(&arguments.data, arguments.loss.targets())?;
@@ -55,10 +55,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::print(&format!("{what} {value} on {} test samples", output::thousands(samples as u64)))
 }
 
-/// The checkpoint, and the model of the zoo that it names.
-fn load_weights(arguments: &Arguments) -> Result<(samara_trainer::Model, Checkpoint)> {
+/// The weights, and the model of the zoo that they name.
+fn load_weights(arguments: &Arguments) -> Result<(samara_trainer::Model, Weights)> {
     let shown = arguments.file.display();
-    let saved = Checkpoint::from_bytes(&files::read(&arguments.file)?).with_context(|| shown.to_string())?;
+    let saved = Weights::from_bytes(&files::read(&arguments.file)?).with_context(|| shown.to_string())?;
     let known =
         names::model(&saved.model).map_err(|reason| anyhow::anyhow!("{shown} names a model of another version: {reason}"))?;
     Ok((known.build()?, saved))

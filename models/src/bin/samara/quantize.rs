@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use samara_models::{ZooModel, checkpoint::Checkpoint};
+use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
+use samara_trainer::checkpoint::Weights;
 use samara_trainer::optimizers::Sgd;
 use samara_trainer::quantize::Calibration;
 use serde_json::json;
@@ -47,7 +48,7 @@ pub struct Arguments {
 /// If the weights are damaged or not the model's, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = if arguments.weights.is_dir() { arguments.weights.join(train::WEIGHTS) } else { arguments.weights.clone() };
-    let saved = Checkpoint::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
+    let saved = Weights::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
     let mut model = arguments.model.build()?;
     saved.restore(&model).with_context(|| path.display().to_string())?;
     let splits = names::data(&arguments.data, arguments.loss.targets())?;

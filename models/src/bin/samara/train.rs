@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
-use samara_models::{ZooModel, checkpoint::Checkpoint};
+use anyhow::{Context, Result, bail};
+use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
+use samara_trainer::callbacks::SaveState;
 use samara_trainer::data::sources::Splits;
 use samara_trainer::quantize::Calibration;
-use samara_trainer::{EpochLog, Fit, History, Model};
+use samara_trainer::{EpochLog, Fit, History, Model, TrainingState};
 use serde_json::{Map, Value, json};
 
 use crate::losses::{LossName, Measured};
@@ -18,6 +19,8 @@ use crate::{convert, device, files, names, output};
 
 /// Name of the file with the weights in f32.
 pub const WEIGHTS: &str = "weights.bin";
+/// Name of the file with the training's state.
+const STATE: &str = "training.state";
 /// Name of the f32 model file.
 const F32_MODEL: &str = "model-f32.samara";
 /// Name of the int8 model file.
@@ -52,9 +55,12 @@ pub struct Arguments {
     /// Where random numbers come from: the same seed gives the same model
     #[arg(long, default_value = "1")]
     seed: u64,
-    /// Directory for model.samara (int8), model-f32.samara and weights.bin
+    /// Directory for model.samara (int8), model-f32.samara, weights.bin and, after every epoch, training.state
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Go on from DIR/training.state, with the options that the training began with; --epochs may be larger
+    #[arg(long)]
+    resume: bool,
     /// Print one line of JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -75,19 +81,32 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     model.compile_with(optimizer, arguments.loss.build())?;
     check(&model, &splits, &arguments.data)?;
 
+    let state = arguments.out.join(STATE);
+    let resume = if arguments.resume {
+        let resumed = TrainingState::load(&state).context("there is no training to resume")?;
+        output::note(&format!("resumed after epoch {}", resumed.epoch()));
+        Some(resumed)
+    } else {
+        // The state of another training is not to be taken for that of this one.
+        files::remove(&state)?;
+        None
+    };
     let fit = Fit {
         epochs: arguments.epochs,
         batch: arguments.batch,
         validation: Some(&splits.validation),
         seed: arguments.seed,
         schedule: arguments.schedule.build(),
+        callbacks: vec![Box::new(SaveState::new(&state))],
+        resume,
         ..Fit::default()
     };
     let training = Instant::now();
+    output::note(&format!("after every epoch {} is written, from which --resume goes on", state.display()));
     let history = model.fit(&splits.train, fit)?;
     let training_seconds = training.elapsed().as_secs_f64();
     // What cost most is safe first.
-    files::write(&arguments.out.join(WEIGHTS), &Checkpoint::of(&model).to_bytes())?;
+    model.save_weights(arguments.out.join(WEIGHTS))?;
     let f32_test = Measured::by_trainer(&model.evaluate(&splits.test)?)?;
 
     let f32_file = convert::to_f32(&model)?;
@@ -142,7 +161,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         row("training seconds", format!("{training_seconds:.1}")),
     ];
     output::print(&output::table(&[arguments.model.name, ""], &rows))?;
-    output::note(&format!("written: {INT8_MODEL}, {F32_MODEL} and {WEIGHTS} in {}", arguments.out.display()));
+    output::note(&format!("written: {INT8_MODEL}, {F32_MODEL}, {WEIGHTS} and {STATE} in {}", arguments.out.display()));
     Ok(())
 }
 

@@ -1,0 +1,242 @@
+//! The parameters of a model, by name.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::records::{self, Record, Values};
+use super::{CheckpointError, read_file, write_file};
+use crate::error::Result;
+use crate::train::Model;
+
+/// The first bytes of every file of weights.
+const MAGIC: [u8; 4] = *b"SMRW";
+/// What the names of parameters have before them in files.
+pub(crate) const PREFIX: &str = "weights/";
+
+/// A model's parameters, statistics included.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// The model's name.
+    pub model: String,
+    /// Its parameters.
+    pub parameters: Vec<SavedParameter>,
+}
+
+/// A parameter.
+#[derive(Clone, PartialEq)]
+pub struct SavedParameter {
+    /// Its name: `"dense/kernel"`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values, the last dimension closest.
+    pub values: Vec<f32>,
+}
+
+/// Without the values, which may be many.
+impl std::fmt::Debug for SavedParameter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", self.name, self.shape)
+    }
+}
+
+impl SavedParameter {
+    pub(crate) fn record(&self, prefix: &str) -> Record {
+        let Self { name, shape, values } = self;
+        Record { name: format!("{prefix}{name}"), shape: shape.clone(), values: Values::F32(values.clone()) }
+    }
+
+    /// The parameter in a record whose name has this prefix.
+    pub(crate) fn from_record(record: &Record, prefix: &str) -> Option<Self> {
+        let name = record.name.strip_prefix(prefix)?.to_owned();
+        let Values::F32(values) = &record.values else { return None };
+        Some(Self { name, shape: record.shape.clone(), values: values.clone() })
+    }
+}
+
+impl Weights {
+    /// What the model has now.
+    pub fn of(model: &Model) -> Self {
+        let save = |parameter: &crate::graph::ParameterEntry| SavedParameter {
+            name: parameter.name.clone(),
+            shape: parameter.shape.to_vec(),
+            values: parameter.values(),
+        };
+        Self { model: model.name().to_owned(), parameters: model.parameters().iter().map(save).collect() }
+    }
+
+    /// Gives a model these parameters, by name: all that it has, and no others. It is left as it was if they do not fit.
+    ///
+    /// # Errors
+    /// If names or shapes differ, or a value is not finite.
+    pub fn restore(&self, model: &Model) -> Result<()> {
+        let fitting = self.fitting(model, "")?;
+        let wanted = model.parameters();
+        if let Some(extra) = self.parameters.iter().find(|saved| wanted.iter().all(|entry| entry.name != saved.name)) {
+            let reason = format!("they have {}, of model {}, which it has not", extra.name, self.model);
+            return Err(CheckpointError::Parameters { model: model.name().to_owned(), reason }.into());
+        }
+        fitting.iter().try_for_each(|(name, saved)| model.set_parameter(name, &saved.values))
+    }
+
+    /// Gives the part of a model under a prefix these parameters: those of `base` for the prefix `"base"`, whose `dense/kernel`
+    /// is `base/dense/kernel` there. Parameters that the part does not have are left out.
+    ///
+    /// # Errors
+    /// If the model has no parameter under the prefix, or one of them is missing here, has another shape, or has a value
+    /// that is not finite. The model is left as it was.
+    pub fn restore_under(&self, prefix: &str, model: &Model) -> Result<()> {
+        let fitting = self.fitting(model, &format!("{}/", prefix.trim_end_matches('/')))?;
+        fitting.iter().try_for_each(|(name, saved)| model.set_parameter(name, &saved.values))
+    }
+
+    /// For each parameter of the model under the prefix its name and what is saved of it.
+    pub(crate) fn fitting<'a>(&'a self, model: &'a Model, prefix: &str) -> Result<Vec<(&'a str, &'a SavedParameter)>> {
+        let refuse = |reason: String| CheckpointError::Parameters { model: model.name().to_owned(), reason };
+        let saved: HashMap<&str, &SavedParameter> = self.parameters.iter().map(|saved| (saved.name.as_str(), saved)).collect();
+        let mut fitting = Vec::new();
+        for entry in model.parameters() {
+            let Some(name) = entry.name.strip_prefix(prefix) else { continue };
+            let Some(&saved) = saved.get(name) else {
+                return Err(refuse(format!("{name} is missing, they are of model {}", self.model)).into());
+            };
+            if saved.shape[..] != entry.shape[..] {
+                let expected = format!("expected {} of shape {}", entry.name, entry.shape);
+                return Err(refuse(format!("found {name} of shape {:?}, {expected}", saved.shape)).into());
+            }
+            if saved.values.len() != entry.shape.size() || saved.values.iter().any(|value| !value.is_finite()) {
+                return Err(refuse(format!("{name} has too few or too many values, or some that are not finite")).into());
+            }
+            fitting.push((entry.name.as_str(), saved));
+        }
+        if fitting.is_empty() && !prefix.is_empty() {
+            return Err(refuse(format!("it has no parameter under {prefix}")).into());
+        }
+        Ok(fitting)
+    }
+
+    /// The file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut records = vec![Record::list("model", Values::Text(self.model.clone()))];
+        records.extend(self.parameters.iter().map(|parameter| parameter.record(PREFIX)));
+        records::write(MAGIC, &records)
+    }
+
+    /// `true` if the bytes begin as a file of weights does.
+    pub fn are_in(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it is none, of another version, or damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let records = records::read(MAGIC, bytes)?;
+        let damaged = |what: &str| CheckpointError::Damaged { reason: format!("{what} makes no sense") };
+        let [Record { name, values: Values::Text(model), .. }, parameters @ ..] = &records[..] else {
+            return Err(damaged("its first record").into());
+        };
+        if name != "model" {
+            return Err(damaged(&format!("the record {name}")).into());
+        }
+        let parameter = |record: &Record| {
+            SavedParameter::from_record(record, PREFIX).ok_or_else(|| damaged(&format!("the record {}", record.name)))
+        };
+        Ok(Self { model: model.clone(), parameters: parameters.iter().map(parameter).collect::<Result<_, _>>()? })
+    }
+}
+
+impl Model {
+    /// Writes all parameters to a file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
+        Ok(write_file(path.as_ref(), &Weights::of(self).to_bytes())?)
+    }
+
+    /// Reads all parameters from a file that [`Model::save_weights`] wrote; for parts of a model see
+    /// [`Weights::restore_under`].
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, or does not fit the model, which is then left as it was.
+    pub fn load_weights(&self, path: impl AsRef<Path>) -> Result<()> {
+        Weights::load(path)?.restore(self)
+    }
+}
+
+impl Weights {
+    /// Reads a file that [`Model::save_weights`] wrote.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is damaged.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_bytes(&read_file(path.as_ref())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    fn model(units: usize) -> Model {
+        Sequential::new("tiny", [2]).add(Dense::new(units)).build().unwrap()
+    }
+
+    #[test]
+    fn parameters_survive_the_round_trip_in_any_order() {
+        let trained = model(2);
+        trained.set_parameter("dense/kernel", &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        trained.set_parameter("dense/bias", &[-0.5, 0.25]).unwrap();
+        let mut saved = Weights::of(&trained);
+        saved.parameters.reverse();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("weights.bin");
+        write_file(&path, &saved.to_bytes()).unwrap();
+        let other = model(2);
+        other.load_weights(&path).unwrap();
+        assert_eq!(other.parameter("dense/kernel").unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(other.parameter("dense/bias").unwrap(), [-0.5, 0.25]);
+        let message = other.load_weights(directory.path().join("none")).unwrap_err().to_string();
+        assert!(message.contains("none cannot be read: "), "{message}");
+    }
+
+    #[test]
+    fn weights_of_another_model_change_nothing() {
+        let other = model(2);
+        let before = Weights::of(&other);
+        let refused = |saved: &Weights, expected: &str| {
+            let message = saved.restore(&other).unwrap_err().to_string();
+            assert_eq!(message, format!("the weights do not fit the model tiny: {expected}"));
+            assert_eq!(Weights::of(&other), before);
+        };
+        refused(&Weights::of(&model(3)), "found dense/kernel of shape [2, 3], expected dense/kernel of shape [2, 2]");
+        let mut saved = before.clone();
+        saved.parameters[1].values[0] = f32::NAN;
+        refused(&saved, "dense/bias has too few or too many values, or some that are not finite");
+        saved.parameters[1].name = "dense/gamma".to_owned();
+        refused(&saved, "dense/bias is missing, they are of model tiny");
+        let mut saved = before.clone();
+        saved.parameters.push(SavedParameter { name: "more".to_owned(), shape: vec![0], values: vec![] });
+        refused(&saved, "they have more, of model tiny, which it has not");
+    }
+
+    #[test]
+    fn a_part_of_a_model_takes_weights_under_its_prefix() {
+        let base = model(2);
+        base.set_parameter("dense/kernel", &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        let x = input([2]);
+        let y = Dense::new(1).named("head").apply(Dense::new(2).without_bias().named("base/dense").apply(&x));
+        let whole = Model::new("whole", x, y).unwrap();
+        let head = whole.parameter("head/kernel").unwrap();
+        // The base's bias is not in the part.
+        Weights::of(&base).restore_under("base", &whole).unwrap();
+        assert_eq!(whole.parameter("base/dense/kernel").unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(whole.parameter("head/kernel").unwrap(), head);
+        let message = Weights::of(&base).restore_under("head", &whole).unwrap_err().to_string();
+        assert_eq!(message, "the weights do not fit the model whole: kernel is missing, they are of model tiny");
+        assert!(Weights::of(&base).restore_under("tail", &whole).is_err());
+    }
+}

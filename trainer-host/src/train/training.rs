@@ -1,0 +1,269 @@
+//! A training under way: what callbacks get in their hands.
+
+use std::time::Instant;
+
+use super::feed::Purpose;
+use super::state::TrainingState;
+use super::trainer::{OptimizerState, Trainer};
+use super::{EpochLog, History, Measurements, Model};
+use crate::checkpoint::{SavedParameter, Weights};
+use crate::data::Tensor;
+use crate::error::{Error, Result};
+use crate::optimizers::check_option;
+
+/// A training under way. Callbacks read and change it between steps.
+#[derive(Debug)]
+pub struct Training<'a> {
+    pub(super) model: &'a Model,
+    pub(super) trainer: Trainer,
+    pub(super) epochs: usize,
+    pub(super) batch: usize,
+    pub(super) samples: usize,
+    pub(super) shuffle: bool,
+    /// The epoch under way or just finished, 0 before the first; and how many of its steps were made.
+    pub(super) epoch: usize,
+    pub(super) step: usize,
+    /// What the epoch's steps measured.
+    pub(super) sums: Vec<f64>,
+    pub(super) rate_factor: f32,
+    pub(super) history: History,
+    pub(super) learning_rate: f32,
+    is_stopped: bool,
+    /// What the optimizer keeps, as of the last time that the layers' parameters were brought up to date.
+    pub(super) kept: OptimizerState,
+    /// A callback changed parameters since then.
+    is_changed: bool,
+}
+
+impl<'a> Training<'a> {
+    pub(super) fn new(model: &'a Model, batch: usize, samples: usize, seed: u64, epochs: usize, shuffle: bool) -> Result<Self> {
+        let trainer = model.trainer(batch, seed)?;
+        Ok(Self {
+            model,
+            epochs,
+            batch,
+            samples,
+            shuffle,
+            epoch: 0,
+            step: 0,
+            sums: vec![0.0; trainer.executor().results().len()],
+            rate_factor: 1.0,
+            history: History::default(),
+            learning_rate: 0.0,
+            is_stopped: false,
+            kept: trainer.state().clone(),
+            is_changed: false,
+            trainer,
+        })
+    }
+
+    /// The model. Its layers' parameters are those of the end of the last epoch; those of now are in
+    /// [`Training::weights`] and [`Training::parameter`].
+    pub fn model(&self) -> &Model {
+        self.model
+    }
+
+    /// Epochs, at most.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// Steps per epoch.
+    pub fn steps(&self) -> usize {
+        self.samples.div_ceil(self.batch)
+    }
+
+    /// Samples per epoch.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// The epoch under way or just finished, from 1; 0 before the first.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+
+    /// How many steps of this epoch were made.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// How many samples these steps took.
+    fn done(&self) -> usize {
+        (self.step * self.batch).min(self.samples)
+    }
+
+    /// The mean loss since the epoch began; 0 before its first step.
+    pub fn loss(&self) -> f64 {
+        if self.step == 0 { 0.0 } else { self.trainer.executor().loss_of(&self.sums, self.done()) }
+    }
+
+    /// What the epoch measured on its own batches so far; nothing before its first step.
+    pub fn measurements(&self) -> Measurements {
+        if self.step == 0 {
+            return Measurements::default();
+        }
+        self.trainer.executor().measurements(self.model.graph(), &self.sums, self.done())
+    }
+
+    /// What the last finished epoch measured: at the end of an epoch, that one.
+    pub fn log(&self) -> Option<&EpochLog> {
+        self.history.epochs.last()
+    }
+
+    /// What was measured so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The learning rate of the last step, by optimizer, schedule and [`Training::set_learning_rate_factor`].
+    pub fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    /// What the learning rate of the optimizer and the schedule is multiplied with; 1 at first.
+    pub fn learning_rate_factor(&self) -> f32 {
+        self.rate_factor
+    }
+
+    /// Multiplies the learning rate of the optimizer and the schedule with this in all following steps; for single layers
+    /// see [`Model::set_learning_rate_factor`].
+    ///
+    /// # Errors
+    /// If it is negative or not finite.
+    pub fn set_learning_rate_factor(&mut self, factor: f32) -> Result<()> {
+        check_option("the learning-rate factor", factor, 0.0..=f32::MAX, "0 or a positive number")?;
+        self.rate_factor = factor;
+        Ok(())
+    }
+
+    /// Ends the training after this step; an epoch under way is measured and logged by what it did so far.
+    pub fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// `true` after [`Training::stop`].
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// The values of a parameter, as they are now.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub fn parameter(&self, name: &str) -> Result<Vec<f32>> {
+        let entry = self.model.entry(name)?;
+        let mut parameters = self.trainer.values().split(self.model.graph()).into_iter();
+        Ok(parameters.find(|(other, _)| other.name == entry.name).map_or(Vec::new(), |(_, values)| values.to_vec()))
+    }
+
+    /// All parameters, as they are now.
+    pub fn weights(&self) -> Weights {
+        let parameters = self.trainer.values().split(self.model.graph()).into_iter();
+        let save = |(entry, values): (&crate::graph::ParameterEntry, &[f32])| SavedParameter {
+            name: entry.name.clone(),
+            shape: entry.shape.to_vec(),
+            values: values.to_vec(),
+        };
+        Weights { model: self.model.name().to_owned(), parameters: parameters.map(save).collect() }
+    }
+
+    /// Sets all parameters: to the best ones seen, say. What the optimizer keeps stays as it is.
+    ///
+    /// # Errors
+    /// If they are not the model's, or a value is not finite. Nothing has changed then.
+    pub fn set_weights(&mut self, weights: &Weights) -> Result<()> {
+        let fitting = weights.fitting(self.model, "")?;
+        let own = self.trainer.values_mut().split_mut(self.model.graph());
+        for ((_, values), (_, saved)) in own.into_iter().zip(fitting) {
+            values.copy_from_slice(&saved.values);
+        }
+        self.is_changed = true;
+        Ok(())
+    }
+
+    /// What a layer gives for these samples with the parameters of now, outside training: batch normalization by moving
+    /// averages, no dropout. `layer` as for [`Model::tensor`]; one tensor for each input of the model.
+    ///
+    /// # Errors
+    /// If there is no such layer, or the samples do not fit the model.
+    pub fn activations(&self, layer: &str, inputs: &[Tensor]) -> Result<Tensor> {
+        let graph = self.model.graph();
+        self.model.feed(&inputs, Purpose::Predict)?;
+        let output = self.model.tensor(layer)?;
+        // The inputs that the layer depends on, on whatever path.
+        let mut needed = vec![false; graph.nodes.len()];
+        let mut open: Vec<usize> =
+            (0..needed.len()).filter(|&node| graph.nodes[node].symbol.number() == output.number()).collect();
+        while let Some(node) = open.pop() {
+            if !std::mem::replace(&mut needed[node], true) {
+                open.extend(&graph.nodes[node].inputs);
+            }
+        }
+        let (mut symbols, mut tensors) = (Vec::new(), Vec::new());
+        for (&node, tensor) in graph.inputs.iter().zip(inputs).filter(|&(&node, _)| needed[node]) {
+            symbols.push(graph.nodes[node].symbol.clone());
+            tensors.push(tensor.clone());
+        }
+        let part = Model::new(self.model.name(), symbols, &output)?;
+        let values = self.trainer.values().of_part(graph, part.graph());
+        let samples = tensors.first().map_or(1, Tensor::samples);
+        part.predictor_with(samples, values).predict(&tensors)
+    }
+
+    /// All that [`Fit::resume`](super::Fit::resume) needs to go on from here with the same bits.
+    pub fn state(&self) -> TrainingState {
+        TrainingState::of(self)
+    }
+
+    /// `true` before the first epoch and when all of one is done, validation included.
+    pub(super) fn is_between_epochs(&self) -> bool {
+        self.history.epochs.last().map_or(0, |log| log.epoch) == self.epoch
+    }
+
+    /// Goes to the next epoch, if one is finished.
+    pub(super) fn begin_epoch(&mut self) {
+        if self.is_between_epochs() {
+            (self.epoch, self.step) = (self.epoch + 1, 0);
+            self.sums.fill(0.0);
+        }
+    }
+
+    /// Makes a step; `factor` is the schedule's. The loss must stay finite.
+    pub(super) fn make_step(&mut self, factor: f32, step: impl FnOnce(&mut Trainer, f32) -> &[f64]) -> Result<()> {
+        let factor = factor * self.rate_factor;
+        self.learning_rate = self.trainer.base_rate() * factor;
+        let results = step(&mut self.trainer, factor);
+        for (sum, part) in self.sums.iter_mut().zip(results) {
+            *sum += part;
+        }
+        self.step += 1;
+        let loss = self.loss();
+        if loss.is_finite() { Ok(()) } else { Err(Error::Diverged { loss, epoch: self.epoch, step: self.step }) }
+    }
+
+    /// Logs the epoch under way, with what was measured on validation data, and brings the layers up to date.
+    pub(super) fn end_epoch(&mut self, started: Instant, validation: Option<Measurements>) {
+        let mut measurements = self.measurements();
+        if let Some(measured) = validation {
+            measurements.extend_with_prefix("val_", measured);
+        }
+        let (epoch, learning_rate, seconds) = (self.epoch, self.learning_rate, started.elapsed().as_secs_f64());
+        self.history.epochs.push(EpochLog { epoch, learning_rate, seconds, measurements });
+        self.keep();
+    }
+
+    /// Brings the layers' parameters up to date.
+    pub(super) fn keep(&mut self) {
+        self.trainer.store();
+        self.kept.clone_from(self.trainer.state());
+        self.is_changed = false;
+    }
+
+    /// Brings the layers' parameters up to date if a callback changed any.
+    pub(super) fn keep_changes(&mut self) {
+        if self.is_changed {
+            self.keep();
+        }
+    }
+}
