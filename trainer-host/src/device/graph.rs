@@ -94,4 +94,56 @@ impl DeviceGraph {
             output: self.shape(node.output),
         }
     }
+
+    /// Which nodes make and read each value.
+    pub(crate) fn links(&self) -> Links {
+        let mut links = Links { values: vec![Ends::default(); self.values.len()] };
+        for (index, node) in self.nodes.iter().enumerate() {
+            links.values[node.output.0].producer = Some(index);
+            node.inputs.iter().for_each(|input| links.values[input.0].readers.push(index));
+        }
+        self.outputs.iter().for_each(|output| links.values[output.0].is_output = true);
+        links
+    }
+}
+
+/// Which nodes make and read each value of a [`DeviceGraph`], as indices: looked up at once in graphs of any size.
+#[derive(Debug)]
+pub(crate) struct Links {
+    values: Vec<Ends>,
+}
+
+/// The two ends of a value.
+#[derive(Debug, Clone, Default)]
+struct Ends {
+    producer: Option<usize>,
+    /// One that reads the value twice stands here twice.
+    readers: Vec<usize>,
+    is_output: bool,
+}
+
+impl Links {
+    /// The node that reads `value`, if it is the only one and reads it once, and the value is no output of the model.
+    pub fn sole_reader(&self, value: Value) -> Option<usize> {
+        match &self.values[value.0] {
+            Ends { readers, is_output: false, .. } if readers.len() == 1 => readers.first().copied(),
+            _ => None,
+        }
+    }
+
+    /// The node that makes `value`, if a single node reads it and nobody else sees it.
+    pub fn sole_producer(&self, value: Value) -> Option<usize> {
+        self.sole_reader(value)?;
+        self.values[value.0].producer
+    }
+
+    /// From now on, `producer` makes this value.
+    pub fn set_producer(&mut self, value: Value, producer: usize) {
+        self.values[value.0].producer = Some(producer);
+    }
+
+    /// From now on, `new` reads this value where `old` did.
+    pub fn replace_reader(&mut self, value: Value, old: usize, new: usize) {
+        self.values[value.0].readers.iter_mut().filter(|reader| **reader == old).for_each(|reader| *reader = new);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::ExportError;
 use crate::graph::Shape;
-use samara_runtime::format::writer::encode_parameters;
+use samara_runtime::{format::writer::encode_parameters, ops::linear::ClampF32};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fmt;
@@ -66,7 +66,13 @@ impl Clamp {
     }
 }
 
-/// A node's tensors as an op sees them when it is encoded.
+impl From<Clamp> for ClampF32 {
+    fn from(Clamp { minimum, maximum }: Clamp) -> Self {
+        Self { minimum, maximum }
+    }
+}
+
+/// A node's tensors as an op sees them.
 #[derive(Debug, Clone)]
 pub struct Site<'a> {
     /// The node's name, for errors.
@@ -197,7 +203,8 @@ pub trait DeviceOp: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Takes in `scale[c] * x + shift[c]` that comes before, per channel of the last axis of the only input. Exact, or `false`.
+    /// Takes in `scale[i % scale.len()] * x[i] + shift[i % scale.len()]`, for each element `i` of the only input, that comes
+    /// before. Exact, or `false`.
     fn fold_input(&mut self, scale: &[f32], shift: &[f32]) -> bool {
         let _ = (scale, shift);
         false
@@ -208,22 +215,26 @@ pub trait DeviceOp: fmt::Debug + Send + Sync {
         None
     }
 
-    /// `true` if scaling by `scale[c]` and shifting per channel before this op is the same as doing so behind it, elements
-    /// keeping their place modulo the number of channels.
-    fn lets_pass(&self, scale: &[f32]) -> bool {
-        let _ = scale;
+    /// `true` if `scale[i % scale.len()] * x[i]` and a shift like it, of each element `i` of the only input, may be computed
+    /// behind this op as well: element `j` of the output depends only on elements `i` with `i % scale.len() == j % scale.len()`,
+    /// and commutes with such a scale. A reshape may stand between, so the input can have other than `scale.len()` channels.
+    fn lets_pass(&self, site: &Site<'_>, scale: &[f32]) -> bool {
+        let _ = (site, scale);
         false
     }
 
     /// The op for f32 tensors.
     fn encode_f32(&self, site: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError>;
 
-    /// The op for int8 tensors of the given quantization.
+    /// The op for int8 tensors of the given quantization; that for f32 if the op moves elements of any type.
     fn encode_i8(
         &self,
         site: &Site<'_>,
         inputs: &[Quantization],
         output: Quantization,
         constants: &mut Constants,
-    ) -> Result<Encoded, ExportError>;
+    ) -> Result<Encoded, ExportError> {
+        let _ = (inputs, output);
+        self.encode_f32(site, constants)
+    }
 }

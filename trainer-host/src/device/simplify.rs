@@ -1,11 +1,26 @@
 //! Fewer nodes, the same function: batch-norms go into their neighbours, clamps into the op before.
 
-use super::{DeviceGraph, Value};
+use super::{DeviceGraph, DeviceNode, Value, graph::Links};
 
 /// Folds what can be folded exactly. Real numbers only; values that are outputs of the model stay.
+///
+/// Each round looks at every node once, so the work is linear in the size of the graph; a round follows while one folded a
+/// batch-norm.
 pub fn simplify(graph: &mut DeviceGraph) {
-    while (0..graph.nodes.len()).any(|node| fold_back(graph, node) || fold_forward(graph, node)) {}
-    while (0..graph.nodes.len()).any(|node| fuse_clamp(graph, node)) {}
+    let mut folding = Folding { links: graph.links(), removed: vec![false; graph.nodes.len()], graph };
+    let nodes = 0..folding.graph.nodes.len();
+    loop {
+        let mut folded = false;
+        nodes.clone().for_each(|node| folded |= folding.fold_back(node));
+        // From the end: where a norm went away, one before it may pass.
+        nodes.clone().rev().for_each(|node| folded |= folding.fold_forward(node));
+        if !folded {
+            break;
+        }
+    }
+    nodes.for_each(|node| folding.fuse_clamp(node));
+    let mut removed = folding.removed.into_iter();
+    graph.nodes.retain(|_| removed.next() == Some(false));
     drop_unused_values(graph);
 }
 
@@ -31,74 +46,72 @@ fn drop_unused_values(graph: &mut DeviceGraph) {
     graph.values.retain(|_| used.next() == Some(&true));
 }
 
-/// The node that makes `value`, if nothing else than one node reads it.
-fn sole_producer(graph: &DeviceGraph, value: Value) -> Option<usize> {
-    sole_consumer(graph, value)?;
-    graph.nodes.iter().position(|node| node.output == value)
+/// A graph that nodes are taken out of: they stay in the list, marked, until the end, so that indices hold.
+struct Folding<'a> {
+    graph: &'a mut DeviceGraph,
+    links: Links,
+    removed: Vec<bool>,
 }
 
-/// The node that reads `value`, if it is the only one and reads it once, and the value is no output of the model.
-pub(crate) fn sole_consumer(graph: &DeviceGraph, value: Value) -> Option<usize> {
-    let mut readers = graph
-        .nodes
-        .iter()
-        .enumerate()
-        .flat_map(|(index, node)| node.inputs.iter().filter(move |&&input| input == value).map(move |_| index));
-    let only = readers.next()?;
-    (readers.next().is_none() && !graph.outputs.contains(&value)).then_some(only)
-}
-
-/// Takes `node` out of the graph, its producer giving the node's output.
-fn remove_behind(graph: &mut DeviceGraph, producer: usize, node: usize) {
-    graph.nodes[producer].output = graph.nodes[node].output;
-    graph.nodes.remove(node);
-}
-
-fn fold_back(graph: &mut DeviceGraph, node: usize) -> bool {
-    let Some((scale, shift)) = graph.nodes[node].op.as_scale_shift().map(|(scale, shift)| (scale.to_vec(), shift.to_vec()))
-    else {
-        return false;
-    };
-    let Some(producer) = sole_producer(graph, graph.nodes[node].inputs[0]) else { return false };
-    let folded = graph.nodes[producer].op.fold_output(&scale, &shift);
-    if folded {
-        remove_behind(graph, producer, node);
+impl Folding<'_> {
+    /// The node's scales and shifts, if it is nothing else and still there.
+    fn scale_shift(&self, node: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+        let (scale, shift) = self.graph.nodes[node].op.as_scale_shift().filter(|_| !self.removed[node])?;
+        Some((scale.to_vec(), shift.to_vec()))
     }
-    folded
-}
 
-fn fold_forward(graph: &mut DeviceGraph, node: usize) -> bool {
-    let Some((scale, shift)) = graph.nodes[node].op.as_scale_shift().map(|(scale, shift)| (scale.to_vec(), shift.to_vec()))
-    else {
-        return false;
-    };
-    let mut at = node;
-    loop {
-        let Some(consumer) = sole_consumer(graph, graph.nodes[at].output) else { return false };
-        if graph.nodes[consumer].op.fold_input(&scale, &shift) {
-            break;
+    /// Takes `node`, folded into its producer, out of the graph: the producer gives its output.
+    fn remove_behind(&mut self, producer: usize, node: usize) {
+        let output = self.graph.nodes[node].output;
+        self.graph.nodes[producer].output = output;
+        self.links.set_producer(output, producer);
+        self.removed[node] = true;
+    }
+
+    /// Folds a norm into the op before it.
+    fn fold_back(&mut self, node: usize) -> bool {
+        let Some((scale, shift)) = self.scale_shift(node) else { return false };
+        let Some(producer) = self.links.sole_producer(self.graph.nodes[node].inputs[0]) else { return false };
+        let folded = self.graph.nodes[producer].op.fold_output(&scale, &shift);
+        if folded {
+            self.remove_behind(producer, node);
         }
-        if !graph.nodes[consumer].op.lets_pass(&scale) {
-            return false;
+        folded
+    }
+
+    /// Folds a norm into an op behind it, through ops that let it pass.
+    fn fold_forward(&mut self, node: usize) -> bool {
+        let Some((scale, shift)) = self.scale_shift(node) else { return false };
+        let (input, output) = (self.graph.nodes[node].inputs[0], self.graph.nodes[node].output);
+        let Some(reader) = self.links.sole_reader(output) else { return false };
+        let Some(taker) = behind_passing(self.graph, &self.links, output, &scale) else { return false };
+        let folded = self.graph.nodes[taker].op.fold_input(&scale, &shift);
+        if folded {
+            self.graph.nodes[reader].inputs.iter_mut().for_each(|value| *value = input);
+            self.links.replace_reader(input, node, reader);
+            self.removed[node] = true;
         }
-        at = consumer;
+        folded
     }
-    let (input, output) = (graph.nodes[node].inputs[0], graph.nodes[node].output);
-    for reader in &mut graph.nodes {
-        reader.inputs.iter_mut().filter(|value| **value == output).for_each(|value| *value = input);
+
+    /// Makes a ReLU the clamp of the op before it.
+    fn fuse_clamp(&mut self, node: usize) {
+        let DeviceNode { op, inputs, .. } = &self.graph.nodes[node];
+        let Some(clamp) = op.as_clamp() else { return };
+        let Some(producer) = self.links.sole_producer(inputs[0]) else { return };
+        if self.graph.nodes[producer].op.fuse_clamp(clamp) {
+            self.remove_behind(producer, node);
+        }
     }
-    graph.nodes.remove(node);
-    true
 }
 
-fn fuse_clamp(graph: &mut DeviceGraph, node: usize) -> bool {
-    let Some(clamp) = graph.nodes[node].op.as_clamp() else { return false };
-    let Some(producer) = sole_producer(graph, graph.nodes[node].inputs[0]) else { return false };
-    let fused = graph.nodes[producer].op.fuse_clamp(clamp);
-    if fused {
-        remove_behind(graph, producer, node);
+/// The only node that sees `value`, directly or behind ops that let a scale per channel pass.
+pub(crate) fn behind_passing(graph: &DeviceGraph, links: &Links, value: Value, scale: &[f32]) -> Option<usize> {
+    let mut reader = links.sole_reader(value)?;
+    while graph.nodes[reader].op.lets_pass(&graph.site(&graph.nodes[reader]), scale) {
+        reader = links.sole_reader(graph.nodes[reader].output)?;
     }
-    fused
+    Some(reader)
 }
 
 #[cfg(test)]

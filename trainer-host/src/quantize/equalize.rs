@@ -9,7 +9,7 @@
 //! batch-norm that could not be folded. A dense layer or a convolution behind has not: there, the factors were tried as the paper
 //! balances them, and lost as often as they won.
 
-use crate::device::{DeviceGraph, Value, simplify::sole_consumer};
+use crate::device::{DeviceGraph, simplify::behind_passing};
 
 /// A channel counts as at least this part of the largest: one that calibration hardly saw must not be blown up without bounds.
 const SMALLEST_PART: f32 = 1.0 / 64.0;
@@ -17,10 +17,11 @@ const SMALLEST_PART: f32 = 1.0 / 64.0;
 /// Evens out the channels of every value that lies between two layers that take factors, given each channel's largest
 /// magnitude. The graph computes what it did, in real numbers.
 pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>]) {
+    let links = graph.links();
     for producer in 0..graph.nodes.len() {
         let output = graph.nodes[producer].output;
         let Some(factors) = factors(&magnitudes[output.0]) else { continue };
-        let Some(consumer) = consumer_behind(graph, output, &factors) else { continue };
+        let Some(consumer) = behind_passing(graph, &links, output, &factors) else { continue };
         let inverse: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
         if graph.nodes[consumer].op.takes_factors_for_free()
             && graph.nodes[producer].op.scale_output(&factors)
@@ -29,15 +30,6 @@ pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>]) {
             graph.nodes[producer].op.scale_output(&inverse);
         }
     }
-}
-
-/// The only layer that reads `value`, directly or behind ops that factors pass.
-fn consumer_behind(graph: &DeviceGraph, value: Value, factors: &[f32]) -> Option<usize> {
-    let mut consumer = sole_consumer(graph, value)?;
-    while graph.nodes[consumer].op.lets_pass(factors) {
-        consumer = sole_consumer(graph, graph.nodes[consumer].output)?;
-    }
-    Some(consumer)
 }
 
 /// What makes every channel reach as far as the largest. `None` if the value is always zero.

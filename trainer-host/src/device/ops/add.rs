@@ -2,10 +2,7 @@
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
-use samara_runtime::ops::{
-    add::{ADD_F32, ADD_I8, ParametersF32, ParametersI8, factors},
-    linear::ClampF32,
-};
+use samara_runtime::ops::add::{ADD_F32, ADD_I8, ParametersF32, ParametersI8, factors};
 
 /// `c_1 * x_1 + c_2 * x_2` for two tensors of one shape.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +25,7 @@ impl DeviceOp for Add {
     }
 
     fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
-        let clamp = ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum };
-        Ok(Encoded::new(&ADD_F32, &ParametersF32 { coefficients: self.coefficients, clamp }))
+        Ok(Encoded::new(&ADD_F32, &ParametersF32 { coefficients: self.coefficients, clamp: self.clamp.into() }))
     }
 
     fn encode_i8(

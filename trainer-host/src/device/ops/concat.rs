@@ -1,7 +1,7 @@
 //! Concatenation.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Site, Tie};
 use samara_runtime::ops::concat::{CONCAT, Parameters};
 
 /// Concatenation along an axis (0 is the outermost; the batch does not count).
@@ -18,16 +18,6 @@ impl DeviceOp for Concat {
 
     fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&CONCAT, &Parameters { axis: self.axis as u8 }))
-    }
-
-    fn encode_i8(
-        &self,
-        site: &Site<'_>,
-        _: &[Quantization],
-        _: Quantization,
-        constants: &mut Constants,
-    ) -> Result<Encoded, ExportError> {
-        self.encode_f32(site, constants)
     }
 }
 

@@ -7,7 +7,7 @@ use samara_runtime::{
         conv2d::{self, CONV2D_F32, CONV2D_I8},
         dense::{DENSE_F32, DENSE_I8},
         depthwise_conv2d::{self, DEPTHWISE_CONV2D_F32, DEPTHWISE_CONV2D_I8},
-        linear::{ClampF32, LinearF32, LinearI8, MAXIMUM_FAN_IN, pack_f32, rows_scratch_bytes},
+        linear::{LinearF32, LinearI8, MAXIMUM_FAN_IN, pack_f32, rows_scratch_bytes},
         window::Window,
     },
     simd,
@@ -77,10 +77,10 @@ impl Linear {
 
     /// Multiplies each row and the scale of its int8 weights, which stay as they are.
     fn scale_rows(&mut self, factors: &[f32]) {
-        for (row, factor) in self.rows.iter_mut().zip(factors) {
+        for (row, factor) in self.rows.iter_mut().zip(factors.iter().cycle()) {
             row.iter_mut().for_each(|weight| *weight *= factor);
         }
-        for (scale, &factor) in self.weight_scales.iter_mut().flatten().zip(factors) {
+        for (scale, &factor) in self.weight_scales.iter_mut().flatten().zip(factors.iter().cycle()) {
             *scale *= f64::from(factor.abs());
         }
     }
@@ -171,7 +171,7 @@ impl DeviceOp for Linear {
             return false;
         }
         if let Kind::DepthwiseConv2d(_) = self.kind {
-            for ((row, bias), &shift) in self.rows.iter().zip(&mut self.bias).zip(shift) {
+            for ((row, bias), &shift) in self.rows.iter().zip(&mut self.bias).zip(shift.iter().cycle()) {
                 *bias += shift * row.iter().sum::<f32>();
             }
             self.scale_rows(scale);
@@ -197,7 +197,7 @@ impl DeviceOp for Linear {
         let linear = LinearF32 {
             weights: constants.push_f32(&weights),
             bias: constants.push_f32(&self.bias),
-            clamp: ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum },
+            clamp: self.clamp.into(),
         };
         Ok(match self.kind {
             Kind::Dense => Encoded::new(&DENSE_F32, &linear),

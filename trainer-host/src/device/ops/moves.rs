@@ -1,7 +1,7 @@
 //! Ops that move elements without changing them: reshape and pad.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Site, Tie};
 use samara_runtime::ops::{
     pad::{self, PAD},
     reshape::RESHAPE,
@@ -16,22 +16,12 @@ impl DeviceOp for Reshape {
         Tie::Shared
     }
 
-    fn lets_pass(&self, _: &[f32]) -> bool {
+    fn lets_pass(&self, _: &Site<'_>, _: &[f32]) -> bool {
         true
     }
 
     fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&RESHAPE, &()))
-    }
-
-    fn encode_i8(
-        &self,
-        site: &Site<'_>,
-        _: &[Quantization],
-        _: Quantization,
-        constants: &mut Constants,
-    ) -> Result<Encoded, ExportError> {
-        self.encode_f32(site, constants)
     }
 }
 
@@ -51,16 +41,6 @@ impl DeviceOp for Pad {
 
     fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&PAD, &pad::Parameters { top: self.top as u32, left: self.left as u32 }))
-    }
-
-    fn encode_i8(
-        &self,
-        site: &Site<'_>,
-        _: &[Quantization],
-        _: Quantization,
-        constants: &mut Constants,
-    ) -> Result<Encoded, ExportError> {
-        self.encode_f32(site, constants)
     }
 }
 

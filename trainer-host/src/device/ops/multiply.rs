@@ -25,7 +25,7 @@ impl DeviceOp for Multiply {
     }
 
     fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
-        Ok(Encoded::new(&MULTIPLY_F32, &ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum }))
+        Ok(Encoded::new(&MULTIPLY_F32, &ClampF32::from(self.clamp)))
     }
 
     fn encode_i8(

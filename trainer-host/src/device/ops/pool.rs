@@ -47,8 +47,9 @@ impl DeviceOp for Pool {
     }
 
     /// Padding does not count, so an average is linear; a maximum keeps its place under factors that are not negative.
-    fn lets_pass(&self, scale: &[f32]) -> bool {
-        self.kind == PoolKind::Average || scale.iter().all(|&scale| scale >= 0.0)
+    fn lets_pass(&self, site: &Site<'_>, scale: &[f32]) -> bool {
+        let keeps_channels = site.inputs[0].channels().is_multiple_of(scale.len());
+        keeps_channels && (self.kind == PoolKind::Average || scale.iter().all(|&scale| scale >= 0.0))
     }
 
     fn encode_f32(&self, site: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

@@ -15,7 +15,18 @@ pub struct Prelu {
     pub alpha: Vec<f32>,
 }
 
+impl Prelu {
+    /// The largest factor of an input: 1 for what is not negative.
+    fn largest_factor(&self) -> f64 {
+        self.alpha.iter().fold(1.0, |largest: f64, &alpha| largest.max(f64::from(alpha.abs())))
+    }
+}
+
 impl DeviceOp for Prelu {
+    fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
+        inputs[0].scale * self.largest_factor() as f32 / (1u32 << (LARGEST_SHIFT - 2)) as f32
+    }
+
     fn encode_f32(&self, _: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&PRELU_F32, &ParametersF32 { alpha: constants.push_f32(&self.alpha) }))
     }
@@ -28,9 +39,8 @@ impl DeviceOp for Prelu {
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError> {
         let ratio = f64::from(inputs[0].scale) / f64::from(output.scale);
-        let largest = self.alpha.iter().fold(1.0, |largest: f64, &alpha| largest.max(f64::from(alpha.abs())));
         let at = |factor: f64, shift| Some(multiplier_at(factor.abs(), shift)? * if factor < 0.0 { -1 } else { 1 });
-        let encoded = multiplier(ratio * largest, LARGEST_SHIFT).and_then(|(_, shift)| {
+        let encoded = multiplier(ratio * self.largest_factor(), LARGEST_SHIFT).and_then(|(_, shift)| {
             let negative: Option<Vec<i32>> = self.alpha.iter().map(|&alpha| at(ratio * f64::from(alpha), shift)).collect();
             let (positive, negative) = (at(ratio, shift)?, constants.push_i32(negative?));
             Some(Encoded::new(&PRELU_I8, &ParametersI8 { positive, negative, shift: shift as u8 }))

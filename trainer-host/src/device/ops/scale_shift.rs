@@ -6,7 +6,7 @@ use super::{
 };
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
 use samara_runtime::ops::{
-    linear::{ClampF32, LinearF32},
+    linear::LinearF32,
     scale_shift::{Parameters, SCALE_SHIFT_F32, SCALE_SHIFT_I8},
 };
 
@@ -32,9 +32,23 @@ impl ScaleShift {
             .iter()
             .fold(0.0, |largest: f64, &scale| if f64::from(scale.abs()) > largest { scale.abs().into() } else { largest })
     }
+
+    /// The scale of the weights, given the input's: 0 if all are zero and nothing is shifted.
+    fn weight_scale(&self, input_scale: f64) -> f64 {
+        let own = self.largest_scale() / LARGEST_WEIGHT;
+        let largest_shift = self.shift.iter().fold(0.0, |largest: f64, &b| largest.max(f64::from(b.abs())));
+        let least = largest_shift / input_scale / f64::from(1 << 23);
+        if own >= least { own } else { least }
+    }
 }
 
 impl DeviceOp for ScaleShift {
+    /// A sixteenth of the products' scale: with shifts up to 6, accumulators stay within 32 bits.
+    fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
+        let input_scale = f64::from(inputs[0].scale);
+        (input_scale * self.weight_scale(input_scale) / 16.0) as f32
+    }
+
     fn fuse_clamp(&mut self, clamp: Clamp) -> bool {
         self.clamp = self.clamp.then(clamp);
         true
@@ -86,7 +100,7 @@ impl DeviceOp for ScaleShift {
         let parameters = LinearF32 {
             weights: constants.push_f32(&self.scale),
             bias: constants.push_f32(&self.shift),
-            clamp: ClampF32 { minimum: self.clamp.minimum, maximum: self.clamp.maximum },
+            clamp: self.clamp.into(),
         };
         Ok(Encoded::new(&SCALE_SHIFT_F32, &parameters))
     }
@@ -101,13 +115,7 @@ impl DeviceOp for ScaleShift {
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError> {
         let input_scale = f64::from(inputs[0].scale);
-        let largest_shift =
-            self.shift.iter().fold(0.0, |largest: f64, &b| if f64::from(b.abs()) > largest { b.abs().into() } else { largest });
-        let mut weight_scale = self.largest_scale() / LARGEST_WEIGHT;
-        let least = largest_shift / input_scale / f64::from(1 << 23);
-        if weight_scale < least {
-            weight_scale = least;
-        }
+        let mut weight_scale = self.weight_scale(input_scale);
         if weight_scale <= 0.0 {
             weight_scale = f64::from(output.scale) / input_scale;
         }

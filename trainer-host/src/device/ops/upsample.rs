@@ -1,7 +1,7 @@
 //! Nearest-neighbour enlargement.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, Site, Tie};
 use samara_runtime::ops::upsample::{Parameters, UPSAMPLE};
 
 /// Each pixel repeated `[vertical, horizontal]` times.
@@ -13,23 +13,14 @@ impl DeviceOp for Upsample {
         Tie::Shared
     }
 
-    fn lets_pass(&self, _: &[f32]) -> bool {
-        true
+    /// A pixel's channels move together.
+    fn lets_pass(&self, site: &Site<'_>, scale: &[f32]) -> bool {
+        site.inputs[0].channels().is_multiple_of(scale.len())
     }
 
     fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         let [vertical, horizontal] = self.0.map(|factor| factor as u32);
         Ok(Encoded::new(&UPSAMPLE, &Parameters { vertical, horizontal }))
-    }
-
-    fn encode_i8(
-        &self,
-        site: &Site<'_>,
-        _: &[Quantization],
-        _: Quantization,
-        constants: &mut Constants,
-    ) -> Result<Encoded, ExportError> {
-        self.encode_f32(site, constants)
     }
 }
 

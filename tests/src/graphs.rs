@@ -1,0 +1,408 @@
+//! Random models of all layers: forks and merges, norms anywhere, reshapes, shared layers, nested models, several inputs and
+//! outputs. A seed and a number of steps give the same model, weights and samples in every run; fewer steps give a part of it.
+
+use crate::generator;
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use samara_trainer::prelude::*;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// Samples of a random model.
+pub const SAMPLES: usize = 24;
+/// Values of a tensor, at most.
+const LARGEST: usize = 400;
+/// Channels and heights with many divisors: reshapes of what channels mean are where exporters err.
+const CHANNELS: [usize; 9] = [1, 2, 2, 3, 4, 4, 6, 8, 8];
+/// Models within models, at most.
+const DEEPEST: usize = 2;
+
+/// What turns tensors into tensors: a layer or a model, whose parameters all applications share.
+type Part = Rc<dyn Fn(Vec<SymbolicTensor>) -> Vec<SymbolicTensor>>;
+
+fn part(layer: impl Apply + 'static) -> Part {
+    Rc::new(move |inputs| vec![layer.apply_to(inputs)])
+}
+
+/// A tensor of a model in the making.
+#[derive(Clone)]
+struct Open {
+    tensor: SymbolicTensor,
+    /// Its place among the model's tensors.
+    number: usize,
+    /// Bit `n`: it depends on input `n`.
+    depends: u32,
+    is_read: bool,
+}
+
+impl Open {
+    fn shape(&self) -> &Shape {
+        self.tensor.shape().expect("only tensors that can be computed are kept")
+    }
+}
+
+/// A model in the making.
+struct Draft {
+    random: StdRng,
+    tensors: Vec<Open>,
+    /// Layers and models to be applied again, with the shape they took.
+    shared: Vec<(Shape, Part)>,
+    /// How often a step goes on from the latest tensor, alone: some models are all branches, some a chain.
+    onward: f64,
+    depth: usize,
+}
+
+/// How many steps the model of this seed has.
+pub fn steps(seed: u64) -> usize {
+    generator(seed).random_range(1..=14)
+}
+
+/// The model of this seed, cut off after some steps, and samples for it.
+///
+/// # Panics
+/// If the trainer refuses a model made of tensors that have shapes: a defect.
+pub fn random_model(seed: u64, steps: usize) -> (Model, Vec<Tensor>) {
+    let mut random = generator(seed ^ 0x5eed);
+    let shapes: Vec<Shape> = (0..*[1, 1, 1, 2, 3].choose(&mut random).expect("not empty"))
+        .map(|_| match random.random_range(0..4) {
+            0 => Shape::from([random.random_range(1..=12)]),
+            1 => Shape::from([random.random_range(1..=5), random.random_range(1..=5)]),
+            _ => Shape::from([0; 3].map(|_| *CHANNELS.choose(&mut random).expect("not empty"))),
+        })
+        .collect();
+    let model = draw("random", &shapes, steps, random, 0);
+    let mut random = generator(seed ^ 0xda7a);
+    train(&model, &mut random);
+    let samples = samples(&model, &mut random);
+    (model, samples)
+}
+
+/// Random samples for a model, of one magnitude for each input.
+pub fn samples(model: &Model, random: &mut StdRng) -> Vec<Tensor> {
+    let nodes = &model.graph().nodes;
+    let of_input = |&input: &usize| {
+        let shape = nodes[input].shape.clone();
+        let reach = *[0.1, 1.0, 1.0, 5.0].choose(random).expect("not empty");
+        let values = (0..SAMPLES * shape.size()).map(|_| random.random_range(-reach..reach)).collect();
+        Tensor::from_samples(shape, values).expect("whole samples")
+    };
+    model.graph().inputs.iter().map(of_input).collect()
+}
+
+fn draw(name: &str, shapes: &[Shape], steps: usize, mut random: StdRng, depth: usize) -> Model {
+    let inputs: Vec<SymbolicTensor> = shapes.iter().map(|shape| input(shape.clone())).collect();
+    let tensors = inputs.iter().enumerate().map(|(number, tensor)| Open { tensor: tensor.clone(), number, depends: 1 << number, is_read: false });
+    let onward = *[0.4, 0.8, 0.95].choose(&mut random).expect("not empty");
+    let mut draft = Draft { tensors: tensors.collect(), random, shared: Vec::new(), onward, depth };
+    (0..steps).for_each(|_| draft.step());
+    let outputs = draft.outputs(inputs.len());
+    Model::new(name, inputs, outputs).expect("a model of tensors that fit together")
+}
+
+/// Weights as training leaves them: channels of different reach, norms that do something, some of them negative or zero.
+pub fn train(model: &Model, random: &mut StdRng) {
+    for parameter in model.parameters() {
+        let kind = parameter.name.rsplit('/').next().unwrap_or_default();
+        let (size, outputs) = (parameter.shape.size(), parameter.shape.channels());
+        let shape = &parameter.shape;
+        // Depthwise kernels are [height, width, channels, 1].
+        let (fan_in, outputs) = match (kind, &shape[..]) {
+            (_, &[height, width, channels, 1]) if parameter.layer.kind() != "Conv2D" => (height * width, channels),
+            _ => (size / outputs, outputs),
+        };
+        let reach: Vec<f32> = (0..outputs).map(|_| random.random_range(-1.0f32..1.0).exp()).collect();
+        let mut value = |place: usize| match kind {
+            "bias" | "beta" | "moving_mean" => random.random_range(-0.5..0.5),
+            "gamma" => {
+                let gamma = random.random_range(0.3..1.7);
+                *[gamma, gamma, gamma, gamma, gamma, gamma, -gamma, 0.0].choose(random).expect("not empty")
+            }
+            "moving_variance" => random.random_range(-2.0f32..2.0).exp(),
+            "alpha" => random.random_range(-0.3..0.6),
+            _ => reach[place % outputs] * (3.0 / fan_in as f32).sqrt() * random.random_range(-1.0..1.0),
+        };
+        let values: Vec<f32> = (0..size).map(&mut value).collect();
+        model.set_parameter(&parameter.name, &values).expect("as many values");
+    }
+}
+
+impl Draft {
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from.choose(&mut self.random).expect("not empty").clone()
+    }
+
+    fn one_in(&mut self, count: usize) -> bool {
+        self.random.random_range(0..count) == 0
+    }
+
+    /// The latest tensor, or any.
+    fn any(&mut self) -> Open {
+        let onward = self.random.random_bool(self.onward);
+        let place = if onward { self.tensors.len() - 1 } else { self.random.random_range(0..self.tensors.len()) };
+        self.tensors[place].clone()
+    }
+
+    /// Adds what a part makes of the inputs, if it takes them and the tensors are small. `false` if not.
+    fn apply(&mut self, part: &Part, inputs: &[Open]) -> bool {
+        let depends = inputs.iter().fold(0, |all, input| all | input.depends);
+        let outputs = part(inputs.iter().map(|input| input.tensor.clone()).collect());
+        let fits = |output: &SymbolicTensor| output.shape().is_some_and(|shape| shape.size() <= LARGEST);
+        if !outputs.iter().all(fits) {
+            return false;
+        }
+        inputs.iter().for_each(|input| self.tensors[input.number].is_read = true);
+        for tensor in outputs {
+            self.tensors.push(Open { tensor, number: self.tensors.len(), depends, is_read: false });
+        }
+        true
+    }
+
+    /// Adds a layer, a merge, a nested model, or a second application of one that is there.
+    fn step(&mut self) {
+        // What does not fit is drawn again.
+        for _ in 0..60 {
+            let x = self.any();
+            let alone = self.random.random_bool(self.onward);
+            let done = match self.random.random_range(0..20) {
+                0..=4 if !alone => self.merge(&x),
+                5 | 6 if !alone => self.again(&x),
+                7 if self.depth < DEEPEST => self.nested(&x),
+                8..=10 => self.passage(x),
+                _ => {
+                    let layer = self.layer(x.shape());
+                    self.shared.push((x.shape().clone(), layer.clone()));
+                    self.apply(&layer, &[x])
+                }
+            };
+            if done {
+                break;
+            }
+        }
+    }
+
+    fn again(&mut self, x: &Open) -> bool {
+        let fitting: Vec<Part> =
+            self.shared.iter().filter(|(shape, _)| shape == x.shape()).map(|(_, part)| part.clone()).collect();
+        !fitting.is_empty() && {
+            let part = self.pick(&fitting);
+            self.apply(&part, std::slice::from_ref(x))
+        }
+    }
+
+    /// A norm or a convolution, what a norm might pass, and what it might go into: where exporters fold most, and err.
+    fn passage(&mut self, x: Open) -> bool {
+        let before = self.tensors.len();
+        let mut last = x;
+        for place in 0..self.random.random_range(3..=6) {
+            let (kernel, strides) = (self.sizes(2), self.sizes(2));
+            let last_shape = last.shape().clone();
+            let depthwise = part(DepthwiseConv2D::new(kernel).padding(self.padding()));
+            let norm = part(BatchNormalization::new());
+            let layer = match (place, self.random.random_range(0..9)) {
+                (0, 0) => depthwise,
+                (0, 1) => part(Conv2D::new(self.pick(&CHANNELS), kernel).activation(self.pick(&[Activation::Relu, Activation::Linear]))),
+                (0, _) => norm,
+                (_, 0..=2) => part(Reshape::new(self.reshaped(&last_shape))),
+                (_, 3) => part(MaxPooling2D::new(kernel).strides(strides)),
+                (_, 4) => part(AveragePooling2D::new(kernel).strides(strides)),
+                (_, 5) => part(UpSampling2D::new(kernel)),
+                (_, 6) => part(Flatten::new()),
+                _ => continue,
+            };
+            if self.apply(&layer, &[last.clone()]) {
+                last = self.tensors.last().cloned().expect("just added");
+            }
+        }
+        let shape = last.shape().clone();
+        let (units, kernel, padding) = (self.pick(&CHANNELS), self.sizes(2), self.padding());
+        let layers = [
+            part(Dense::new(units)),
+            part(Conv2D::new(units, kernel).padding(padding)),
+            part(DepthwiseConv2D::new(kernel).padding(padding)),
+            part(BatchNormalization::new()),
+            self.layer(&shape),
+        ];
+        let layer = self.pick(&layers);
+        self.apply(&layer, &[last]) || self.tensors.len() > before
+    }
+
+    fn nested(&mut self, x: &Open) -> bool {
+        let steps = self.random.random_range(1..=4);
+        let random = generator(self.random.random());
+        let model = draw("nested", &[x.shape().clone()], steps, random, self.depth + 1);
+        let nested: Part = Rc::new(move |inputs| model.apply_all(inputs));
+        self.shared.push((x.shape().clone(), nested.clone()));
+        self.apply(&nested, std::slice::from_ref(x))
+    }
+
+    fn merge(&mut self, x: &Open) -> bool {
+        let concatenates = self.one_in(4);
+        let axis = self.random.random_range(0..x.shape().len().max(1));
+        let fits = |other: &&Open| {
+            let (other, own) = (other.shape(), x.shape());
+            let same = |place: usize| place == axis && concatenates || own[place] == other[place];
+            own.len() == other.len() && (0..own.len()).all(same)
+        };
+        let mut partners: Vec<Open> = self.tensors.iter().filter(fits).cloned().collect();
+        if partners.len() < 2 {
+            // A branch of its own.
+            let layers: [Part; 4] = [
+                part(BatchNormalization::new()),
+                part(PReLU::new()),
+                part(Dense::new(x.shape().channels())),
+                part(ActivationLayer::new(self.activation())),
+            ];
+            let layer = self.pick(&layers);
+            if !self.apply(&layer, std::slice::from_ref(x)) {
+                return false;
+            }
+            partners.extend(self.tensors.last().cloned());
+        }
+        let mut inputs = vec![x.clone()];
+        (0..self.random.random_range(1..=2)).for_each(|_| inputs.push(self.pick(&partners)));
+        if concatenates {
+            return self.apply(&part(Concatenate::new().axis(axis)), &inputs);
+        }
+        match self.random.random_range(0..6) {
+            0 | 1 => self.apply(&part(Add::new()), &inputs),
+            2 => self.apply(&part(Average::new()), &inputs),
+            3 => self.apply(&part(Maximum::new()), &inputs),
+            4 => self.apply(&part(Subtract::new()), &inputs[..2]),
+            // Squeeze and excitation: one value per channel.
+            _ if self.random.random() && x.shape().len() == 3 => {
+                let squeeze = part(GlobalAveragePooling2D::new());
+                let gate = part(Dense::new(x.shape().channels()).activation(Activation::Sigmoid));
+                self.apply(&squeeze, std::slice::from_ref(x)) && {
+                    let squeezed = self.tensors.last().cloned().expect("just added");
+                    self.apply(&gate, &[squeezed]) && {
+                        let gate = self.tensors.last().cloned().expect("just added");
+                        self.apply(&part(Multiply::new()), &[x.clone(), gate])
+                    }
+                }
+            }
+            _ => self.apply(&part(Multiply::new()), &inputs[..2]),
+        }
+    }
+
+    fn activation(&mut self) -> Activation {
+        use Activation::*;
+        self.pick(&[
+            Relu,
+            Relu,
+            Relu,
+            Relu6,
+            LeakyRelu { slope: 0.3 },
+            Elu,
+            Selu,
+            Sigmoid,
+            Tanh,
+            Softplus,
+            Gelu,
+            Swish,
+            HardSigmoid,
+            HardSwish,
+            Linear,
+            Softmax,
+        ])
+    }
+
+    /// The activation that a layer is given.
+    fn behind(&mut self) -> Activation {
+        if self.random.random() { Activation::Linear } else { self.activation() }
+    }
+
+    fn sizes(&mut self, largest: usize) -> [usize; 2] {
+        let vertical = self.random.random_range(1..=largest);
+        if self.random.random() { [vertical; 2] } else { [vertical, self.random.random_range(1..=largest)] }
+    }
+
+    fn padding(&mut self) -> Padding {
+        self.pick(&[Padding::Same, Padding::Valid])
+    }
+
+    /// A layer of one input. It need not fit.
+    fn layer(&mut self, shape: &Shape) -> Part {
+        let units = self.pick(&CHANNELS);
+        let (kernel, strides, dilation, padding) = (self.sizes(3), self.sizes(2), self.sizes(2), self.padding());
+        let (activation, has_bias) = (self.behind(), !self.one_in(4));
+        match self.random.random_range(0..26) {
+            0..=2 => {
+                let layer = Dense::new(units).activation(activation);
+                part(if has_bias { layer } else { layer.without_bias() })
+            }
+            3 | 4 => {
+                let layer = Conv2D::new(units, kernel).strides(strides).padding(padding).activation(activation);
+                part(if has_bias { layer } else { layer.without_bias() })
+            }
+            5 => part(Conv2D::new(units, kernel).dilation(dilation).padding(padding).activation(activation)),
+            6 | 7 => {
+                let layer = DepthwiseConv2D::new(kernel).strides(strides).padding(padding).activation(activation);
+                part(if has_bias { layer } else { layer.without_bias() })
+            }
+            8 => part(DepthwiseConv2D::new(kernel).dilation(dilation).padding(padding)),
+            9 => part(SeparableConv2D::new(units, kernel).strides(strides).padding(padding).activation(activation)),
+            10..=13 => part(BatchNormalization::new()),
+            14 => part(MaxPooling2D::new(kernel).strides(strides).padding(padding)),
+            15 => part(AveragePooling2D::new(kernel).strides(strides).padding(padding)),
+            16 => self.pick(&[part(GlobalAveragePooling2D::new()), part(GlobalMaxPooling2D::new())]),
+            17 => part(UpSampling2D::new(self.sizes(2))),
+            18 => {
+                let mut side = || self.random.random_range(0..=2);
+                part(ZeroPadding2D::with_sides([side(), side()], [side(), side()]))
+            }
+            19 => self.pick(&[part(PReLU::new()), part(RReLU::new()), part(Dropout::new(0.3))]),
+            20 => part(Flatten::new()),
+            21..=23 => part(Reshape::new(self.reshaped(shape))),
+            _ => part(ActivationLayer::new(self.activation())),
+        }
+    }
+
+    /// As many values in one to four dimensions; half of the time an image with more or fewer channels.
+    fn reshaped(&mut self, from: &Shape) -> Vec<usize> {
+        let (channels, size) = (from.channels(), from.size());
+        let divisors = |of: usize| (1..=of).filter(|divisor| of.is_multiple_of(*divisor)).collect::<Vec<_>>();
+        if self.random.random() {
+            let channels = if self.random.random() {
+                self.pick(&divisors(channels))
+            } else {
+                channels * self.pick(&divisors(size / channels))
+            };
+            let height = self.pick(&divisors(size / channels));
+            return vec![height, size / channels / height, channels];
+        }
+        let (mut shape, mut rest) = (Vec::new(), size);
+        for _ in 0..self.pick(&[0, 1, 2, 3]) {
+            let divisor = self.pick(&divisors(rest));
+            shape.push(divisor);
+            rest /= divisor;
+        }
+        shape.push(rest);
+        shape
+    }
+
+    /// The last tensor, what nobody reads or not, some in the middle, and what is needed so that every input counts.
+    fn outputs(&mut self, inputs: usize) -> Vec<SymbolicTensor> {
+        if self.depth > 0 && self.tensors.len() == inputs {
+            // A nested model that gives back its input makes no tensor of its own.
+            let layer = part(ActivationLayer::new(self.activation()));
+            self.apply(&layer, &self.tensors[..1].to_vec());
+        }
+        let mut outputs = vec![self.tensors.len() - 1];
+        if self.random.random() {
+            outputs.extend((0..self.tensors.len()).filter(|&number| !self.tensors[number].is_read));
+        }
+        while self.one_in(3) {
+            // Now and then an input as it came.
+            outputs.push(self.any().number);
+        }
+        for input in 0..inputs {
+            let counts = |&number: &usize| self.tensors[number].depends >> input & 1 == 1;
+            if !outputs.iter().any(counts) {
+                outputs.extend((0..self.tensors.len()).rev().find(counts));
+            }
+        }
+        // The trainer takes no tensor twice.
+        let mut seen = BTreeSet::new();
+        let is_new = |number: &usize| (self.depth == 0 || *number >= inputs) && seen.insert(*number);
+        outputs.into_iter().filter(is_new).map(|number| self.tensors[number].tensor.clone()).collect()
+    }
+}

@@ -1,0 +1,241 @@
+//! Model files looked at as a whole: every tensor of a run, where tensors may lie, and what rounding alone would do.
+
+use samara_runtime::{
+    ALL_OPS, ElementType, Tensor,
+    format::writer::{ModelFile, NodeRecord, encode_parameters},
+    op::Alias,
+    ops::{
+        conv2d::{self, CONV2D_F32},
+        dense::DENSE_F32,
+        depthwise_conv2d::DEPTHWISE_CONV2D_F32,
+        linear::{LinearF32, pack_f32},
+        quantize::{DEQUANTIZE, QUANTIZE},
+        window::Window,
+    },
+};
+use crate::signal_to_noise;
+use samara_trainer::{Model, data, device::run::DeviceModel, quantize::Options};
+use std::ops::Range;
+
+/// The bytes of each output, for each sample.
+pub type Outputs = Vec<Vec<Vec<u8>>>;
+
+/// Runs a file. Inputs are real numbers; the file may quantize them.
+///
+/// # Errors
+/// If the runtime refuses the file or a sample.
+pub fn run(file: &ModelFile, inputs: &[data::Tensor], samples: usize) -> Result<Outputs, String> {
+    let device = DeviceModel::new(&file.to_bytes()).map_err(|error| error.to_string())?;
+    let outputs = file.outputs.len();
+    let ran = device.run_each(
+        samples,
+        |session, sample| {
+            let mut inputs = inputs.iter().enumerate();
+            inputs.try_for_each(|(index, tensor)| session.write_f32(index, &tensor.sample(sample).unwrap_or_default()))
+        },
+        |session, _| (0..outputs).map(|index| session.output_bytes(index).unwrap_or_default().to_vec()).collect(),
+    );
+    ran.map_err(|error| error.to_string())
+}
+
+/// The values of one f32 output of all samples, one after the other.
+pub fn real(outputs: &Outputs, index: usize) -> Vec<f32> {
+    let values = outputs.iter().flat_map(|outputs| outputs[index].as_chunks().0);
+    values.map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+/// How far a model's files are from what the trainer predicts, in decibels; the worst output counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ratios {
+    /// The f32 file.
+    pub f32: f64,
+    /// The int8 file, with f32 ports.
+    pub int8: f64,
+}
+
+/// Exports a model in both types of numbers, with ranges from the samples, and compares on them.
+///
+/// # Errors
+/// If an export fails.
+pub fn ratios(model: &Model, inputs: &[data::Tensor]) -> Result<Ratios, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let expected = model.predict_all(inputs).map_err(|error| text(&error))?;
+    let options = Options { float_ports: true, ..Options::default() };
+    let files = [model.export_f32(), model.export_int8(inputs, options)];
+    let mut ratios = [f64::INFINITY; 2];
+    for (ratio, bytes) in ratios.iter_mut().zip(files) {
+        let file = ModelFile::from_bytes(&bytes.map_err(|error| text(&error))?).map_err(|error| text(&error))?;
+        let found = run(&file, inputs, inputs.first().map_or(0, data::Tensor::samples))?;
+        for (output, expected) in expected.iter().enumerate() {
+            let found = signal_to_noise(expected.values(), &real(&found, output));
+            if found < *ratio || found.is_nan() {
+                *ratio = found;
+            }
+        }
+    }
+    let [f32, int8] = ratios;
+    Ok(Ratios { f32, int8 })
+}
+
+/// The same file with every tensor and every scratch region in a place of its own, all tensors outputs.
+pub fn placed_apart(file: &ModelFile) -> ModelFile {
+    let mut file = file.clone();
+    let mut next = 0;
+    let mut take = |bytes: usize| {
+        let offset = next;
+        next += (bytes as u32).next_multiple_of(16);
+        offset
+    };
+    file.tensors.iter_mut().for_each(|tensor| tensor.offset = take(tensor.bytes()));
+    for node in file.nodes.iter_mut().filter(|node| node.scratch_bytes > 0) {
+        node.scratch_offset = take(node.scratch_bytes as usize);
+    }
+    file.arena_bytes = next;
+    file.outputs = (0..file.tensors.len() as u32).collect();
+    file
+}
+
+/// Between which nodes each tensor holds what was written to it: from the number of nodes that ran before it was there to
+/// the last node that reads it; beyond the last node for outputs. `None` for a tensor that is never written.
+fn lifetimes(file: &ModelFile) -> Vec<Option<Range<usize>>> {
+    let of_tensor = |tensor: usize| {
+        let index = tensor as u32;
+        let written = file.nodes.iter().position(|node| node.output == index).map(|node| node + 1);
+        let first = written.or(file.inputs.contains(&index).then_some(0))?;
+        let read = file.nodes.iter().rposition(|node| node.inputs.contains(&index)).unwrap_or(0);
+        Some(first..if file.outputs.contains(&index) { file.nodes.len() + 1 } else { read.max(first.saturating_sub(1)) + 1 })
+    };
+    (0..file.tensors.len()).map(of_tensor).collect()
+}
+
+/// Looks for bytes that two living things share: tensors still to be read, and the scratch region of the node that runs. A
+/// node's output may lie on an input that nobody reads any more where its op says so.
+///
+/// # Errors
+/// What lies on what, and when.
+pub fn check_places(file: &ModelFile) -> Result<(), String> {
+    let lifetimes = lifetimes(file);
+    let share = |a: &Range<usize>, b: &Range<usize>| a.start < b.end && b.start < a.end;
+    for (step, node) in file.nodes.iter().enumerate() {
+        // What is read by this node or later, and what it writes.
+        let held = |tensor: &usize| lifetimes[*tensor].as_ref().is_some_and(|life| life.start <= step && step < life.end);
+        let living: Vec<usize> = (0..file.tensors.len()).filter(held).collect();
+        let output = node.output as usize;
+        let range = |tensor: usize| file.tensors[tensor].range();
+        for (place, &a) in living.iter().enumerate() {
+            for &b in &living[..place] {
+                if share(&range(a), &range(b)) {
+                    return Err(format!("before node {step}, tensors {a} and {b} lie on each other"));
+                }
+            }
+            let op = ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).ok_or("an unknown op")?;
+            let last_read = lifetimes[a].as_ref().is_some_and(|life| life.end == step + 1);
+            let may_lie_on = op.alias != Alias::Disjoint && node.inputs.contains(&(a as u32)) && last_read;
+            if share(&range(a), &range(output)) && !may_lie_on {
+                return Err(format!("node {step} overwrites tensor {a} with its output {output}"));
+            }
+        }
+        let scratch = node.scratch_offset as usize..(node.scratch_offset + node.scratch_bytes) as usize;
+        if let Some(on) = living.iter().chain([&output]).find(|&&tensor| share(&range(tensor), &scratch)) {
+            return Err(format!("node {step} has scratch memory on tensor {on}"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs the file node by node beside the same file with all tensors apart: whatever tensor is still to be read has the same
+/// bits.
+///
+/// # Errors
+/// The tensor that differs, and when.
+pub fn check_bits(file: &ModelFile, inputs: &[data::Tensor], samples: usize) -> Result<(), String> {
+    let expected = run(&placed_apart(file), inputs, samples)?;
+    let lifetimes = lifetimes(file);
+    for ran in 0..=file.nodes.len() {
+        let held = |tensor: &u32| lifetimes[*tensor as usize].as_ref().is_some_and(|life| life.contains(&ran));
+        let living: Vec<u32> = (0..file.tensors.len() as u32).filter(held).collect();
+        let part = ModelFile { nodes: file.nodes[..ran].to_vec(), outputs: living.clone(), ..file.clone() };
+        for (sample, (found, expected)) in run(&part, inputs, samples)?.iter().zip(&expected).enumerate() {
+            if let Some((tensor, _)) = living.iter().zip(found).find(|&(&tensor, found)| *found != expected[tensor as usize]) {
+                return Err(format!("sample {sample}, after {ran} nodes: tensor {tensor} has other bits than in a place of its own"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rounds the weights of a linear op's f32 node to 127 steps per output channel, in constants of the node's own.
+fn round_weights(file: &mut ModelFile, node: usize) {
+    let NodeRecord { code, inputs, output, parameters, .. } = &file.nodes[node];
+    let channels_of = |tensor: u32| file.tensors[tensor as usize].shape().last().copied().unwrap_or(1) as usize;
+    let (from, to) = (channels_of(inputs[0]), channels_of(*output));
+    let read = "parameters that the exporter wrote";
+    let (window, mut linear): (Option<Window>, LinearF32) = if *code == u16::from(DENSE_F32.code) {
+        (None, postcard::from_bytes(parameters).expect(read))
+    } else if [CONV2D_F32.code, DEPTHWISE_CONV2D_F32.code].map(u16::from).contains(code) {
+        let conv2d::ParametersF32 { window, linear } = postcard::from_bytes(parameters).expect(read);
+        (Some(window), linear)
+    } else {
+        return;
+    };
+    let taps = window.map_or(1, |window| window.taps());
+    // The output channel of each weight, as they lie in the file.
+    let channels: Vec<usize> = if *code == u16::from(DEPTHWISE_CONV2D_F32.code) {
+        (0..taps).flat_map(|_| 0..to).collect()
+    } else {
+        let rows: Vec<f32> = (0..to).flat_map(|channel| vec![channel as f32; taps * from]).collect();
+        pack_f32(&rows, taps * from).into_iter().map(|channel| channel as usize).collect()
+    };
+    let bytes = &file.constants[linear.weights as usize..];
+    let mut weights: Vec<f32> =
+        bytes.as_chunks().0.iter().take(channels.len()).map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let mut scales = vec![0.0f32; to];
+    for (weight, &channel) in weights.iter().zip(&channels) {
+        scales[channel] = scales[channel].max(weight.abs() / 127.0);
+    }
+    for (weight, &channel) in weights.iter_mut().zip(&channels).filter(|(_, channel)| scales[**channel] > 0.0) {
+        *weight = (*weight / scales[channel]).round() * scales[channel];
+    }
+    file.constants.resize(file.constants.len().next_multiple_of(16), 0);
+    linear.weights = file.constants.len() as u32;
+    file.constants.extend(weights.iter().flat_map(|weight| weight.to_le_bytes()));
+    file.nodes[node].parameters = match window {
+        None => encode_parameters(&linear),
+        Some(window) => encode_parameters(&conv2d::ParametersF32 { window, linear }),
+    };
+}
+
+/// An f32 file whose tensors are rounded, each right behind its node, to the int8 values of `like`, and whose layers' weights
+/// are rounded, too: what an int8 file would give if each value was rounded once, from exact arithmetic.
+pub fn rounded(file: &ModelFile, like: &[Tensor]) -> ModelFile {
+    let count = file.tensors.len() as u32;
+    let mut file = file.clone();
+    (0..file.nodes.len()).for_each(|node| round_weights(&mut file, node));
+    let mut rounded = placed_apart(&file);
+    for (number, (tensor, like)) in file.tensors.iter().zip(like).enumerate() {
+        assert_eq!((tensor.element_type, tensor.dimensions), (ElementType::F32, like.dimensions), "tensor {number}");
+        rounded.tensors.push(Tensor { element_type: ElementType::I8, scale: like.scale, zero_point: like.zero_point, ..*tensor });
+    }
+    rounded.tensors.extend(&file.tensors);
+    rounded.nodes.clear();
+    let round = |nodes: &mut Vec<NodeRecord>, tensor: u32| {
+        let codes = [QUANTIZE.code, DEQUANTIZE.code].into_iter().enumerate();
+        nodes.extend(codes.map(|(step, code)| NodeRecord {
+            code: code.into(),
+            inputs: vec![tensor + step as u32 * count],
+            output: tensor + (step as u32 + 1) * count,
+            scratch_offset: 0,
+            scratch_bytes: 0,
+            parameters: encode_parameters(&()),
+        }));
+    };
+    let to_rounded = |tensors: &[u32]| -> Vec<u32> { tensors.iter().map(|tensor| tensor + 2 * count).collect() };
+    file.inputs.iter().for_each(|&input| round(&mut rounded.nodes, input));
+    for node in &file.nodes {
+        rounded.nodes.push(NodeRecord { inputs: to_rounded(&node.inputs), ..node.clone() });
+        round(&mut rounded.nodes, node.output);
+    }
+    let mut rounded = placed_apart(&rounded);
+    rounded.outputs = to_rounded(&file.outputs);
+    rounded
+}
