@@ -30,7 +30,7 @@ fn kernels(criterion: &mut Criterion) {
             let device = one_op(op, std::slice::from_ref(input), output.clone(), int8).expect("the shapes fit");
             let model = device.model().expect("checked before");
             let mut arena = AlignedBuffer::zeros(model.arena_bytes());
-            let mut session = Session::new(&model, arena.as_mut_slice()).expect("an arena of its size");
+            let mut session = Session::new(model, arena.as_mut_slice()).expect("an arena of its size");
             group.throughput(Throughput::Elements((output.size() * fan_in) as u64));
             group.bench_function(*name, |bencher| bencher.iter(|| session.run()));
         }

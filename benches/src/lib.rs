@@ -7,7 +7,6 @@ use samara_trainer::{
         DeviceGraph, DeviceOp, ExportError, Quantization,
         encode::{Numbers, encode, to_checked_bytes},
         ops::{Kind, Linear},
-        plan::plan,
         run::DeviceModel,
     },
     graph::Shape,
@@ -28,5 +27,5 @@ pub fn one_op(op: impl DeviceOp + 'static, inputs: &[Shape], output: Shape, int8
     let graph = DeviceGraph::single("bench", op, inputs, output);
     let quantizations = vec![Quantization { scale: 1.0 / 16.0, zero_point: 3 }; graph.values.len()];
     let numbers = if int8 { Numbers::I8 { quantizations: &quantizations, float_ports: false } } else { Numbers::F32 };
-    Ok(DeviceModel::new(&to_checked_bytes(&encode(&graph, numbers, plan)?)?)?)
+    Ok(DeviceModel::new(&to_checked_bytes(&encode(&graph, numbers)?)?)?)
 }

@@ -60,7 +60,7 @@ pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
             Some(counter) => {
                 let start = counter.ticks();
                 let mut last = start;
-                session.run_observed(|node| {
+                session.run_observed(|node, _| {
                     let now = counter.ticks();
                     if let Some(slot) = node_ticks.get_mut(node) {
                         *slot = (now - last) as u32;

@@ -23,7 +23,7 @@ pub fn run(bundle: &[u8], arena: &mut [u8], report: &mut Report<impl Write>) -> 
     while let Some(bytes) = selftest::bundle_model(bundle, cases) {
         let refused = |error| (cases, error);
         let model = Model::parse(bytes, ALL_OPS).map_err(refused)?;
-        let mut session = Session::new(&model, arena).map_err(refused)?;
+        let mut session = Session::new(model, arena).map_err(refused)?;
         selftest::run_case(&mut session, |round, output, crc| {
             report.line("case", &[cases as u64, u64::from(round), output as u64, u64::from(crc)]);
         });

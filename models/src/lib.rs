@@ -159,7 +159,7 @@ pub(crate) mod expect {
 
     /// Multiply-accumulates on the device.
     pub fn macs(model: &Model) -> u64 {
-        file(model).metadata.macs.iter().sum()
+        file(model).macs()
     }
 
     /// Number of parameters that the loss counts 1e-4 times the square of, as MLPerf Tiny has it.

@@ -24,6 +24,13 @@ pub enum NodeFault {
     Scratch = 8,
     /// The output shares bytes with an input in a way that the op does not allow.
     Alias = 9,
+    /// The state region is too small, misaligned, outside the arena's states, or overlaps another node's.
+    State = 10,
+    /// The tensors' length groups do not go with the op: it mixes rows of a sequence, or what it computes from a shorter
+    /// sequence is not the beginning of what it computes from a longer one.
+    Length = 11,
+    /// It has more multiply-accumulates than the header says of the largest node.
+    Work = 12,
 }
 
 /// Why bytes were refused as a model.
@@ -56,8 +63,21 @@ pub enum LoadError {
         /// The layout in the file.
         found: u16,
     },
-    /// A section of the file lies outside it, is misaligned, or is not what its count says.
+    /// The file needs a later runtime.
+    Runtime {
+        /// The least level that may run it.
+        required: u16,
+        /// The level of this runtime.
+        found: u16,
+    },
+    /// A section of the file lies outside it, is misaligned, or is not what its count says; or the states do not fit into
+    /// the arena.
     Section,
+    /// A length group has an unknown source, a bad stride, or another length than its source and tensors give it.
+    LengthGroup {
+        /// Its number, from 1 on.
+        group: u16,
+    },
     /// A tensor record has an unknown type, an empty or too large shape, a bad scale, or lies outside the arena.
     Tensor {
         /// Index of the tensor.
@@ -108,6 +128,8 @@ impl LoadError {
             Self::Ports => 12,
             Self::ArenaTooSmall { .. } => 13,
             Self::ArenaMisaligned => 14,
+            Self::Runtime { .. } => 15,
+            Self::LengthGroup { .. } => 16,
         }
     }
 }
@@ -136,6 +158,28 @@ pub enum InputError {
         /// Index of the first such value.
         position: usize,
     },
+    /// A run was begun and is not at its end: the inputs' bytes may hold other tensors.
+    /// [`Session::abandon`](crate::Session::abandon) forgets it.
+    Running,
+    /// The model has no length group of that number whose length is set.
+    NoSuchGroup {
+        /// The number asked for.
+        group: u16,
+    },
+    /// A length is 0, above the largest, or so short that a window finds no place.
+    SequenceLength {
+        /// The largest.
+        maximum: u32,
+        /// The length that was given.
+        found: u32,
+    },
+    /// The saved state is of another length.
+    StateLength {
+        /// Bytes of the model's state.
+        expected: usize,
+        /// Bytes that were given.
+        found: usize,
+    },
 }
 
 impl InputError {
@@ -146,6 +190,10 @@ impl InputError {
             Self::ElementType => 2,
             Self::Length { .. } => 3,
             Self::NotFinite { .. } => 4,
+            Self::Running => 5,
+            Self::NoSuchGroup { .. } => 6,
+            Self::SequenceLength { .. } => 7,
+            Self::StateLength { .. } => 8,
         }
     }
 }
@@ -167,6 +215,11 @@ mod sentences {
                 Self::Constants => "its constants lie outside the constants' section or are not aligned",
                 Self::Scratch => "its scratch region is too small, misaligned, outside the arena, or overlaps a tensor",
                 Self::Alias => "its output overlaps an input in a way that its op does not allow",
+                Self::State => "its state region is too small, misaligned, outside the arena's states, or another node's",
+                Self::Length => {
+                    "its op cannot follow the length of a sequence: it mixes the sequence's rows, or its padding depends on the length"
+                }
+                Self::Work => "it has more multiply-accumulates than the header says of the largest node",
             })
         }
     }
@@ -174,7 +227,9 @@ mod sentences {
     impl Display for LoadError {
         fn fmt(&self, f: &mut Formatter<'_>) -> Result {
             match self {
-                Self::TooShort => write!(f, "the file is shorter than a header ({} bytes)", crate::format::HEADER_BYTES),
+                Self::TooShort => {
+                    write!(f, "the file is shorter than a header ({} bytes)", crate::format::header::LEAST_HEADER_BYTES)
+                }
                 Self::Magic => f.write_str("the file does not start with SMRA: it is not a Samara model"),
                 Self::Version { found } => write!(
                     f,
@@ -187,6 +242,12 @@ mod sentences {
                 }
                 Self::Checksum => f.write_str("the checksum is wrong: the file was damaged"),
                 Self::Layout { found } => write!(f, "the constants have layout {found}, which this runtime does not read"),
+                Self::Runtime { required, found } => {
+                    write!(f, "the file needs a runtime of level {required}, this one has level {found}: update the runtime")
+                }
+                Self::LengthGroup { group } => {
+                    write!(f, "length group {group} has a bad source or stride, or another length than its source or a tensor")
+                }
                 Self::Section => f.write_str("a section lies outside the file, is misaligned, or does not hold what it should"),
                 Self::Tensor { tensor } => write!(f, "tensor {tensor} has a bad type, shape, scale or place in the arena"),
                 Self::Node { node, fault } => write!(f, "node {node}: {fault}"),
@@ -207,6 +268,14 @@ mod sentences {
                 Self::ElementType => f.write_str("the input has another element type"),
                 Self::Length { expected, found } => write!(f, "the input takes {expected} elements, {found} were given"),
                 Self::NotFinite { position } => write!(f, "the value at position {position} is NaN or infinite"),
+                Self::Running => f.write_str("a run is under way: finish or abandon it before the inputs change"),
+                Self::NoSuchGroup { group } => write!(f, "the model has no length group {group} whose length is set"),
+                Self::SequenceLength { maximum, found } => {
+                    write!(f, "a length of {found} does not fit: the largest is {maximum}, and every window must find a place")
+                }
+                Self::StateLength { expected, found } => {
+                    write!(f, "the model's state has {expected} bytes, {found} were given")
+                }
             }
         }
     }

@@ -8,7 +8,7 @@
 //!
 //! fn classify(model_bytes: &[u8], arena: &mut [u8], image: &[i8]) -> Option<i8> {
 //!     let model = Model::parse(model_bytes, samara_runtime::ALL_OPS).ok()?; // every byte is checked here
-//!     let mut session = Session::new(&model, arena).ok()?;
+//!     let mut session = Session::new(model, arena).ok()?;
 //!     session.write_i8(0, image).ok()?;
 //!     session.run(); // cannot fail, cannot panic
 //!     session.output_i8(0)?.iter().copied().max()
@@ -23,6 +23,10 @@
 //! static ARENA: ConstStaticCell<Arena<{ arena_bytes(MODEL) }>> = ConstStaticCell::new(Arena::for_model(MODEL));
 //! ```
 //!
+//! A session runs whole, in steps ([`Session::run_until`], [`Session::run_for`]), over sequences of any length up to the file's
+//! ([`Session::set_length`]), and for many streams, one [state](Session::state) each. [`Session::self_test`] runs the inputs
+//! that came with the file and compares what they give. What is not called is not linked.
+//!
 //! The file format is described in [`mod@format`], the numbers in [`quant`].
 //!
 //! # Features
@@ -30,7 +34,7 @@
 //! None is on by default.
 //!
 //! - `std`: the host's side of the file format, its writer.
-//! - `defmt`: errors as defmt logs.
+//! - `defmt`: errors, tensors and reports as defmt logs.
 //! - `micromath`: f32 activations and softmax by shorter, less exact functions, for f32 nets on cores without FPU or with
 //!   little flash; [`ops::activation`] has the errors, `docs/measurements.md` what it saves. int8 models do not change by a
 //!   bit. A device built with it gives the bits of a host that is built with it too
@@ -43,6 +47,7 @@ pub mod arena;
 pub mod error;
 pub mod exec;
 pub mod format;
+pub mod golden;
 mod math;
 pub mod model;
 pub mod op;
@@ -55,12 +60,13 @@ pub mod tensor;
 
 pub use arena::{Aligned, Arena};
 pub use error::{InputError, LoadError, NodeFault};
-pub use exec::Session;
+pub use exec::{Session, Tensors};
 pub use format::{
     crc::{Crc32, crc32},
     header::arena_bytes,
 };
+pub use golden::SelfTestError;
 pub use model::Model;
 pub use op::OpDef;
 pub use ops::{ALL_OPS, op_count, select_ops};
-pub use tensor::{ElementType, Tensor};
+pub use tensor::{ElementType, LengthGroup, Tensor};

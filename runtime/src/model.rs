@@ -3,13 +3,14 @@
 use crate::{
     error::{LoadError, NodeFault},
     format::{
+        ALIGNMENT,
         cursor::Cursor,
-        header::{array, at},
+        header::{array, at, late_u32},
         node::Node,
         view::View,
     },
     op::{NodeCheck, OpDef},
-    tensor::{ElementType, Tensor},
+    tensor::{ElementType, LengthGroup, Tensor},
 };
 
 /// A model that was checked: running it cannot fail. Immutable; it borrows the file's bytes, which stay in flash.
@@ -42,18 +43,37 @@ impl<'a> Model<'a> {
     pub fn parse_prefix(bytes: &'a [u8], ops: &'a [&'static OpDef]) -> Result<(Self, &'a [u8]), LoadError> {
         let (view, rest) = View::cut(bytes)?;
         let model = Self { view, ops };
+        model.check_length_groups()?;
         model.check_tensors()?;
         model.check_nodes()?;
         model.check_ports()?;
         Ok((model, rest))
     }
 
+    fn check_length_groups(&self) -> Result<(), LoadError> {
+        for number in 1..=self.view.length_group_count() {
+            let group = self.view.length_group(number);
+            let follows = if group.source == 0 {
+                group == LengthGroup::own(group.maximum) && group.maximum > 0
+            } else {
+                let source = self.view.length_group(group.source);
+                group.source < number
+                    && (1..=4096).contains(&group.stride)
+                    && group.derived(source.maximum) == Some(group.maximum)
+            };
+            if !follows {
+                return Err(LoadError::LengthGroup { group: number });
+            }
+        }
+        Ok(())
+    }
+
     fn check_tensors(&self) -> Result<(), LoadError> {
-        let arena_bytes = self.view.arena_bytes() as u64;
+        let (arena_bytes, reserved_bytes) = (self.view.arena_bytes() as u64, self.view.reserved_bytes());
         for index in 0..self.view.tensor_count() {
             let bad = LoadError::Tensor { tensor: index as u16 };
             let record = self.view.tensor_record(index as u32);
-            let [element_type, rank, _, reserved] = array(record, 0);
+            let [element_type, rank, ..] = array::<4>(record, 0);
             let tensor = self.view.tensor(index as u32);
             let elements = tensor.dimensions.iter().try_fold(1u32, |product, &size| product.checked_mul(size));
             let dimensions_beyond_rank = tensor.dimensions.get(usize::from(rank)..).unwrap_or_default();
@@ -66,11 +86,17 @@ impl<'a> Model<'a> {
                 (1..=1 << 28).contains(&elements)
                     && u64::from(tensor.offset) + (elements as u64) * tensor.element_type.bytes() as u64 <= arena_bytes
             });
+            // The last dimension is the channels': a length is another one.
+            let length_fits = match u16::from(tensor.length_group) {
+                0 => true,
+                group => rank > 1 && tensor.dimensions[0] == self.view.length_group(group).maximum,
+            };
             if !(fits
+                && length_fits
                 && quantization_fits
                 && (1..=4).contains(&rank)
                 && element_type <= 1
-                && reserved == 0
+                && tensor.offset as usize >= reserved_bytes
                 && dimensions_beyond_rank.iter().all(|&size| size == 1)
                 && (tensor.offset as usize).is_multiple_of(tensor.element_type.bytes()))
             {
@@ -82,6 +108,7 @@ impl<'a> Model<'a> {
 
     fn check_nodes(&self) -> Result<(), LoadError> {
         let mut records = Cursor::new(self.view.nodes);
+        let mut state_end = 0;
         for index in 0..self.view.node_count() {
             let refuse = |fault| LoadError::Node { node: index, fault };
             let (node, sound) = Node::decode(records.bytes());
@@ -90,6 +117,17 @@ impl<'a> Model<'a> {
                 return Err(refuse(NodeFault::Record));
             }
             let op = self.op(node.code).ok_or(LoadError::UnknownOp { node: index, code: node.code })?;
+            // States lie one behind the other, in the order of the nodes, where no tensor is: nothing else overwrites them.
+            if node.state_bytes > 0 {
+                let end = node.state_offset.checked_add(node.state_bytes).filter(|&end| end <= self.view.state_bytes());
+                let fits = node.state_offset >= state_end && node.state_offset.is_multiple_of(ALIGNMENT);
+                state_end = end.filter(|_| fits).ok_or(refuse(NodeFault::State))?;
+            } else if node.state_offset > 0 {
+                return Err(refuse(NodeFault::State));
+            }
+            if node.macs > self.largest_node_macs() {
+                return Err(refuse(NodeFault::Work));
+            }
             let check = NodeCheck::new(&self.view, &node, op).map_err(refuse)?;
             (op.check)(&check).map_err(refuse)?;
         }
@@ -120,6 +158,22 @@ impl<'a> Model<'a> {
         self.view.arena_bytes()
     }
 
+    /// Bytes of state: what the nodes remember from run to run. They are part of the arena.
+    pub const fn state_bytes(&self) -> usize {
+        self.view.state_bytes()
+    }
+
+    /// Multiply-accumulates of the node that has most of them, `u32::MAX` for that many and more: the least that
+    /// [`Session::run_for`](crate::Session::run_for) may have to do before it returns.
+    pub const fn largest_node_macs(&self) -> u32 {
+        late_u32(self.view.bytes, at::LARGEST_NODE)
+    }
+
+    /// The length group of that number, from 1 on.
+    pub fn length_group(&self, number: u16) -> Option<LengthGroup> {
+        (1..=self.view.length_group_count()).contains(&number).then(|| self.view.length_group(number))
+    }
+
     /// A hash of the graph and the constants: state that was saved for one model does not fit another.
     pub const fn hash(&self) -> u64 {
         u64::from_le_bytes(array(self.view.bytes, at::MODEL_HASH))
@@ -132,7 +186,7 @@ impl<'a> Model<'a> {
 
     /// The nodes, in the order in which they run.
     pub fn nodes(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
-        self.view.nodes()
+        self.view.nodes_from(0)
     }
 
     /// The tensor of that index. Indices come from the model itself; one that it does not have gives an empty tensor.

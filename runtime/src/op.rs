@@ -8,13 +8,78 @@ use crate::{
 };
 use core::ops::Range;
 
-/// Where an op's output may lie.
+/// Where a node's output may lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Alias {
     /// The output shares no byte with an input.
     Disjoint,
-    /// The output may also be exactly the first input's bytes.
-    InPlace,
+    /// The output may also be exactly the bytes of one of the inputs up to this one, from 0 on.
+    InPlace(u8),
+    /// The output may overlap the first input: the op reads and writes in one direction, and reads what it writes over before.
+    Overlap {
+        /// The direction.
+        order: Order,
+        /// In order forward, the output ends at most so many bytes behind the input's first byte. Backward, the input ends
+        /// at most so many bytes behind the output's first byte.
+        bytes: usize,
+    },
+}
+
+/// The direction in which an op goes through its tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Order {
+    /// From the first byte to the last: for outputs that are not larger than the input.
+    Forward,
+    /// From the last byte to the first.
+    Backward,
+}
+
+impl Alias {
+    /// Whether the output may share bytes with input `number`, lying as they do.
+    pub fn allows(self, number: usize, input: &Range<usize>, output: &Range<usize>) -> bool {
+        match self {
+            Self::Disjoint => false,
+            Self::InPlace(last) => number <= usize::from(last) && input == output,
+            Self::Overlap { order, bytes } => {
+                let (lower, upper) = if order == Order::Forward { (output, input) } else { (input, output) };
+                number == 0 && lower.end <= upper.start.saturating_add(bytes)
+            }
+        }
+    }
+}
+
+/// The class of a node by its first input, its output and its parameters. The memory plan and the check both ask it; the
+/// parameters may be anything.
+pub type AliasOf = fn(&Tensor, &Tensor, Cursor<'_>) -> Alias;
+
+/// [`Alias::Disjoint`], always.
+pub fn disjoint(_: &Tensor, _: &Tensor, _: Cursor<'_>) -> Alias {
+    Alias::Disjoint
+}
+
+/// [`Alias::InPlace`] on the first input, always.
+pub fn in_place(_: &Tensor, _: &Tensor, _: Cursor<'_>) -> Alias {
+    Alias::InPlace(0)
+}
+
+/// [`Alias::InPlace`] on the first or the second input, always.
+pub fn in_place_either(_: &Tensor, _: &Tensor, _: Cursor<'_>) -> Alias {
+    Alias::InPlace(1)
+}
+
+/// What an op makes of tensors whose first dimension is a length that may be set from run to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Lengths {
+    /// It takes none.
+    Refused,
+    /// Each row of the first dimension for itself: the output has the length of the inputs; an input without rows, whose
+    /// first dimension is 1, serves all of them.
+    Rows,
+    /// The op's check says, by [`NodeCheck::rows`], [`NodeCheck::steps`] or [`NodeCheck::fixed_length`].
+    Checked,
 }
 
 /// What the runtime knows of an op with one element type.
@@ -25,7 +90,9 @@ pub struct OpDef {
     /// Its name, for people.
     pub name: &'static str,
     /// Where its output may lie.
-    pub alias: Alias,
+    pub alias: AliasOf,
+    /// What it makes of lengths.
+    pub lengths: Lengths,
     /// Checks a node of a hostile file: types, shapes, parameters, constants, scratch.
     pub check: fn(&NodeCheck<'_>) -> Result<(), NodeFault>,
     /// Runs a node that was checked.
@@ -48,21 +115,54 @@ impl<'a> NodeCheck<'a> {
         if !scratch.start.is_multiple_of(ALIGNMENT) || scratch.end < scratch.start || scratch.end > view.arena_bytes() {
             return Err(NodeFault::Scratch);
         }
-        let in_place = op.alias == Alias::InPlace;
-        for (number, input) in node.inputs().enumerate() {
-            let input = view.tensor(input).range();
-            if overlap(&input, &scratch) {
-                return Err(NodeFault::Scratch);
-            }
-            let same = in_place && number == 0 && input == output.range();
-            if !same && overlap(&input, &output.range()) {
-                return Err(NodeFault::Alias);
+        ensure(scratch.is_empty() || scratch.start >= view.reserved_bytes(), NodeFault::Scratch)?;
+        let check = Self { view, node, output };
+        let alias = (op.alias)(&check.all_inputs().next().unwrap_or(output), &output, node.parameters.clone());
+        let (output, mut shares) = (output.range(), false);
+        for (number, input) in check.all_inputs().enumerate() {
+            let input = input.range();
+            ensure(!overlap(&input, &scratch), NodeFault::Scratch)?;
+            if overlap(&input, &output) {
+                // One input at most: what is read of another one would be overwritten.
+                ensure(!shares && alias.allows(number, &input, &output), NodeFault::Alias)?;
+                shares = true;
             }
         }
-        if overlap(&output.range(), &scratch) {
-            return Err(NodeFault::Scratch);
+        ensure(!overlap(&output, &scratch), NodeFault::Scratch)?;
+        match op.lengths {
+            Lengths::Refused => check.fixed_length()?,
+            Lengths::Rows => check.rows()?,
+            Lengths::Checked => {}
         }
-        Ok(Self { view, node, output })
+        Ok(check)
+    }
+
+    /// Refuses tensors whose length may be set.
+    #[inline(never)]
+    pub fn fixed_length(&self) -> Result<(), NodeFault> {
+        let fixed = self.all_inputs().chain([self.output]).all(|tensor| tensor.length_group == 0);
+        ensure(fixed, NodeFault::Length)
+    }
+
+    /// Refuses lengths that an op which takes each row for itself cannot follow.
+    #[inline(never)]
+    pub fn rows(&self) -> Result<(), NodeFault> {
+        let group = self.output.length_group;
+        let follows = |input: Tensor| input.length_group == group || (input.length_group == 0 && input.dimensions[0] == 1);
+        ensure(self.all_inputs().all(follows), NodeFault::Length)
+    }
+
+    /// How the output's length follows from the only input's, as `(n + add) / stride`: `(0, 1)` if both are one group. `None` if
+    /// the input has no length, or the output another.
+    #[inline(never)]
+    pub fn steps(&self, input: &Tensor) -> Option<(i32, u16)> {
+        let (from, to) = (u16::from(input.length_group), u16::from(self.output.length_group));
+        let group = self.view.length_group(to);
+        match (from, to) {
+            (0, _) | (_, 0) => None,
+            (from, to) if from == to => Some((0, 1)),
+            (from, _) => (group.source == from).then_some((group.add, group.stride)),
+        }
     }
 
     /// Input `number` of exactly `count`, all inputs and the output being of `element_type`.
@@ -115,9 +215,15 @@ impl<'a> NodeCheck<'a> {
     pub fn scratch(&self, bytes: usize) -> Result<(), NodeFault> {
         ensure(self.node.scratch_bytes >= bytes, NodeFault::Scratch)
     }
+
+    /// Refuses a state region of less than `bytes`.
+    pub fn state(&self, bytes: usize) -> Result<(), NodeFault> {
+        ensure(self.node.state_bytes >= bytes, NodeFault::State)
+    }
 }
 
-fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+/// Whether two ranges share an element.
+pub(crate) fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
@@ -136,15 +242,45 @@ pub struct NodeRun<'a> {
     pub output: Tensor,
 }
 
-/// The arena, cut at a node's output and scratch region: these two can be written, the rest can be read.
+/// The arena, cut at a node's output, scratch and state region: these can be written, the rest can be read.
 #[derive(Debug)]
 pub struct Buffers<'a> {
     /// The output's bytes.
     pub output: &'a mut [u8],
-    /// The scratch region, at a multiple of 16.
+    /// The scratch region, at a multiple of 16. What is in it before is of no meaning.
     pub scratch: &'a mut [u8],
+    /// The state region, at a multiple of 16: what the node left there in the run before; zeros in the first.
+    pub state: &'a mut [u8],
     /// Everything else.
     pub inputs: Inputs<'a>,
+}
+
+/// A first input and an output that may overlap: bytes are read before what is written reaches them.
+#[derive(Debug)]
+pub struct Overlapping<'a> {
+    before: &'a mut [u8],
+    behind: &'a mut [u8],
+    /// Whether it lies behind the scratch region, and where there.
+    input: (bool, usize),
+    output: (bool, usize),
+}
+
+impl Overlapping<'_> {
+    /// `bytes` of the input from byte `at` on.
+    #[inline]
+    pub fn input_i8(&self, at: usize, bytes: usize) -> &[i8] {
+        let (behind, start) = self.input;
+        let part = if behind { &*self.behind } else { &*self.before };
+        as_i8(part.get(start + at..).and_then(|tail| tail.get(..bytes)).unwrap_or_default())
+    }
+
+    /// `bytes` of the output from byte `at` on.
+    #[inline]
+    pub fn output_i8(&mut self, at: usize, bytes: usize) -> &mut [i8] {
+        let (behind, start) = self.output;
+        let part = if behind { &mut *self.behind } else { &mut *self.before };
+        as_i8_mut(part.get_mut(start + at..).and_then(|tail| tail.get_mut(..bytes)).unwrap_or_default())
+    }
 }
 
 /// What a running node can read: the arena but for its output and scratch region.
@@ -155,7 +291,8 @@ pub struct Inputs<'a> {
 
 impl<'a> NodeRun<'a> {
     pub(crate) fn new(view: &'a View<'a>, node: &'a Node<'a>, arena: &'a mut [u8]) -> Self {
-        Self { view, node, arena, output: view.tensor(node.output) }
+        let output = view.tensor_now(node.output, arena);
+        Self { view, node, arena, output }
     }
 
     /// The node's parameters.
@@ -166,10 +303,10 @@ impl<'a> NodeRun<'a> {
     /// Input `number`.
     #[inline(never)]
     pub fn input(&self, number: usize) -> Tensor {
-        self.node.inputs().nth(number).map_or(self.output, |input| self.view.tensor(input))
+        self.node.inputs().nth(number).map_or(self.output, |input| self.view.tensor_now(input, &*self.arena))
     }
 
-    /// All inputs.
+    /// All inputs, in their largest length.
     pub fn inputs(&self) -> impl Iterator<Item = Tensor> + use<'a> {
         let view = self.view;
         self.node.inputs().map(move |input| view.tensor(input))
@@ -180,24 +317,46 @@ impl<'a> NodeRun<'a> {
         self.view.constants(offset as usize).get(..bytes).unwrap_or_default()
     }
 
-    /// Cuts the arena at the output and the scratch region.
+    /// Cuts the arena at the output, the scratch region and the state region.
     #[inline(never)] // Called by every op: a copy in each would double the code.
     pub fn buffers(&mut self) -> Buffers<'_> {
-        let output = self.output.range();
-        let scratch = self.node.scratch_offset..self.node.scratch_offset + self.node.scratch_bytes;
+        // States come first, before all tensors; offsets behind them count from here.
+        let base = self.node.state_offset + self.node.state_bytes;
+        let (head, tail) = self.arena.split_at_mut_checked(base).unwrap_or_default();
+        let state = head.get_mut(self.node.state_offset..).unwrap_or_default();
+        let from_base = |start: usize, bytes: usize| {
+            let start = start.saturating_sub(base);
+            start..start + bytes
+        };
+        let output = from_base(self.output.offset as usize, self.output.bytes());
+        let scratch = from_base(self.node.scratch_offset, self.node.scratch_bytes);
         // An empty scratch region may start where the output does: it comes first, so that the gaps behind it are right.
         let output_first = output.start < scratch.start;
         let (first, second) = if output_first { (output, scratch) } else { (scratch, output) };
-        let (before, tail) = self.arena.split_at_mut_checked(first.start).unwrap_or_default();
+        let (before, tail) = tail.split_at_mut_checked(first.start).unwrap_or_default();
         let (first_bytes, tail) = tail.split_at_mut_checked(first.len()).unwrap_or_default();
         let gap = second.start.saturating_sub(first.end);
         let (between, tail) = tail.split_at_mut_checked(gap).unwrap_or_default();
         let (second_bytes, after) = tail.split_at_mut_checked(second.len()).unwrap_or_default();
         let (output, scratch) = if output_first { (first_bytes, second_bytes) } else { (second_bytes, first_bytes) };
-        Buffers { output, scratch, inputs: Inputs { parts: [(0, before), (first.end, between), (second.end, after)] } }
+        let inputs = Inputs { parts: [(base, before), (base + first.end, between), (base + second.end, after)] };
+        Buffers { output, scratch, state, inputs }
     }
 
-    /// For ops that work in place: the buffers, with the first input's bytes already in the output.
+    /// For ops of the class [`Alias::Overlap`]: the scratch region, and the tensors that may overlap.
+    #[inline(never)]
+    pub fn overlapping(&mut self) -> (&mut [u8], Overlapping<'_>) {
+        let (input, output) = (self.input(0).offset as usize, self.output.offset as usize);
+        let (start, bytes) = (self.node.scratch_offset, self.node.scratch_bytes);
+        let (before, tail) = self.arena.split_at_mut_checked(start).unwrap_or_default();
+        let (scratch, behind) = tail.split_at_mut_checked(bytes).unwrap_or_default();
+        // No tensor lies on both sides of the scratch region.
+        let place =
+            |offset: usize| (offset >= start, if offset < start { offset } else { offset.saturating_sub(start + bytes) });
+        (scratch, Overlapping { before, behind, input: place(input), output: place(output) })
+    }
+
+    /// For ops that work in place on the first input: the buffers, with its bytes already in the output.
     #[inline(never)]
     pub fn buffers_in_place(&mut self) -> Buffers<'_> {
         let input = self.input(0);

@@ -2,6 +2,7 @@
 
 /// Type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum ElementType {
     /// 32-bit IEEE 754, little-endian.
@@ -22,6 +23,7 @@ impl ElementType {
 
 /// A tensor: shape (without the batch), type, quantization, and its place in the arena.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tensor {
     /// Type of the elements.
     pub element_type: ElementType,
@@ -35,6 +37,38 @@ pub struct Tensor {
     pub scale: f32,
     /// First byte in the arena.
     pub offset: u32,
+    /// Number of the length group that the first dimension belongs to, from 1 on; 0 for none.
+    pub length_group: u8,
+}
+
+/// A group of tensors whose first dimension is one length, which may be set from run to run:
+/// [`Session::set_length`](crate::Session::set_length).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct LengthGroup {
+    /// 0 if the length is set; else the number of the group whose length `n` makes this one `(n + add) / stride`.
+    pub source: u16,
+    /// 1 to 4096; 1 if the length is set.
+    pub stride: u16,
+    /// 0 if the length is set.
+    pub add: i32,
+    /// The largest length: the first dimension in the file.
+    pub maximum: u32,
+}
+
+impl LengthGroup {
+    /// A group whose length is set.
+    pub const fn own(maximum: u32) -> Self {
+        Self { source: 0, stride: 1, add: 0, maximum }
+    }
+
+    /// The length of a group with a source of `length`. `None` if it were less than 1.
+    pub fn derived(&self, length: u32) -> Option<u32> {
+        let sum = u32::try_from(i64::from(length) + i64::from(self.add)).ok()?;
+        // Most strides are 1, and M0 has no division.
+        let quotient = if self.stride == 1 { sum } else { sum / core::num::NonZeroU32::new(self.stride.into())? };
+        (quotient > 0).then_some(quotient)
+    }
 }
 
 impl Tensor {

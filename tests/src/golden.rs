@@ -14,7 +14,7 @@ pub fn checksums(file: &[u8]) -> Result<String, LoadError> {
     let bytes = AlignedBuffer::copy_of(file);
     let model = Model::parse(bytes.as_slice(), ALL_OPS)?;
     let mut arena = AlignedBuffer::zeros(model.arena_bytes());
-    let mut session = Session::new(&model, arena.as_mut_slice())?;
+    let mut session = Session::new(model, arena.as_mut_slice())?;
     let mut lines = String::new();
     for round in 0..ROUNDS {
         for (number, tensor) in (0..).map_while(|number| Some((number, model.tensor(model.input(number)?)))) {

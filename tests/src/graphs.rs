@@ -90,7 +90,12 @@ pub fn samples(model: &Model, random: &mut StdRng) -> Vec<Tensor> {
 
 fn draw(name: &str, shapes: &[Shape], steps: usize, mut random: StdRng, depth: usize) -> Model {
     let inputs: Vec<SymbolicTensor> = shapes.iter().map(|shape| input(shape.clone())).collect();
-    let tensors = inputs.iter().enumerate().map(|(number, tensor)| Open { tensor: tensor.clone(), number, depends: 1 << number, is_read: false });
+    let tensors = inputs.iter().enumerate().map(|(number, tensor)| Open {
+        tensor: tensor.clone(),
+        number,
+        depends: 1 << number,
+        is_read: false,
+    });
     let onward = *[0.4, 0.8, 0.95].choose(&mut random).expect("not empty");
     let mut draft = Draft { tensors: tensors.collect(), random, shared: Vec::new(), onward, depth };
     (0..steps).for_each(|_| draft.step());
@@ -199,7 +204,9 @@ impl Draft {
             let norm = part(BatchNormalization::new());
             let layer = match (place, self.random.random_range(0..9)) {
                 (0, 0) => depthwise,
-                (0, 1) => part(Conv2D::new(self.pick(&CHANNELS), kernel).activation(self.pick(&[Activation::Relu, Activation::Linear]))),
+                (0, 1) => part(
+                    Conv2D::new(self.pick(&CHANNELS), kernel).activation(self.pick(&[Activation::Relu, Activation::Linear])),
+                ),
                 (0, _) => norm,
                 (_, 0..=2) => part(Reshape::new(self.reshaped(&last_shape))),
                 (_, 3) => part(MaxPooling2D::new(kernel).strides(strides)),

@@ -52,14 +52,14 @@ impl Victim {
         // The host's reader may refuse names that the device skips, but it must not panic.
         drop(ModelFile::from_bytes(bytes));
         if model.arena_bytes() > LARGEST_ARENA || cost(&model) > self.largest_cost {
-            let too_small = Session::new(&model, &mut []).is_err();
+            let too_small = Session::new(model, &mut []).is_err();
             assert!(too_small || model.arena_bytes() == 0, "an empty arena was accepted for {} bytes", model.arena_bytes());
             return Fate::TooLarge;
         }
         if self.arena.as_slice().len() < model.arena_bytes() {
             self.arena = AlignedBuffer::zeros(model.arena_bytes());
         }
-        let mut session = Session::new(&model, self.arena.as_mut_slice()).expect("an arena that is large enough");
+        let mut session = Session::new(model, self.arena.as_mut_slice()).expect("an arena that is large enough");
         let mut number = 0u8;
         while let Ok(input) = session.input_bytes_mut(number.into()) {
             input.iter_mut().enumerate().for_each(|(i, byte)| *byte = fill.wrapping_mul(i as u8 | 1).wrapping_add(number));
@@ -68,6 +68,17 @@ impl Victim {
                 break;
             }
         }
+        // What may be done with a session, in an order that a user would choose, and in others.
+        for group in 1..4 {
+            let _ = session.set_length(group, u32::from(fill % 5));
+        }
+        let stopped = session.run_until(u16::from(fill % 3));
+        assert_eq!(session.output(0).is_some(), !stopped && model.output(0).is_some(), "outputs are there at the end alone");
+        while !session.run_for(u32::from(fill)) {}
+        let state = session.state().to_vec();
+        session.run();
+        session.set_state(&state).expect("the model's own state");
+        let _ = session.self_test();
         session.run();
         for number in 0..4 {
             if let Some(values) = session.output_f32(number) {

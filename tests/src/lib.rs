@@ -8,6 +8,7 @@ pub mod naive;
 pub mod random;
 pub mod single;
 pub mod specification;
+pub mod stateful;
 pub mod whole;
 
 use std::path::PathBuf;

@@ -9,7 +9,6 @@ use samara_trainer::{
     device::{
         DeviceGraph, DeviceOp, ExportError, Quantization,
         encode::{Numbers, encode},
-        plan::plan,
     },
     graph::Shape,
 };
@@ -27,13 +26,13 @@ pub fn exported(op: impl DeviceOp + 'static, inputs: &[Port], output: &Port) -> 
     let quantizations: Option<Vec<Quantization>> =
         inputs.iter().chain([output]).map(|(_, quantization)| *quantization).collect();
     match &quantizations {
-        Some(quantizations) => encode(&graph, Numbers::I8 { quantizations, float_ports: false }, plan),
-        None => encode(&graph, Numbers::F32, plan),
+        Some(quantizations) => encode(&graph, Numbers::I8 { quantizations, float_ports: false }),
+        None => encode(&graph, Numbers::F32),
     }
 }
 
 /// The record of a tensor.
-fn tensor((shape, quantization): &Port, offset: u32) -> Tensor {
+pub fn tensor((shape, quantization): &Port, offset: u32) -> Tensor {
     let mut dimensions = [1; 4];
     dimensions.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u32);
     Tensor {
@@ -43,6 +42,7 @@ fn tensor((shape, quantization): &Port, offset: u32) -> Tensor {
         dimensions,
         scale: quantization.map_or(1.0, |quantization| quantization.scale),
         offset,
+        length_group: 0,
     }
 }
 
@@ -73,6 +73,7 @@ pub fn assembled(
         scratch_offset: offset,
         scratch_bytes: scratch_bytes as u32,
         parameters,
+        ..NodeRecord::default()
     };
     ModelFile {
         tensors,
@@ -95,12 +96,12 @@ pub fn run(file: &ModelFile, inputs: &[&[u8]]) -> Vec<u8> {
     let model = Model::parse(bytes.as_slice(), ALL_OPS).unwrap_or_else(|error| panic!("{file:?} was refused: {error}"));
     let mut arena = AlignedBuffer::zeros(model.arena_bytes());
     arena.as_mut_slice().fill(0xa5);
-    let mut session = Session::new(&model, arena.as_mut_slice()).expect("an arena of the size that the model asks for");
+    let mut session = Session::new(model, arena.as_mut_slice()).expect("an arena of the size that the model asks for");
     for (number, input) in inputs.iter().enumerate() {
         session.input_bytes_mut(number).expect("an input of that number").copy_from_slice(input);
     }
     let snapshot = |session: &Session<'_>| -> Vec<u8> {
-        file.inputs.iter().flat_map(|&input| session.tensor_bytes(input).expect("an input").1.to_vec()).collect()
+        file.inputs.iter().flat_map(|&input| session.tensors().get(input).1.to_vec()).collect()
     };
     let before = snapshot(&session);
     session.run();
@@ -108,7 +109,10 @@ pub fn run(file: &ModelFile, inputs: &[&[u8]]) -> Vec<u8> {
     let after = snapshot(&session);
     if let [node] = file.nodes.as_slice() {
         let place = |tensor: u32| file.tensors[tensor as usize].range();
-        let apart = node.inputs.iter().all(|&input| place(input) != place(node.output));
+        let apart = node
+            .inputs
+            .iter()
+            .all(|&input| place(input).end <= place(node.output).start || place(node.output).end <= place(input).start);
         assert!(!apart || before == after, "op {} changed its inputs", node.code);
         let scratch = node.scratch_offset as usize..(node.scratch_offset + node.scratch_bytes) as usize;
         let ours = |place: &usize| scratch.contains(place) || file.tensors.iter().any(|tensor| tensor.range().contains(place));
@@ -131,4 +135,20 @@ pub fn f32_values(bytes: &[u8]) -> Vec<f32> {
 /// The int8 values of bytes.
 pub fn i8_values(bytes: &[u8]) -> Vec<i8> {
     bytes.iter().map(|&byte| byte as i8).collect()
+}
+
+/// Gives every tensor and scratch region a place of its own: the plan that is too simple to be wrong, and keeps all tensors to
+/// be looked at after a run.
+pub fn spread(file: &mut ModelFile) {
+    let mut next = (file.state_bytes() + 4 * file.length_groups.len()).next_multiple_of(16) as u32;
+    let mut take = |bytes: u32| {
+        let offset = next;
+        next += bytes.next_multiple_of(16);
+        offset
+    };
+    file.tensors.iter_mut().for_each(|tensor| tensor.offset = take(tensor.bytes() as u32));
+    for node in file.nodes.iter_mut().filter(|node| node.scratch_bytes > 0) {
+        node.scratch_offset = take(node.scratch_bytes);
+    }
+    file.arena_bytes = next;
 }

@@ -1,7 +1,14 @@
 //! The table of ops in docs/format.md, from the registry. `cargo run -p samara-tests --example op_table` writes it.
 
-use samara_runtime::{ElementType, OpDef, format::writer::ModelFile, op::Alias};
-use samara_trainer::device::ops::{ALL_DEVICE_OPS, DeviceOpKind};
+use samara_runtime::{
+    ElementType, OpDef,
+    format::{
+        cursor::Cursor,
+        writer::{ModelFile, NodeRecord},
+    },
+    op::Alias,
+};
+use samara_trainer::device::ops::ALL_DEVICE_OPS;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -35,31 +42,53 @@ pub fn with_table(text: &str) -> Result<String, String> {
 fn rows() -> Vec<String> {
     let mut rows: Vec<(u8, String)> = ALL_DEVICE_OPS
         .iter()
-        .flat_map(|kind| kind.encodings.iter().map(|encoding| (encoding.op, inputs(kind, encoding.op), encoding.parameters)))
+        .flat_map(|kind| kind.encodings.iter().map(|encoding| (encoding.op, inputs(encoding.op), encoding.parameters)))
         .map(|(op, inputs, parameters)| {
-            let place = if op.alias == Alias::Disjoint { "" } else { " in place" };
-            (op.code, format!("| {} | `{}` | {inputs} | {parameters} |{place} |", op.code, op.name))
+            (op.code, format!("| {} | `{}` | {inputs} | {parameters} |{} |", op.code, op.name, place(op)))
         })
         .collect();
     rows.sort();
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
+/// Every node of the examples that is `op`.
+fn nodes(op: &OpDef) -> Vec<(ModelFile, NodeRecord)> {
+    let files = crate::examples::all().into_iter().map(|small| small.file);
+    let of = |file: ModelFile| {
+        let nodes: Vec<NodeRecord> = file.nodes.iter().filter(|node| node.code == u16::from(op.code)).cloned().collect();
+        nodes.into_iter().map(move |node| (file.clone(), node))
+    };
+    files.flat_map(of).collect()
+}
+
+/// Where the output may lie, as far as the examples tell.
+fn place(op: &OpDef) -> &'static str {
+    let alias = |(file, node): &(ModelFile, NodeRecord)| {
+        let [input, output] = [node.inputs[0], node.output].map(|tensor| &file.tensors[tensor as usize]);
+        (op.alias)(input, output, Cursor::new(&node.parameters))
+    };
+    let all: Vec<Alias> = nodes(op).iter().map(alias).collect();
+    let overlapping = all.iter().filter(|alias| matches!(alias, Alias::Overlap { .. })).count();
+    match all.first() {
+        Some(Alias::InPlace(0)) => " in place",
+        Some(Alias::InPlace(_)) => " in place on either",
+        Some(_) if overlapping == all.len() => " overlap",
+        Some(_) if overlapping > 0 => " some overlap",
+        _ => "",
+    }
+}
+
 /// Number of inputs, as far as the examples tell: `any` where they differ. And the types, where these differ.
-fn inputs(kind: &DeviceOpKind, op: &OpDef) -> String {
-    let files: Vec<ModelFile> =
-        (kind.examples)().iter().filter_map(|example| example.files().ok()).flatten().map(|(_, file)| file).collect();
+fn inputs(op: &OpDef) -> String {
     let mut found = BTreeSet::new();
-    for (file, node) in files.iter().flat_map(|file| file.nodes.iter().map(move |node| (file, node))) {
-        if node.code == u16::from(op.code) {
-            let name = |tensor: u32| match file.tensors[tensor as usize].element_type {
-                ElementType::F32 => "f32",
-                ElementType::I8 => "int8",
-            };
-            let types = (name(node.inputs[0]), name(node.output));
-            let types = if types.0 == types.1 { String::new() } else { format!(" {}, output {}", types.0, types.1) };
-            found.insert(format!("{}{types}", node.inputs.len()));
-        }
+    for (file, node) in nodes(op) {
+        let name = |tensor: u32| match file.tensors[tensor as usize].element_type {
+            ElementType::F32 => "f32",
+            ElementType::I8 => "int8",
+        };
+        let types = (name(node.inputs[0]), name(node.output));
+        let types = if types.0 == types.1 { String::new() } else { format!(" {}, output {}", types.0, types.1) };
+        found.insert(format!("{}{types}", node.inputs.len()));
     }
     match found.len() {
         1 => found.pop_first().unwrap_or_default(),

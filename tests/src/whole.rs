@@ -1,9 +1,12 @@
 //! Model files looked at as a whole: every tensor of a run, where tensors may lie, and what rounding alone would do.
 
+use crate::signal_to_noise;
 use samara_runtime::{
     ALL_OPS, ElementType, Tensor,
-    format::writer::{ModelFile, NodeRecord, encode_parameters},
-    op::Alias,
+    format::{
+        cursor::Cursor,
+        writer::{ModelFile, NodeRecord, encode_parameters},
+    },
     ops::{
         conv2d::{self, CONV2D_F32},
         dense::DENSE_F32,
@@ -13,7 +16,6 @@ use samara_runtime::{
         window::Window,
     },
 };
-use crate::signal_to_noise;
 use samara_trainer::{Model, data, device::run::DeviceModel, quantize::Options};
 use std::ops::Range;
 
@@ -122,15 +124,18 @@ pub fn check_places(file: &ModelFile) -> Result<(), String> {
         let living: Vec<usize> = (0..file.tensors.len()).filter(held).collect();
         let output = node.output as usize;
         let range = |tensor: usize| file.tensors[tensor].range();
+        let op = ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).ok_or("an unknown op")?;
+        let first = node.inputs.first().map_or(output, |&input| input as usize);
+        let alias = (op.alias)(&file.tensors[first], &file.tensors[output], Cursor::new(&node.parameters));
         for (place, &a) in living.iter().enumerate() {
             for &b in &living[..place] {
                 if share(&range(a), &range(b)) {
                     return Err(format!("before node {step}, tensors {a} and {b} lie on each other"));
                 }
             }
-            let op = ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).ok_or("an unknown op")?;
             let last_read = lifetimes[a].as_ref().is_some_and(|life| life.end == step + 1);
-            let may_lie_on = op.alias != Alias::Disjoint && node.inputs.contains(&(a as u32)) && last_read;
+            let number = node.inputs.iter().position(|&input| input as usize == a);
+            let may_lie_on = last_read && number.is_some_and(|number| alias.allows(number, &range(a), &range(output)));
             if share(&range(a), &range(output)) && !may_lie_on {
                 return Err(format!("node {step} overwrites tensor {a} with its output {output}"));
             }
@@ -157,7 +162,9 @@ pub fn check_bits(file: &ModelFile, inputs: &[data::Tensor], samples: usize) -> 
         let part = ModelFile { nodes: file.nodes[..ran].to_vec(), outputs: living.clone(), ..file.clone() };
         for (sample, (found, expected)) in run(&part, inputs, samples)?.iter().zip(&expected).enumerate() {
             if let Some((tensor, _)) = living.iter().zip(found).find(|&(&tensor, found)| *found != expected[tensor as usize]) {
-                return Err(format!("sample {sample}, after {ran} nodes: tensor {tensor} has other bits than in a place of its own"));
+                return Err(format!(
+                    "sample {sample}, after {ran} nodes: tensor {tensor} has other bits than in a place of its own"
+                ));
             }
         }
     }
@@ -214,7 +221,12 @@ pub fn rounded(file: &ModelFile, like: &[Tensor]) -> ModelFile {
     let mut rounded = placed_apart(&file);
     for (number, (tensor, like)) in file.tensors.iter().zip(like).enumerate() {
         assert_eq!((tensor.element_type, tensor.dimensions), (ElementType::F32, like.dimensions), "tensor {number}");
-        rounded.tensors.push(Tensor { element_type: ElementType::I8, scale: like.scale, zero_point: like.zero_point, ..*tensor });
+        rounded.tensors.push(Tensor {
+            element_type: ElementType::I8,
+            scale: like.scale,
+            zero_point: like.zero_point,
+            ..*tensor
+        });
     }
     rounded.tensors.extend(&file.tensors);
     rounded.nodes.clear();
@@ -226,6 +238,9 @@ pub fn rounded(file: &ModelFile, like: &[Tensor]) -> ModelFile {
             output: tensor + (step as u32 + 1) * count,
             scratch_offset: 0,
             scratch_bytes: 0,
+            state_offset: 0,
+            state_bytes: 0,
+            macs: 0,
             parameters: encode_parameters(&()),
         }));
     };

@@ -35,6 +35,9 @@ fn the_cursor_reads_nodes_as_postcard_does() {
             output: number(&mut random),
             scratch_offset: number(&mut random),
             scratch_bytes: number(&mut random),
+            state_offset: number(&mut random),
+            state_bytes: number(&mut random),
+            macs: number(&mut random),
             parameters: (0..random.random_range(0..200)).map(|_| random.random()).collect(),
         };
         let mut bytes = encode_parameters(&record);
@@ -48,6 +51,9 @@ fn the_cursor_reads_nodes_as_postcard_does() {
             output: node.output,
             scratch_offset: node.scratch_offset as u32,
             scratch_bytes: node.scratch_bytes as u32,
+            state_offset: node.state_offset as u32,
+            state_bytes: node.state_bytes as u32,
+            macs: node.macs,
             parameters: node.parameters.remaining().to_vec(),
         };
         assert_eq!((node.input_count, read), (record.inputs.len(), record));

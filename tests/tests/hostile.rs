@@ -5,10 +5,11 @@
 
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use samara_runtime::{
-    ElementType, LoadError, Tensor,
+    ElementType, LengthGroup, LoadError, Tensor,
     format::{
         HEADER_BYTES,
-        writer::{ModelFile, NodeRecord, encode_parameters, repair_crc},
+        header::LEAST_HEADER_BYTES,
+        writer::{GoldenSample, ModelFile, NodeRecord, encode_parameters, repair_crc},
     },
     ops::{
         conv2d::{self, CONV2D_F32, CONV2D_I8},
@@ -86,7 +87,7 @@ fn every_truncation_is_refused_and_harmless_with_header_and_checksum_repaired() 
                 matches!(fate, Fate::Refused(LoadError::TooShort | LoadError::Length { .. })),
                 "{name} cut to {length}: {fate:?}"
             );
-            if length >= HEADER_BYTES {
+            if length >= LEAST_HEADER_BYTES {
                 cut[TOTAL_BYTES].copy_from_slice(&(length as u32).to_le_bytes());
                 repair_crc(&mut cut);
                 tally.count(attack(&mut victim, &cut, 1, || format!("{name} cut to {length} bytes, header repaired")));
@@ -216,7 +217,7 @@ fn mutate(file: &mut ModelFile, random: &mut StdRng) {
     let tensor = random.random_range(0..tensors);
     let tensor_count = tensors as u32;
     let node = &mut file.nodes[0];
-    match random.random_range(0..14) {
+    match random.random_range(0..19) {
         0 | 1 => file.tensors[tensor].dimensions[random.random_range(0..4)] = edge(random),
         // All tensors alike, so that shapes fit together.
         2 | 3 => {
@@ -251,7 +252,20 @@ fn mutate(file: &mut ModelFile, random: &mut StdRng) {
             1 => node.inputs.push(random.random_range(0..=tensor_count)),
             _ => drop(node.inputs.pop()),
         },
-        _ => node.code = random.random_range(0..30),
+        13 => node.code = random.random_range(0..30),
+        14 => file.tensors[tensor].length_group = random.random_range(0..4),
+        15 => {
+            let (source, stride) = (random.random_range(0..4), random.random_range(0..4));
+            let add = edge(random) as i32 * if random.random() { 1 } else { -1 };
+            let maximum = if random.random() { file.tensors[tensor].dimensions[0] } else { edge(random) };
+            file.length_groups.push(LengthGroup { source, stride, add, maximum });
+        }
+        16 => {
+            node.state_offset = edge(random);
+            node.state_bytes = edge(random);
+        }
+        17 => node.macs = edge(random),
+        _ => file.golden.push(GoldenSample { inputs: vec![1; random.random_range(0..40)], checksum: random.random() }),
     }
 }
 
@@ -281,8 +295,15 @@ fn hostile_but_well_formed_models_are_harmless() {
 fn enormous(code: u8, element_type: ElementType, shapes: [[u32; 3]; 2], parameters: Vec<u8>) -> ModelFile {
     let mut offset = 0u32;
     let tensors = shapes.map(|[height, width, channels]| {
-        let tensor =
-            Tensor { element_type, rank: 3, zero_point: 0, dimensions: [height, width, channels, 1], scale: 1.0, offset };
+        let tensor = Tensor {
+            element_type,
+            rank: 3,
+            zero_point: 0,
+            dimensions: [height, width, channels, 1],
+            scale: 1.0,
+            offset,
+            length_group: 0,
+        };
         offset += tensor.bytes() as u32;
         tensor
     });
@@ -293,6 +314,7 @@ fn enormous(code: u8, element_type: ElementType, shapes: [[u32; 3]; 2], paramete
         scratch_offset: 0xc000_0000,
         scratch_bytes: 0x3fff_fff0,
         parameters,
+        ..NodeRecord::default()
     };
     ModelFile {
         tensors: tensors.to_vec(),

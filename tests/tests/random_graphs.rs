@@ -9,7 +9,6 @@ use samara_tests::{
     whole::{self, check_bits, check_places},
 };
 use samara_trainer::device::encode::{Numbers, encode};
-use samara_trainer::device::plan::plan;
 use samara_trainer::prelude::*;
 use samara_trainer::quantize::{Options, quantize};
 use std::env;
@@ -39,7 +38,7 @@ fn check(seed: u64, steps: usize, tally: &mut Tally) -> Result<(), String> {
     let expected = model.predict_all(&inputs).map_err(|error| error.to_string())?;
 
     let graph = model.device_graph().map_err(|error| error.to_string())?;
-    let file = encode(&graph, Numbers::F32, plan).map_err(|error| error.to_string())?;
+    let file = encode(&graph, Numbers::F32).map_err(|error| error.to_string())?;
     let found = whole::run(&file, &inputs, SAMPLES)?;
     for (output, expected) in expected.iter().enumerate() {
         let largest = expected.values().iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
@@ -64,7 +63,7 @@ fn check(seed: u64, steps: usize, tally: &mut Tally) -> Result<(), String> {
     check_places(&int8).map_err(|fault| format!("int8: {fault}"))?;
     check_bits(&int8, &inputs, FEW).map_err(|fault| format!("int8: {fault}"))?;
     let found = whole::run(&int8, &inputs, SAMPLES)?;
-    let quantized = encode(&graph, Numbers::F32, plan).map_err(|error| error.to_string())?;
+    let quantized = encode(&graph, Numbers::F32).map_err(|error| error.to_string())?;
     let rounded = whole::run(&whole::rounded(&quantized, &int8.tensors), &inputs, SAMPLES)?;
     for (output, expected) in expected.iter().enumerate() {
         let ratio = |found| signal_to_noise(expected.values(), &whole::real(found, output));
@@ -92,7 +91,11 @@ fn text(seed: u64, steps: usize) -> String {
             let _ = writeln!(text, "{}: {description}", node.name);
         }
     }
-    let _ = writeln!(text, "outputs: {:?}", model.graph().outputs.iter().map(|&node| &model.graph().nodes[node].name).collect::<Vec<_>>());
+    let _ = writeln!(
+        text,
+        "outputs: {:?}",
+        model.graph().outputs.iter().map(|&node| &model.graph().nodes[node].name).collect::<Vec<_>>()
+    );
     match model.device_graph() {
         Ok(graph) => {
             for node in &graph.nodes {

@@ -3,7 +3,7 @@
 use crate::{
     Model,
     data::Tensor,
-    device::{DeviceGraph, ExportError, Lowering, Value, encode, plan, simplify},
+    device::{DeviceGraph, ExportError, Lowering, Value, encode, simplify},
     graph::Graph,
     quantize,
 };
@@ -51,7 +51,7 @@ impl Model {
     /// # Errors
     /// If a layer has no counterpart on the device.
     pub fn export_f32(&self) -> Result<Vec<u8>, ExportError> {
-        encode::to_checked_bytes(&encode::encode(&self.device_graph()?, encode::Numbers::F32, plan::plan)?)
+        encode::to_checked_bytes(&encode::encode(&self.device_graph()?, encode::Numbers::F32)?)
     }
 
     /// The model as a file in int8, quantized after training: ranges are taken from the samples, one tensor per input.

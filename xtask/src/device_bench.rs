@@ -190,7 +190,7 @@ fn render_nodes(measurement: &Measurement, model: &ModelBytes) -> Result<String>
     let mut rows = Vec::new();
     for (index, words) in measurement.report.all("node").enumerate() {
         let instructions: u64 = words.get(1).context("a line `node` of the report is cut short")?.parse()?;
-        let macs = file.metadata.macs.get(index).copied().unwrap_or(0);
+        let macs = file.nodes.get(index).map_or(0, |node| u64::from(node.macs));
         let name = file.metadata.nodes.get(index).cloned().unwrap_or_default();
         let per_mac = if macs == 0 { "-".into() } else { format!("{:.2}", instructions as f64 / macs as f64) };
         rows.push(vec![name, thousands(macs), thousands(instructions), per_mac]);

@@ -33,7 +33,7 @@ impl ModelBytes {
         let arena_bytes =
             with_model(&bytes, |model| Ok(model.arena_bytes())).with_context(|| format!("{shown} is refused as a model"))?;
         let file = ModelFile::from_bytes(&bytes).map_err(anyhow::Error::from).with_context(|| format!("in {shown}"))?;
-        let macs = file.metadata.macs.iter().sum();
+        let macs = file.macs();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name, path: path.to_owned(), bytes, arena_bytes, macs })
     }
@@ -83,7 +83,7 @@ impl ModelBytes {
         }
         with_model(&self.bytes, |model| {
             let mut arena = AlignedBuffer::zeros(model.arena_bytes());
-            let mut session = Session::new(model, arena.as_mut_slice())?;
+            let mut session = Session::new(*model, arena.as_mut_slice())?;
             let mut outputs = Vec::new();
             for mut record in records.chunks_exact(record_bytes) {
                 for index in 0.. {

@@ -1,7 +1,8 @@
 //! Classifies the records in the host's file `inputs`, writes `outputs`, and reports what it took.
 //!
-//! Command line: `infer INPUTS OUTPUTS REPORT [count]`. With `count` it counts instructions; that makes sense under
-//! `-icount shift=0` only.
+//! Command line: `infer INPUTS OUTPUTS REPORT [golden] [count]`. With `golden` it first runs the model's golden samples, and stops
+//! if their outputs are not those of the machine that exported the model; their number is reported as `golden_samples`. With
+//! `count` it counts instructions; that makes sense under `-icount shift=0` only.
 #![no_std]
 #![no_main]
 
@@ -42,7 +43,14 @@ fn run(mut board: Board) -> Result<(), &'static str> {
     let mut outputs = HostFile::create(outputs).ok_or("the output file cannot be created")?;
     let report = arguments.next().ok_or("the command line names no report file")?;
     let mut report = Report::new(HostFile::create(report).ok_or("the report file cannot be created")?);
-    let counts = arguments.next() == Some("count");
+    let (mut tests, mut counts) = (false, false);
+    while let Some(option) = arguments.next() {
+        match option {
+            "golden" => tests = true,
+            "count" => counts = true,
+            _ => return Err("the options are golden and count"),
+        }
+    }
 
     let arena = ARENA.try_take().ok_or("the arena is taken")?;
     let gauge = StackGauge::paint();
@@ -51,9 +59,16 @@ fn run(mut board: Board) -> Result<(), &'static str> {
         defmt::error!("load error {=u8}", error.code());
         "the model was refused"
     })?;
-    let mut session = Session::new(&model, arena.as_mut_slice()).map_err(|_| "the arena was refused")?;
+    let mut session = Session::new(model, arena.as_mut_slice()).map_err(|_| "the arena was refused")?;
     let startup = board.counter.ticks() - start;
 
+    if tests {
+        let samples = session.self_test().map_err(|error| {
+            defmt::error!("{}", error);
+            "a golden sample gives other outputs here than where the model was exported"
+        })?;
+        report.line("golden_samples", &[samples as u64]);
+    }
     report.line("arena_bytes", &[arena_bytes(MODEL) as u64]);
     report.line("model_bytes", &[MODEL.len() as u64]);
     if counts {

@@ -22,7 +22,7 @@ fn main(_board: Board) -> u8 {
         Ok(model) => model,
         Err(error) => return error.code(),
     };
-    let mut session = match Session::new(&model, arena.as_mut_slice()) {
+    let mut session = match Session::new(model, arena.as_mut_slice()) {
         Ok(session) => session,
         Err(error) => return error.code(),
     };

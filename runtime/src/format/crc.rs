@@ -1,5 +1,7 @@
 //! CRC-32 (ISO-HDLC, the one of zip and Ethernet), by half-bytes: a table of 64 bytes instead of 1,024, at twice the time.
 
+use super::header::at;
+
 const TABLE: [u32; 16] = {
     let mut table = [0; 16];
     let mut i = 0;
@@ -30,6 +32,7 @@ impl Crc32 {
     }
 
     /// Takes in `bytes`.
+    #[inline(never)] // Most of what `parse` takes, and called in several places.
     pub fn update(&mut self, bytes: &[u8]) -> &mut Self {
         let step = |crc: u32, half: u8| TABLE.get(((crc ^ u32::from(half)) & 15) as usize).unwrap_or(&0) ^ (crc >> 4);
         self.0 = bytes.iter().fold(self.0, |crc, &byte| step(step(crc, byte & 15), byte >> 4));
@@ -49,9 +52,14 @@ impl Default for Crc32 {
 }
 
 /// CRC-32 of `bytes`.
-#[inline(never)] // Timed apart from the rest of `parse`.
 pub fn crc32(bytes: &[u8]) -> u32 {
     Crc32::new().update(bytes).finish()
+}
+
+/// CRC-32 of a file: of all bytes but those of the checksum itself.
+pub(crate) fn of_file(bytes: &[u8]) -> u32 {
+    let (before, behind) = (bytes.get(..at::CRC).unwrap_or_default(), bytes.get(at::TOTAL_BYTES..).unwrap_or_default());
+    Crc32::new().update(before).update(behind).finish()
 }
 
 #[cfg(test)]

@@ -9,13 +9,15 @@
 //! | nodes | `nodes_offset` | `node_count` records, each a varint length and that many bytes ([`node`]) |
 //! | ports | `ports_offset` | two lists of tensor indices: inputs, outputs |
 //! | metadata | after the ports | names, for the host; never read on a device |
+//! | length groups | `length_groups_offset` | [`header::LENGTH_GROUP_BYTES`] each |
+//! | golden samples | `golden_offset` | checksums and inputs ([`golden`](crate::golden)) |
 //! | constants | `constants_offset`, a multiple of 16 | weights, biases and tables, used where they lie |
 //!
 //! The sections from tensors to metadata are one postcard value, [`writer::Graph`] (feature `std`); the
 //! offsets point past the counts of its lists. The device reads it with [`cursor::Cursor`].
 //!
-//! **Growing.** Records are extended by appending fields: a reader skips what it does not know, by `tensor_record_bytes` and
-//! the nodes' lengths. Op codes and layout numbers are never used twice. `docs/format.md` is the full specification.
+//! **Growing.** Records are extended by appending fields: a reader skips what it does not know, by the header's size,
+//! `tensor_record_bytes` and the nodes' lengths. Op codes and layout numbers are never used twice. `docs/format.md` is the full specification.
 
 pub mod crc;
 pub mod cursor;

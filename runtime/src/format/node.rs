@@ -1,5 +1,5 @@
-//! A node's record: op code (varint), inputs (list of varints), output, scratch offset, scratch bytes (varints), and the
-//! op's parameters (length and bytes). Fields of later versions follow.
+//! A node's record: op code (varint), inputs (list of varints), output, scratch offset, scratch bytes, state offset, state
+//! bytes, multiply-accumulates (varints), and the op's parameters (length and bytes). Fields of later versions follow.
 
 use super::cursor::Cursor;
 
@@ -18,6 +18,12 @@ pub struct Node<'a> {
     pub scratch_offset: usize,
     /// Bytes of the scratch region.
     pub scratch_bytes: usize,
+    /// First byte of the state region in the arena.
+    pub state_offset: usize,
+    /// Bytes of the state region.
+    pub state_bytes: usize,
+    /// Multiply-accumulates; `u32::MAX` for that many and more.
+    pub macs: u32,
     /// The op's parameters.
     pub parameters: Cursor<'a>,
 }
@@ -43,6 +49,9 @@ impl<'a> Node<'a> {
             output: cursor.u32(),
             scratch_offset: cursor.usize(),
             scratch_bytes: cursor.usize(),
+            state_offset: cursor.usize(),
+            state_bytes: cursor.usize(),
+            macs: cursor.u32(),
             parameters: Cursor::new(cursor.bytes()),
         };
         let sound = cursor.is_sound() && code <= u16::MAX as u32;

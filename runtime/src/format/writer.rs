@@ -1,11 +1,17 @@
 //! The host's side of the format: the same records for serde and the `postcard` crate.
 
 use super::{
-    ALIGNMENT, LAYOUT_PAIRED,
-    crc::crc32,
-    header::{FORMAT_VERSION, HEADER_BYTES, MAGIC, TENSOR_RECORD_BYTES, at, u32_at},
+    ALIGNMENT, LAYOUT_PAIRED, crc,
+    header::{
+        FORMAT_VERSION, HEADER_BYTES, LENGTH_GROUP_BYTES, MAGIC, TENSOR_RECORD_BYTES, at, late_u32,
+        minimum_runtime_and_length_groups, u16_at, u32_at,
+    },
+    view::length_group,
 };
-use crate::tensor::{ElementType, Tensor};
+use crate::{
+    op::overlap,
+    tensor::{ElementType, LengthGroup, Tensor},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::string::String;
 use std::vec::Vec;
@@ -21,16 +27,29 @@ pub struct ModelFile {
     pub inputs: Vec<u32>,
     /// Tensor indices of the outputs.
     pub outputs: Vec<u32>,
+    /// Length groups, from number 1 on.
+    pub length_groups: Vec<LengthGroup>,
+    /// Inputs whose outputs are known.
+    pub golden: Vec<GoldenSample>,
     /// Names, for people.
     pub metadata: Metadata,
     /// Weights, biases, tables.
     pub constants: Vec<u8>,
-    /// Bytes of arena, scratch included.
+    /// Bytes of arena, state and scratch included.
     pub arena_bytes: u32,
 }
 
+/// An input whose outputs are known: what [`Session::self_test`](crate::Session::self_test) runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoldenSample {
+    /// The bytes of all inputs, in their order.
+    pub inputs: Vec<u8>,
+    /// What [`golden::checksum`](crate::golden::checksum) gives of the outputs.
+    pub checksum: u32,
+}
+
 /// A node, as [`node`](super::node) reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NodeRecord {
     /// Code of the op.
     pub code: u16,
@@ -42,6 +61,12 @@ pub struct NodeRecord {
     pub scratch_offset: u32,
     /// Bytes of the scratch region.
     pub scratch_bytes: u32,
+    /// First byte of the state region in the arena, a multiple of 16; 0 if it has none.
+    pub state_offset: u32,
+    /// Bytes of the state region.
+    pub state_bytes: u32,
+    /// Multiply-accumulates; `u32::MAX` for that many and more.
+    pub macs: u32,
     /// The op's parameters, encoded by [`encode_parameters`].
     pub parameters: Vec<u8>,
 }
@@ -55,8 +80,6 @@ pub struct Metadata {
     pub tensors: Vec<String>,
     /// Names of the nodes, in their order.
     pub nodes: Vec<String>,
-    /// Multiply-accumulates of the nodes, in their order.
-    pub macs: Vec<u64>,
 }
 
 /// A tensor's record of [`TENSOR_RECORD_BYTES`]: numbers of fixed width, so that the device finds the n-th at once.
@@ -65,7 +88,7 @@ struct TensorRecord {
     element_type: u8,
     rank: u8,
     zero_point: i8,
-    reserved: u8,
+    length_group: u8,
     dimensions: [[u8; 4]; 4],
     scale: f32,
     offset: [u8; 4],
@@ -125,8 +148,17 @@ impl ModelFile {
         bytes.extend(encode_parameters(&(&self.inputs, &self.outputs)));
         let ports_end = bytes.len();
         let mut hash = fnv1a(FNV_OFFSET, bytes.get(HEADER_BYTES..).unwrap_or_default());
-        hash = fnv1a(hash, &self.constants);
         bytes.extend(encode_parameters(&self.metadata));
+        let length_groups_offset = bytes.len();
+        self.length_groups.iter().for_each(|group| bytes.extend(length_group_bytes(group)));
+        hash = fnv1a(hash, bytes.get(length_groups_offset..).unwrap_or_default());
+        hash = fnv1a(hash, &self.constants);
+        let golden_offset = bytes.len();
+        for sample in &self.golden {
+            bytes.extend(sample.checksum.to_le_bytes());
+            bytes.extend(&sample.inputs);
+        }
+        let golden_end = bytes.len();
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
         let constants_offset = bytes.len();
         bytes.extend(&self.constants);
@@ -154,12 +186,47 @@ impl ModelFile {
             (at::PORTS_BYTES, ports_end - ports_offset),
             (at::CONSTANTS_OFFSET, constants_offset),
             (at::CONSTANTS_BYTES, self.constants.len()),
+            (at::STATE_BYTES, self.state_bytes()),
+            (at::LENGTH_GROUPS_OFFSET, length_groups_offset),
+            (at::LARGEST_NODE, self.nodes.iter().map(|node| node.macs).max().unwrap_or(0) as usize),
+            (at::GOLDEN_OFFSET, golden_offset),
+            (at::GOLDEN_BYTES, golden_end - golden_offset),
         ] {
             put(offset, &(value as u32).to_le_bytes());
         }
         put(at::MODEL_HASH, &hash.to_le_bytes());
+        put(at::MINIMUM_RUNTIME, &self.minimum_runtime().to_le_bytes());
+        put(at::MINIMUM_RUNTIME + 2, &(self.length_groups.len() as u16).to_le_bytes());
         repair_crc(&mut bytes);
         bytes
+    }
+
+    /// Bytes of state, at the arena's start.
+    pub fn state_bytes(&self) -> usize {
+        let ends = self.nodes.iter().map(|node| node.state_offset as usize + node.state_bytes as usize);
+        ends.max().unwrap_or(0).next_multiple_of(ALIGNMENT)
+    }
+
+    /// Multiply-accumulates of all nodes.
+    pub fn macs(&self) -> u64 {
+        self.nodes.iter().map(|node| u64::from(node.macs)).sum()
+    }
+
+    /// Bytes that the golden samples take.
+    pub fn golden_bytes(&self) -> usize {
+        self.golden.iter().map(|sample| 4 + sample.inputs.len()).sum()
+    }
+
+    /// The least [`RUNTIME_LEVEL`](super::header::RUNTIME_LEVEL) that runs the file.
+    pub fn minimum_runtime(&self) -> u16 {
+        let place = |tensor: u32| self.tensors.get(tensor as usize).map_or(0..0, Tensor::range);
+        let shares = |node: &NodeRecord| {
+            let output = place(node.output);
+            let mut inputs = node.inputs.iter().map(|&input| place(input)).enumerate();
+            inputs.any(|(number, input)| overlap(&input, &output) && (number > 0 || input != output))
+        };
+        let needs_state = self.nodes.iter().any(|node| node.state_bytes > 0);
+        u16::from(needs_state || !self.length_groups.is_empty() || self.nodes.iter().any(shares))
     }
 
     /// Reads a file that [`Model::parse`](crate::Model::parse) accepted, names included.
@@ -167,12 +234,14 @@ impl ModelFile {
     /// # Errors
     /// If the graph section is not what the `postcard` crate reads as a graph.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, GraphError> {
-        let graph: Graph = decode(bytes.get(HEADER_BYTES..).unwrap_or_default())?;
+        let graph: Graph = decode(bytes.get(u16_at(bytes, at::HEADER_BYTES).into()..).unwrap_or_default())?;
         let nodes = graph.nodes.iter().map(|record| decode(record)).collect::<Result<_, _>>()?;
-        let constants = bytes
-            .get(u32_at(bytes, at::CONSTANTS_OFFSET) as usize..)
-            .and_then(|tail| tail.get(..u32_at(bytes, at::CONSTANTS_BYTES) as usize))
-            .unwrap_or_default();
+        let section =
+            |offset: u32, length: usize| bytes.get(offset as usize..).and_then(|tail| tail.get(..length)).unwrap_or_default();
+        let constants = section(u32_at(bytes, at::CONSTANTS_OFFSET), u32_at(bytes, at::CONSTANTS_BYTES) as usize);
+        let group_count = usize::from(minimum_runtime_and_length_groups(bytes).1);
+        let groups = section(late_u32(bytes, at::LENGTH_GROUPS_OFFSET), group_count * LENGTH_GROUP_BYTES);
+        let golden = section(late_u32(bytes, at::GOLDEN_OFFSET), late_u32(bytes, at::GOLDEN_BYTES) as usize);
         let tensors = graph
             .tensors
             .iter()
@@ -183,13 +252,21 @@ impl ModelFile {
                 dimensions: record.dimensions.map(u32::from_le_bytes),
                 scale: record.scale,
                 offset: u32::from_le_bytes(record.offset),
+                length_group: record.length_group,
             })
-            .collect();
+            .collect::<Vec<Tensor>>();
+        let input_bytes: usize = graph.inputs.iter().filter_map(|&input| tensors.get(input as usize)).map(Tensor::bytes).sum();
+        let sample = |record: &[u8]| {
+            let (checksum, inputs) = record.split_first_chunk()?;
+            Some(GoldenSample { inputs: inputs.to_vec(), checksum: u32::from_le_bytes(*checksum) })
+        };
         Ok(Self {
             tensors,
             nodes,
             inputs: graph.inputs,
             outputs: graph.outputs,
+            length_groups: groups.chunks_exact(LENGTH_GROUP_BYTES).map(length_group).collect(),
+            golden: golden.chunks_exact(4 + input_bytes).filter_map(sample).collect(),
             metadata: graph.metadata,
             constants: constants.to_vec(),
             arena_bytes: u32_at(bytes, at::ARENA_BYTES),
@@ -197,10 +274,15 @@ impl ModelFile {
     }
 }
 
+fn length_group_bytes(group: &LengthGroup) -> Vec<u8> {
+    let fields = [&group.source.to_le_bytes()[..], &group.stride.to_le_bytes(), &group.add.to_le_bytes()];
+    [fields.concat(), group.maximum.to_le_bytes().to_vec()].concat()
+}
+
 /// Writes the right checksum into a file whose bytes were changed.
 pub fn repair_crc(bytes: &mut [u8]) {
-    let crc = crc32(bytes.get(at::TOTAL_BYTES..).unwrap_or_default());
-    bytes.iter_mut().skip(at::CRC).zip(crc.to_le_bytes()).for_each(|(to, from)| *to = from);
+    let checksum = crc::of_file(bytes);
+    bytes.iter_mut().skip(at::CRC).zip(checksum.to_le_bytes()).for_each(|(to, from)| *to = from);
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, GraphError> {
@@ -212,7 +294,7 @@ fn record_of(tensor: &Tensor) -> TensorRecord {
         element_type: tensor.element_type as u8,
         rank: tensor.rank,
         zero_point: tensor.zero_point,
-        reserved: 0,
+        length_group: tensor.length_group,
         dimensions: tensor.dimensions.map(u32::to_le_bytes),
         scale: tensor.scale,
         offset: tensor.offset.to_le_bytes(),

@@ -19,7 +19,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     math::{Exact, Functions, OfKernels},
-    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32_mut, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32_mut, ensure, in_place},
     tensor::ElementType::F32,
 };
 
@@ -156,7 +156,8 @@ fn run(node: &mut NodeRun<'_>) {
 }
 
 /// The op.
-pub static ACTIVATION_F32: OpDef = OpDef { code: 12, name: "activation_f32", alias: Alias::InPlace, check, run };
+pub static ACTIVATION_F32: OpDef =
+    OpDef { code: 12, name: "activation_f32", alias: in_place, lengths: Lengths::Rows, check, run };
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use super::linear::ClampF32;
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
+    op::{Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure, in_place_either},
     simd,
     tensor::ElementType::{self, F32, I8},
 };
@@ -101,13 +101,16 @@ fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
 
 fn run_i8(node: &mut NodeRun<'_>) {
     let ParametersI8 { offset, factors, shift, minimum, maximum } = ParametersI8::decode(&mut node.parameters());
-    let [first, second] = factors;
+    let ([first, second], shift) = (factors, shift.into());
     let (minimum, maximum) = (minimum.into(), maximum.into());
-    let constants = simd::AddConstants { offset, first, second, shift: shift.into(), minimum, maximum };
-    let (first, second) = (node.input(0), node.input(1));
-    let in_place = first.offset == node.output.offset;
+    let mut constants = simd::AddConstants { offset, first, second, shift, minimum, maximum };
+    let (mut first, mut second, place) = (node.input(0), node.input(1), node.output.offset);
+    if second.offset == place {
+        (first, second) = (second, first);
+        (constants.first, constants.second) = (constants.second, constants.first);
+    }
     let Buffers { output, inputs, .. } = node.buffers();
-    if in_place {
+    if first.offset == place {
         simd::add_assign(as_i8_mut(output), inputs.read_i8(&second), &constants);
     } else {
         simd::add(inputs.read_i8(&first), inputs.read_i8(&second), &constants, as_i8_mut(output));
@@ -120,17 +123,25 @@ fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
 }
 
 fn run_f32(node: &mut NodeRun<'_>) {
-    let ParametersF32 { coefficients: [first, second_coefficient], clamp } = ParametersF32::decode(&mut node.parameters());
-    let second = node.input(1);
-    let buffers = node.buffers_in_place();
-    let second = buffers.inputs.read_f32(&second);
-    as_f32_mut(buffers.output).iter_mut().zip(second).for_each(|(a, &b)| *a = clamp.apply(first * *a + second_coefficient * b));
+    let ParametersF32 { coefficients: [mut coefficient, mut other_coefficient], clamp } =
+        ParametersF32::decode(&mut node.parameters());
+    let (first, second) = (node.input(0), node.input(1));
+    let (Buffers { output, inputs, .. }, other) = if second.offset == node.output.offset {
+        (coefficient, other_coefficient) = (other_coefficient, coefficient);
+        (node.buffers(), first)
+    } else {
+        (node.buffers_in_place(), second)
+    };
+    let values = as_f32_mut(output).iter_mut().zip(inputs.read_f32(&other));
+    values.for_each(|(a, &b)| *a = clamp.apply(coefficient * *a + other_coefficient * b));
 }
 
 /// int8.
-pub static ADD_I8: OpDef = OpDef { code: 15, name: "add_i8", alias: Alias::InPlace, check: check_i8, run: run_i8 };
+pub static ADD_I8: OpDef =
+    OpDef { code: 15, name: "add_i8", alias: in_place_either, lengths: Lengths::Rows, check: check_i8, run: run_i8 };
 /// f32.
-pub static ADD_F32: OpDef = OpDef { code: 16, name: "add_f32", alias: Alias::InPlace, check: check_f32, run: run_f32 };
+pub static ADD_F32: OpDef =
+    OpDef { code: 16, name: "add_f32", alias: in_place_either, lengths: Lengths::Rows, check: check_f32, run: run_f32 };
 
 #[cfg(all(test, feature = "std"))]
 mod tests {

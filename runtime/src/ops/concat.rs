@@ -4,7 +4,7 @@
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, NodeCheck, NodeRun, OpDef, copy, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, copy, disjoint, ensure},
     tensor::Tensor,
 };
 
@@ -26,6 +26,11 @@ impl Parameters {
 fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let axis = node.parameters(Parameters::decode)?.axis;
     ensure(axis < node.output.rank, NodeFault::Parameter)?;
+    if axis == 0 {
+        node.fixed_length()?;
+    } else {
+        node.rows()?;
+    }
     let mut sum = 0u64;
     for input in node.all_inputs() {
         ensure(input.element_type == node.output.element_type, NodeFault::ElementType)?;
@@ -65,4 +70,4 @@ fn run(node: &mut NodeRun<'_>) {
 }
 
 /// The op.
-pub static CONCAT: OpDef = OpDef { code: 17, name: "concat", alias: Alias::Disjoint, check, run };
+pub static CONCAT: OpDef = OpDef { code: 17, name: "concat", alias: disjoint, lengths: Lengths::Checked, check, run };

@@ -5,15 +5,18 @@
 //! ([`LinearI8`]). f32: weights in blocks ([`LinearF32`]), summed from the bias up, by rows, columns and channels of the kernel.
 
 use super::{
-    linear::{F32_LANES, LinearF32, LinearI8, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
+    linear::{F32_LANES, LinearF32, LinearI8, alias_of_rows, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
     window::Window,
 };
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, copy, ensure},
+    op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, copy, disjoint, ensure},
     simd,
-    tensor::ElementType::{F32, I8},
+    tensor::{
+        ElementType::{F32, I8},
+        Tensor,
+    },
 };
 
 /// Parameters of the int8 op in the file.
@@ -61,13 +64,18 @@ pub fn scratch_bytes(window: &Window, depth: usize, pixels: usize) -> usize {
 fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let [input] = node.inputs(I8)?;
     let parameters = node.parameters(ParametersI8::decode)?;
-    parameters.window.check(&input, &node.output)?;
+    parameters.window.check(node, &input)?;
     let (fan_in, channels) = (parameters.window.taps().saturating_mul(input.channels()), node.output.channels());
     parameters.linear.check_matrix(node, fan_in, channels)?;
     if parameters.window.is_pointwise() {
         ensure(input.pixels() == node.output.pixels(), NodeFault::Shape)?;
     }
     node.scratch(scratch_bytes(&parameters.window, input.channels(), node.output.pixels()))
+}
+
+/// A pointwise one goes through the pixels in one direction; another one comes back to each pixel.
+fn alias_i8(input: &Tensor, output: &Tensor, mut parameters: Cursor<'_>) -> Alias {
+    if ParametersI8::decode(&mut parameters).window.is_pointwise() { alias_of_rows(input, output) } else { Alias::Disjoint }
 }
 
 fn run_i8(node: &mut NodeRun<'_>) {
@@ -81,11 +89,11 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let fan_in = window.taps() * depth;
     let weights = as_i8(node.constants(linear.weights, simd::paired_bytes(channels, fan_in)));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), output.zero_point);
-    let Buffers { output, scratch, inputs } = node.buffers();
-    let (image, output) = (inputs.read_i8(&input), as_i8_mut(output));
     if window.is_pointwise() {
-        return multiply_rows(weights, fan_in, &requantize, image, scratch, output);
+        return multiply_rows(weights, fan_in, &requantize, rows * columns, node.overlapping());
     }
+    let Buffers { output, scratch, inputs, .. } = node.buffers();
+    let (image, output) = (inputs.read_i8(&input), as_i8_mut(output));
     let Some((packed, patches)) = scratch.split_at_mut_checked(rows_scratch_bytes(rows * columns, fan_in)) else { return };
     let Some((first, second)) = as_i8_mut(patches).split_at_mut_checked(fan_in) else { return };
     let Some(second) = second.get_mut(..fan_in) else { return };
@@ -143,7 +151,7 @@ impl Image<'_> {
 fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let [input] = node.inputs(F32)?;
     let parameters = node.parameters(ParametersF32::decode)?;
-    parameters.window.check(&input, &node.output)?;
+    parameters.window.check(node, &input)?;
     let (fan_in, channels) = (parameters.window.taps().saturating_mul(input.channels()), node.output.channels());
     parameters.linear.check(node, f32_weights(fan_in, channels), channels)
 }
@@ -182,6 +190,8 @@ fn run_f32(node: &mut NodeRun<'_>) {
 }
 
 /// int8.
-pub static CONV2D_I8: OpDef = OpDef { code: 3, name: "conv2d_i8", alias: Alias::Disjoint, check: check_i8, run: run_i8 };
+pub static CONV2D_I8: OpDef =
+    OpDef { code: 3, name: "conv2d_i8", alias: alias_i8, lengths: Lengths::Checked, check: check_i8, run: run_i8 };
 /// f32.
-pub static CONV2D_F32: OpDef = OpDef { code: 4, name: "conv2d_f32", alias: Alias::Disjoint, check: check_f32, run: run_f32 };
+pub static CONV2D_F32: OpDef =
+    OpDef { code: 4, name: "conv2d_f32", alias: disjoint, lengths: Lengths::Checked, check: check_f32, run: run_f32 };

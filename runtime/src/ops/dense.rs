@@ -1,13 +1,13 @@
 //! Dense layer: `y[c] = clamp(bias[c] + sum_k weight[c][k] * x[k])` over the last axis. Input `[..., fan_in]`, output
 //! `[..., channels]`, the dimensions before the last being equal.
 //!
-//! int8: weights in paired rows ([`simd`]), requantized per channel ([`LinearI8`]). f32: weights in blocks
+//! int8: weights in paired rows ([`simd`]), requantized per channel ([`LinearI8`]); the output may overlap the input. f32: weights in blocks
 //! ([`LinearF32`]), summed from the bias up, k ascending.
 
-use super::linear::{LinearF32, LinearI8, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes};
+use super::linear::{LinearF32, LinearI8, alias_of_rows, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes};
 use crate::{
     error::NodeFault,
-    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, disjoint, ensure},
     simd,
     tensor::{
         ElementType::{F32, I8},
@@ -33,8 +33,7 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let (fan_in, channels) = (input.channels(), output.channels());
     let weights = as_i8(node.constants(parameters.weights, simd::paired_bytes(channels, fan_in)));
     let requantize = parameters.requantize(node.constants(parameters.channels, channels * 8), output.zero_point);
-    let Buffers { output, scratch, inputs } = node.buffers();
-    multiply_rows(weights, fan_in, &requantize, inputs.read_i8(&input), scratch, as_i8_mut(output));
+    multiply_rows(weights, fan_in, &requantize, output.pixels(), node.overlapping());
 }
 
 fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
@@ -58,6 +57,14 @@ fn run_f32(node: &mut NodeRun<'_>) {
 }
 
 /// int8.
-pub static DENSE_I8: OpDef = OpDef { code: 1, name: "dense_i8", alias: Alias::Disjoint, check: check_i8, run: run_i8 };
+pub static DENSE_I8: OpDef = OpDef {
+    code: 1,
+    name: "dense_i8",
+    alias: |input, output, _| alias_of_rows(input, output),
+    lengths: Lengths::Rows,
+    check: check_i8,
+    run: run_i8,
+};
 /// f32.
-pub static DENSE_F32: OpDef = OpDef { code: 2, name: "dense_f32", alias: Alias::Disjoint, check: check_f32, run: run_f32 };
+pub static DENSE_F32: OpDef =
+    OpDef { code: 2, name: "dense_f32", alias: disjoint, lengths: Lengths::Rows, check: check_f32, run: run_f32 };

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::NodeFault,
-    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, ensure},
+    op::{Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, disjoint, ensure},
     simd,
     tensor::ElementType::{F32, I8},
 };
@@ -25,7 +25,7 @@ pub fn scratch_bytes(window: &Window, channels: usize) -> usize {
 fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let [input] = node.inputs(I8)?;
     let parameters = node.parameters(ParametersI8::decode)?;
-    parameters.window.check(&input, &node.output)?;
+    parameters.window.check(node, &input)?;
     ensure(input.channels() == node.output.channels(), NodeFault::Shape)?;
     let (taps, channels) = (parameters.window.taps(), input.channels());
     ensure(taps <= MAXIMUM_FAN_IN, NodeFault::Shape)?;
@@ -43,7 +43,7 @@ fn run_i8(node: &mut NodeRun<'_>) {
     };
     let weights = as_i8(node.constants(linear.weights, window.taps() * channels));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), output.zero_point);
-    let Buffers { output, scratch, inputs } = node.buffers();
+    let Buffers { output, scratch, inputs, .. } = node.buffers();
     let scratch: &mut [u32] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
     let window = simd::Window {
         input: [height, width],
@@ -59,7 +59,7 @@ fn run_i8(node: &mut NodeRun<'_>) {
 fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let [input] = node.inputs(F32)?;
     let parameters = node.parameters(ParametersF32::decode)?;
-    parameters.window.check(&input, &node.output)?;
+    parameters.window.check(node, &input)?;
     ensure(input.channels() == node.output.channels(), NodeFault::Shape)?;
     parameters.linear.check(node, parameters.window.taps().saturating_mul(input.channels()), input.channels())
 }
@@ -100,7 +100,7 @@ fn run_f32(node: &mut NodeRun<'_>) {
 
 /// int8.
 pub static DEPTHWISE_CONV2D_I8: OpDef =
-    OpDef { code: 5, name: "depthwise_conv2d_i8", alias: Alias::Disjoint, check: check_i8, run: run_i8 };
+    OpDef { code: 5, name: "depthwise_conv2d_i8", alias: disjoint, lengths: Lengths::Checked, check: check_i8, run: run_i8 };
 /// f32.
 pub static DEPTHWISE_CONV2D_F32: OpDef =
-    OpDef { code: 6, name: "depthwise_conv2d_f32", alias: Alias::Disjoint, check: check_f32, run: run_f32 };
+    OpDef { code: 6, name: "depthwise_conv2d_f32", alias: disjoint, lengths: Lengths::Checked, check: check_f32, run: run_f32 };

@@ -3,8 +3,9 @@
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{NodeCheck, ensure},
+    op::{Alias, NodeCheck, Order, Overlapping, ensure},
     simd::{self, Requantize},
+    tensor::Tensor,
 };
 
 /// Constants of an int8 layer, in the file.
@@ -67,22 +68,42 @@ pub const fn rows_scratch_bytes(rows: usize, fan_in: usize) -> usize {
     simd::columns_words(fan_in, if rows > 1 { 2 } else { 1 }) * 4
 }
 
-/// Multiplies each row of `fan_in` inputs with the matrix, two rows at a time.
+/// From the last row back where rows grow longer, so that the output may lie on its input and reach beyond it.
+fn order_of_rows(fan_in: usize, channels: usize) -> Order {
+    if channels > fan_in { Order::Backward } else { Order::Forward }
+}
+
+/// The class of a product of the input's rows with a matrix. Two rows are packed before their outputs are written, so that
+/// two rows' difference may be overwritten beyond those that are done, and all where there is one pair of rows.
+#[inline(never)] // Shared by dense and pointwise convolutions.
+pub(crate) fn alias_of_rows(input: &Tensor, output: &Tensor) -> Alias {
+    let (fan_in, channels, rows) = (input.channels(), output.channels(), output.pixels());
+    let order = order_of_rows(fan_in, channels);
+    let (shorter, longer) = if order == Order::Backward { (fan_in, channels) } else { (channels, fan_in) };
+    let reach = if rows > 2 { 2 * (longer - shorter) } else { rows.wrapping_mul(longer) };
+    Alias::Overlap { order, bytes: rows.wrapping_mul(shorter).saturating_add(reach) }
+}
+
+/// Multiplies each of `rows` rows of `fan_in` inputs with the matrix, two rows at a time, in the order that [`alias_of_rows`]
+/// promises.
 pub(crate) fn multiply_rows(
     weights: &[i8],
     fan_in: usize,
     requantize: &Requantize<'_>,
-    inputs: &[i8],
-    scratch: &mut [u8],
-    output: &mut [i8],
+    rows: usize,
+    (scratch, mut tensors): (&mut [u8], Overlapping<'_>),
 ) {
     let columns: &mut [u32] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
     let channels = requantize.channels.len();
-    for (inputs, outputs) in inputs.chunks((2 * fan_in).max(1)).zip(output.chunks_mut((2 * channels).max(1))) {
-        let (Some((x1, x2)), Some((y1, y2))) = (inputs.split_at_checked(fan_in), outputs.split_at_mut_checked(channels)) else {
-            return;
-        };
+    let backward = order_of_rows(fan_in, channels) == Order::Backward;
+    for first in (0..rows).step_by(2) {
+        // An odd number of rows ends in a pair of one row, which comes first on the way back.
+        let row = if backward { (rows - 1 - first) & !1 } else { first };
+        let count = if row + 1 < rows { 2 } else { 1 };
+        let Some((x1, x2)) = tensors.input_i8(row * fan_in, count * fan_in).split_at_checked(fan_in) else { return };
         simd::pack_columns(columns, fan_in, 0, x1, x2);
+        let outputs = tensors.output_i8(row * channels, count * channels);
+        let Some((y1, y2)) = outputs.split_at_mut_checked(channels) else { return };
         simd::multiply(weights, fan_in, columns, requantize, y1, y2);
     }
 }

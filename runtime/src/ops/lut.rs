@@ -5,7 +5,7 @@
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, NodeCheck, NodeRun, OpDef, as_i8_mut, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, as_i8_mut, ensure, in_place},
     tensor::ElementType,
 };
 
@@ -51,7 +51,7 @@ fn apply(table: &[u8; TABLE_BYTES], values: &mut [i8]) {
 }
 
 /// The op.
-pub static LUT_I8: OpDef = OpDef { code: 11, name: "lut_i8", alias: Alias::InPlace, check, run };
+pub static LUT_I8: OpDef = OpDef { code: 11, name: "lut_i8", alias: in_place, lengths: Lengths::Rows, check, run };
 
 #[cfg(test)]
 mod tests {

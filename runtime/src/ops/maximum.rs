@@ -3,7 +3,7 @@
 
 use crate::{
     error::NodeFault,
-    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
+    op::{Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure, in_place, in_place_either},
     tensor::ElementType::{self, F32, I8},
 };
 
@@ -23,9 +23,10 @@ fn keep_larger<T: Copy + PartialOrd>(first: &mut [T], second: &[T]) {
 }
 
 fn run_i8(node: &mut NodeRun<'_>) {
-    let second = node.input(1);
-    let Buffers { output, inputs, .. } = node.buffers_in_place();
-    keep_larger(as_i8_mut(output), inputs.read_i8(&second));
+    let (first, second) = (node.input(0), node.input(1));
+    let (Buffers { output, inputs, .. }, other) =
+        if second.offset == node.output.offset { (node.buffers(), first) } else { (node.buffers_in_place(), second) };
+    keep_larger(as_i8_mut(output), inputs.read_i8(&other));
 }
 
 fn run_f32(node: &mut NodeRun<'_>) {
@@ -35,8 +36,20 @@ fn run_f32(node: &mut NodeRun<'_>) {
 }
 
 /// int8.
-pub static MAXIMUM_I8: OpDef =
-    OpDef { code: 26, name: "maximum_i8", alias: Alias::InPlace, check: |node| check(node, I8), run: run_i8 };
+pub static MAXIMUM_I8: OpDef = OpDef {
+    code: 26,
+    name: "maximum_i8",
+    alias: in_place_either,
+    lengths: Lengths::Rows,
+    check: |node| check(node, I8),
+    run: run_i8,
+};
 /// f32.
-pub static MAXIMUM_F32: OpDef =
-    OpDef { code: 27, name: "maximum_f32", alias: Alias::InPlace, check: |node| check(node, F32), run: run_f32 };
+pub static MAXIMUM_F32: OpDef = OpDef {
+    code: 27,
+    name: "maximum_f32",
+    alias: in_place,
+    lengths: Lengths::Rows,
+    check: |node| check(node, F32),
+    run: run_f32,
+};

@@ -7,7 +7,7 @@
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, disjoint, ensure},
     quant,
     tensor::{
         ElementType::{self, F32, I8},
@@ -105,7 +105,13 @@ fn run_f32(node: &mut NodeRun<'_>) {
 
 /// int8.
 pub static MEAN_I8: OpDef =
-    OpDef { code: 31, name: "mean_i8", alias: Alias::Disjoint, check: |node| check(node, I8), run: run_i8 };
+    OpDef { code: 31, name: "mean_i8", alias: disjoint, lengths: Lengths::Refused, check: |node| check(node, I8), run: run_i8 };
 /// f32.
-pub static MEAN_F32: OpDef =
-    OpDef { code: 32, name: "mean_f32", alias: Alias::Disjoint, check: |node| check(node, F32), run: run_f32 };
+pub static MEAN_F32: OpDef = OpDef {
+    code: 32,
+    name: "mean_f32",
+    alias: disjoint,
+    lengths: Lengths::Refused,
+    check: |node| check(node, F32),
+    run: run_f32,
+};

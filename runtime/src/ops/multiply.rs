@@ -8,7 +8,7 @@ use super::linear::ClampF32;
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
+    op::{Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure, in_place},
     quant,
     tensor::ElementType::{self, F32, I8},
 };
@@ -80,7 +80,8 @@ fn run_f32(node: &mut NodeRun<'_>) {
 }
 
 /// int8.
-pub static MULTIPLY_I8: OpDef = OpDef { code: 24, name: "multiply_i8", alias: Alias::InPlace, check: check_i8, run: run_i8 };
+pub static MULTIPLY_I8: OpDef =
+    OpDef { code: 24, name: "multiply_i8", alias: in_place, lengths: Lengths::Rows, check: check_i8, run: run_i8 };
 /// f32.
 pub static MULTIPLY_F32: OpDef =
-    OpDef { code: 25, name: "multiply_f32", alias: Alias::InPlace, check: check_f32, run: run_f32 };
+    OpDef { code: 25, name: "multiply_f32", alias: in_place, lengths: Lengths::Rows, check: check_f32, run: run_f32 };

@@ -4,7 +4,7 @@
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, NodeCheck, NodeRun, OpDef, copy, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, copy, disjoint, ensure},
     tensor::Tensor,
 };
 
@@ -33,6 +33,12 @@ fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     ensure(input.rank == 3 && output.rank == 3 && input.channels() == output.channels(), NodeFault::Shape)?;
     let parameters = node.parameters(Parameters::decode)?;
     let ([height, width, ..], [rows, columns, ..]) = (input.dimensions, output.dimensions);
+    // Rows that are added behind a sequence would move with its length.
+    if parameters.top == 0 && height == rows {
+        node.rows()?;
+    } else {
+        node.fixed_length()?;
+    }
     let fits = |padding: u32, size: u32, total: u32| u64::from(padding) + u64::from(size) <= u64::from(total);
     ensure(fits(parameters.top, height, rows) && fits(parameters.left, width, columns), NodeFault::Shape)
 }
@@ -56,4 +62,4 @@ fn run(node: &mut NodeRun<'_>) {
 }
 
 /// The op.
-pub static PAD: OpDef = OpDef { code: 19, name: "pad", alias: Alias::Disjoint, check, run };
+pub static PAD: OpDef = OpDef { code: 19, name: "pad", alias: disjoint, lengths: Lengths::Checked, check, run };

@@ -7,7 +7,7 @@
 use super::window::Window;
 use crate::{
     error::NodeFault,
-    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, disjoint, ensure},
     quant,
     tensor::{
         ElementType::{self, F32, I8},
@@ -138,14 +138,38 @@ fn run_average_f32(node: &mut NodeRun<'_>) {
 }
 
 /// Maximum, int8.
-pub static MAX_POOL_I8: OpDef =
-    OpDef { code: 7, name: "max_pool_i8", alias: Alias::Disjoint, check: |node| check(node, I8), run: run_max_i8 };
+pub static MAX_POOL_I8: OpDef = OpDef {
+    code: 7,
+    name: "max_pool_i8",
+    alias: disjoint,
+    lengths: Lengths::Checked,
+    check: |node| check(node, I8),
+    run: run_max_i8,
+};
 /// Maximum, f32.
-pub static MAX_POOL_F32: OpDef =
-    OpDef { code: 8, name: "max_pool_f32", alias: Alias::Disjoint, check: |node| check(node, F32), run: run_max_f32 };
+pub static MAX_POOL_F32: OpDef = OpDef {
+    code: 8,
+    name: "max_pool_f32",
+    alias: disjoint,
+    lengths: Lengths::Checked,
+    check: |node| check(node, F32),
+    run: run_max_f32,
+};
 /// Average, int8.
-pub static AVERAGE_POOL_I8: OpDef =
-    OpDef { code: 9, name: "average_pool_i8", alias: Alias::Disjoint, check: |node| check(node, I8), run: run_average_i8 };
+pub static AVERAGE_POOL_I8: OpDef = OpDef {
+    code: 9,
+    name: "average_pool_i8",
+    alias: disjoint,
+    lengths: Lengths::Checked,
+    check: |node| check(node, I8),
+    run: run_average_i8,
+};
 /// Average, f32.
-pub static AVERAGE_POOL_F32: OpDef =
-    OpDef { code: 10, name: "average_pool_f32", alias: Alias::Disjoint, check: |node| check(node, F32), run: run_average_f32 };
+pub static AVERAGE_POOL_F32: OpDef = OpDef {
+    code: 10,
+    name: "average_pool_f32",
+    alias: disjoint,
+    lengths: Lengths::Checked,
+    check: |node| check(node, F32),
+    run: run_average_f32,
+};

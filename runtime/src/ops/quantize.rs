@@ -3,7 +3,7 @@
 
 use crate::{
     error::NodeFault,
-    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, disjoint, ensure},
     quant,
     tensor::ElementType::{self, F32, I8},
 };
@@ -34,9 +34,21 @@ fn run_dequantize(node: &mut NodeRun<'_>) {
 }
 
 /// From f32 to int8.
-pub static QUANTIZE: OpDef =
-    OpDef { code: 22, name: "quantize", alias: Alias::Disjoint, check: |node| check(node, F32, I8), run: run_quantize };
+pub static QUANTIZE: OpDef = OpDef {
+    code: 22,
+    name: "quantize",
+    alias: disjoint,
+    lengths: Lengths::Rows,
+    check: |node| check(node, F32, I8),
+    run: run_quantize,
+};
 
 /// From int8 to f32.
-pub static DEQUANTIZE: OpDef =
-    OpDef { code: 23, name: "dequantize", alias: Alias::Disjoint, check: |node| check(node, I8, F32), run: run_dequantize };
+pub static DEQUANTIZE: OpDef = OpDef {
+    code: 23,
+    name: "dequantize",
+    alias: disjoint,
+    lengths: Lengths::Rows,
+    check: |node| check(node, I8, F32),
+    run: run_dequantize,
+};

@@ -7,7 +7,7 @@ use super::linear::LinearF32;
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, ensure, in_place},
     quant,
     tensor::{
         ElementType::{self, F32, I8},
@@ -93,7 +93,7 @@ fn run_f32(node: &mut NodeRun<'_>) {
 
 /// int8.
 pub static SCALE_SHIFT_I8: OpDef =
-    OpDef { code: 20, name: "scale_shift_i8", alias: Alias::InPlace, check: check_i8, run: run_i8 };
+    OpDef { code: 20, name: "scale_shift_i8", alias: in_place, lengths: Lengths::Rows, check: check_i8, run: run_i8 };
 /// f32.
 pub static SCALE_SHIFT_F32: OpDef =
-    OpDef { code: 21, name: "scale_shift_f32", alias: Alias::InPlace, check: check_f32, run: run_f32 };
+    OpDef { code: 21, name: "scale_shift_f32", alias: in_place, lengths: Lengths::Rows, check: check_f32, run: run_f32 };

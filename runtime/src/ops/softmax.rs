@@ -9,7 +9,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     math::{Functions, OfKernels},
-    op::{Alias, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, ensure, in_place},
     tensor::ElementType::{F32, I8},
 };
 use core::num::NonZeroU32;
@@ -102,9 +102,11 @@ fn softmax_f32<By: Functions>(row: &mut [f32]) {
 }
 
 /// int8.
-pub static SOFTMAX_I8: OpDef = OpDef { code: 13, name: "softmax_i8", alias: Alias::InPlace, check: check_i8, run: run_i8 };
+pub static SOFTMAX_I8: OpDef =
+    OpDef { code: 13, name: "softmax_i8", alias: in_place, lengths: Lengths::Rows, check: check_i8, run: run_i8 };
 /// f32.
-pub static SOFTMAX_F32: OpDef = OpDef { code: 14, name: "softmax_f32", alias: Alias::InPlace, check: check_f32, run: run_f32 };
+pub static SOFTMAX_F32: OpDef =
+    OpDef { code: 14, name: "softmax_f32", alias: in_place, lengths: Lengths::Rows, check: check_f32, run: run_f32 };
 
 #[cfg(all(test, feature = "std"))]
 mod tests {

@@ -4,7 +4,7 @@
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, Buffers, NodeCheck, NodeRun, OpDef, copy, ensure},
+    op::{Buffers, Lengths, NodeCheck, NodeRun, OpDef, copy, disjoint, ensure},
 };
 
 /// Parameters in the file.
@@ -29,6 +29,11 @@ fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     ensure(input.element_type == output.element_type, NodeFault::ElementType)?;
     ensure(input.same_quantization(&output), NodeFault::Quantization)?;
     let Parameters { vertical, horizontal } = node.parameters(Parameters::decode)?;
+    if vertical == 1 {
+        node.rows()?;
+    } else {
+        node.fixed_length()?;
+    }
     let ([height, width, ..], [rows, columns, ..]) = (input.dimensions, output.dimensions);
     ensure(input.rank == 3 && output.rank == 3 && input.channels() == output.channels(), NodeFault::Shape)?;
     ensure(height.checked_mul(vertical) == Some(rows) && width.checked_mul(horizontal) == Some(columns), NodeFault::Shape)
@@ -51,4 +56,4 @@ fn run(node: &mut NodeRun<'_>) {
 }
 
 /// The op.
-pub static UPSAMPLE: OpDef = OpDef { code: 30, name: "upsample", alias: Alias::Disjoint, check, run };
+pub static UPSAMPLE: OpDef = OpDef { code: 30, name: "upsample", alias: disjoint, lengths: Lengths::Checked, check, run };

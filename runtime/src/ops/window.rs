@@ -11,6 +11,7 @@ use crate::{
 /// the output's size asks for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window {
     /// Size of the kernel.
     pub kernel: [u16; 2],
@@ -51,8 +52,14 @@ impl Window {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
     }
 
-    /// Refuses windows that lie outside the image as a whole, and sizes whose products could overflow.
-    pub fn check(&self, input: &Tensor, output: &Tensor) -> Result<(), NodeFault> {
+    /// Refuses windows that lie outside the image as a whole, sizes whose products could overflow, and padding that would depend
+    /// on the length of a sequence of rows.
+    pub fn check(&self, node: &NodeCheck<'_>, input: &Tensor) -> Result<(), NodeFault> {
+        self.check_sizes(input, &node.output)?;
+        self.check_lengths(node, input)
+    }
+
+    fn check_sizes(&self, input: &Tensor, output: &Tensor) -> Result<(), NodeFault> {
         ensure(input.rank == 3 && output.rank == 3, NodeFault::Shape)?;
         for axis in 0..2 {
             let of = |pair: [u16; 2]| if axis == 0 { pair[0] } else { pair[1] };
@@ -72,9 +79,29 @@ impl Window {
         Ok(())
     }
 
+    /// A shorter sequence must give the beginning of what a longer one gives, or the ending where the padding is.
+    fn check_lengths(&self, node: &NodeCheck<'_>, input: &Tensor) -> Result<(), NodeFault> {
+        if input.length_group == 0 && node.output.length_group == 0 {
+            return Ok(());
+        }
+        let (add, stride) = node.steps(input).ok_or(NodeFault::Length)?;
+        let extent = (i32::from(self.kernel[0]) - 1) * i32::from(self.dilation[0]) + 1;
+        let padding = i32::from(self.padding[0]);
+        // The last window ends with the sequence; at stride 1, it may also reach beyond it by any number of rows.
+        let unpadded_below = padding - extent + i32::from(stride);
+        let fits = if stride == 1 { (unpadded_below..=padding).contains(&add) } else { add == unpadded_below };
+        ensure(stride == self.stride[0] && fits, NodeFault::Length)
+    }
+
     /// As [`check`](Self::check) for an op whose windows must each hold an element: dilation is 1 there, so they do.
     pub fn check_pool(&self, node: &NodeCheck<'_>, input: &Tensor) -> Result<(), NodeFault> {
-        self.check(input, &node.output)?;
+        let whole = usize::from(self.kernel[0]) >= input.dimensions[0] as usize && self.padding[0] == 0;
+        if whole && node.output.dimensions[0] == 1 && node.output.length_group == 0 {
+            // A pool over all rows there are: as many as the sequence has.
+            self.check_sizes(input, &node.output)?;
+        } else {
+            self.check(node, input)?;
+        }
         ensure(self.dilation == [1, 1] && self.taps() <= 1 << 16, NodeFault::Parameter)?;
         ensure(input.channels() == node.output.channels(), NodeFault::Shape)
     }

@@ -71,6 +71,7 @@ pub use layout::{columns_words, depthwise_words, pair_rows, paired_bytes};
 
 /// A set of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Variant {
     /// Plain Rust.

@@ -1,9 +1,6 @@
 //! A [`DeviceGraph`] as a [`ModelFile`].
 
-use super::{
-    Constants, DeviceGraph, Encoded, ExportError, Quantization, Value,
-    plan::{Need, Plan, Step},
-};
+use super::{Constants, DeviceGraph, Encoded, ExportError, Quantization, Value, plan::arrange};
 use crate::graph::Shape;
 use samara_runtime::{
     ALL_OPS, ElementType, Model, Tensor,
@@ -26,12 +23,12 @@ pub enum Numbers<'a> {
     },
 }
 
-/// Encodes every op, plans the arena with `plan`, and gives the file. The file's tensors are the graph's values, in their
+/// Encodes every op, plans the arena, and gives the file. The file's tensors are the graph's values, in their
 /// order; f32 ports of an int8 file follow.
 ///
 /// # Errors
 /// If an op cannot be encoded, or there are more tensors or nodes than a file holds.
-pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>, plan: fn(&[Need], &[Step]) -> Plan) -> Result<ModelFile, ExportError> {
+pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>) -> Result<ModelFile, ExportError> {
     let mut draft = Draft::default();
     for (index, (shape, name)) in graph.values.iter().enumerate() {
         let quantization = match numbers {
@@ -71,7 +68,7 @@ pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>, plan: fn(&[Need], &[Ste
             *output = port;
         }
     }
-    draft.finish(&graph.name, inputs, outputs, plan)
+    draft.finish(&graph.name, inputs, outputs)
 }
 
 /// The bytes of a file, after the runtime accepted them.
@@ -88,8 +85,7 @@ pub fn to_checked_bytes(file: &ModelFile) -> Result<Vec<u8>, ExportError> {
 #[derive(Default)]
 struct Draft {
     tensors: Vec<Tensor>,
-    steps: Vec<Step>,
-    nodes: Vec<(u16, Vec<u8>)>,
+    nodes: Vec<NodeRecord>,
     constants: Constants,
     metadata: Metadata,
 }
@@ -118,70 +114,46 @@ impl Draft {
             dimensions,
             scale: quantization.map_or(1.0, |quantization| quantization.scale),
             offset: 0,
+            length_group: 0,
         });
         Ok(self.tensors.len() - 1)
     }
 
     fn node(&mut self, name: &str, encoded: Encoded, inputs: Vec<usize>, output: usize, macs: u64) {
         self.metadata.nodes.push(name.to_owned());
-        self.metadata.macs.push(macs);
-        self.steps.push(Step { inputs, output, alias: encoded.op.alias, scratch_bytes: encoded.scratch_bytes });
-        self.nodes.push((encoded.op.code.into(), encoded.parameters));
+        self.nodes.push(NodeRecord {
+            code: encoded.op.code.into(),
+            inputs: indices(inputs),
+            output: output as u32,
+            scratch_bytes: encoded.scratch_bytes as u32,
+            macs: u32::try_from(macs).unwrap_or(u32::MAX),
+            parameters: encoded.parameters,
+            ..NodeRecord::default()
+        });
     }
 
-    fn finish(
-        mut self,
-        name: &str,
-        inputs: Vec<usize>,
-        outputs: Vec<usize>,
-        plan: fn(&[Need], &[Step]) -> Plan,
-    ) -> Result<ModelFile, ExportError> {
+    fn finish(mut self, name: &str, inputs: Vec<usize>, outputs: Vec<usize>) -> Result<ModelFile, ExportError> {
         let limit = usize::from(u16::MAX);
-        for (what, found) in [("tensors", self.tensors.len()), ("nodes", self.steps.len())] {
+        for (what, found) in [("tensors", self.tensors.len()), ("nodes", self.nodes.len())] {
             if found > limit {
                 return Err(ExportError::TooLarge { what, found, limit });
             }
         }
-        let needs: Vec<Need> = self
-            .tensors
-            .iter()
-            .enumerate()
-            .map(|(index, tensor)| Need {
-                bytes: tensor.bytes(),
-                is_input: inputs.contains(&index),
-                is_output: outputs.contains(&index),
-            })
-            .collect();
-        let plan = plan(&needs, &self.steps);
-        let limit = u32::MAX as usize;
-        if plan.arena_bytes > limit {
-            return Err(ExportError::TooLarge { what: "bytes in its arena", found: plan.arena_bytes, limit });
-        }
-        self.tensors.iter_mut().zip(&plan.tensors).for_each(|(tensor, &offset)| tensor.offset = offset as u32);
-        let indices = |tensors: Vec<usize>| tensors.into_iter().map(|tensor| tensor as u32).collect();
-        let nodes = self
-            .steps
-            .into_iter()
-            .zip(self.nodes)
-            .zip(plan.scratch)
-            .map(|((step, (code, parameters)), scratch)| NodeRecord {
-                code,
-                inputs: indices(step.inputs),
-                output: step.output as u32,
-                scratch_offset: if step.scratch_bytes > 0 { scratch as u32 } else { 0 },
-                scratch_bytes: step.scratch_bytes as u32,
-                parameters,
-            })
-            .collect();
         self.metadata.name = name.to_owned();
-        Ok(ModelFile {
+        let mut file = ModelFile {
             tensors: self.tensors,
-            nodes,
+            nodes: self.nodes,
             inputs: indices(inputs),
             outputs: indices(outputs),
             metadata: self.metadata,
             constants: self.constants.into_bytes(),
-            arena_bytes: plan.arena_bytes as u32,
-        })
+            ..ModelFile::default()
+        };
+        arrange(&mut file, ALL_OPS)?;
+        Ok(file)
     }
+}
+
+fn indices(tensors: Vec<usize>) -> Vec<u32> {
+    tensors.into_iter().map(|tensor| tensor as u32).collect()
 }

@@ -11,6 +11,7 @@
 
 pub mod encode;
 mod error;
+pub mod golden;
 mod graph;
 mod lowering;
 mod op;

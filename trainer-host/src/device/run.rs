@@ -47,19 +47,31 @@ impl DeviceModel {
         write: impl Fn(&mut Session<'_>, usize) -> Result<(), InputError> + Sync,
         read: impl Fn(&Session<'_>, usize) -> T + Sync,
     ) -> Result<Vec<T>, RunError> {
+        self.work_each(samples, |session, sample| {
+            write(session, sample)?;
+            session.run();
+            Ok(read(session, sample))
+        })
+    }
+
+    /// As [`run_each`](Self::run_each), for work that runs the session itself: to look at tensors between nodes.
+    ///
+    /// # Errors
+    /// The first that `work` returns.
+    pub fn work_each<T: Send>(
+        &self,
+        samples: usize,
+        work: impl Fn(&mut Session<'_>, usize) -> Result<T, InputError> + Sync,
+    ) -> Result<Vec<T>, RunError> {
         let tasks: Vec<Vec<T>> = (0..samples.div_ceil(SAMPLES_PER_TASK))
             .into_par_iter()
             .map(|task| {
                 let model = self.model()?;
                 let mut arena = AlignedBuffer::zeros(model.arena_bytes());
-                let mut session = Session::new(&model, arena.as_mut_slice())?;
+                let mut session = Session::new(model, arena.as_mut_slice())?;
                 let range = task * SAMPLES_PER_TASK..samples.min((task + 1) * SAMPLES_PER_TASK);
                 range
-                    .map(|sample| {
-                        write(&mut session, sample).map_err(|error| RunError::Input { sample, error })?;
-                        session.run();
-                        Ok(read(&session, sample))
-                    })
+                    .map(|sample| work(&mut session, sample).map_err(|error| RunError::Input { sample, error }))
                     .collect::<Result<_, RunError>>()
             })
             .collect::<Result<_, _>>()?;

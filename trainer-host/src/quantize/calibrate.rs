@@ -3,10 +3,9 @@
 use crate::device::{
     DeviceGraph, ExportError,
     encode::{Numbers, encode, to_checked_bytes},
-    plan::plan_separate,
     run::DeviceModel,
 };
-use samara_runtime::Session;
+use samara_runtime::{Session, Tensors};
 
 /// How a tensor's range is taken from its values.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -62,34 +61,35 @@ pub struct Observer<'a> {
 }
 
 impl<'a> Observer<'a> {
-    /// Encodes the graph so that all tensors can be looked at. For each input, `inputs` has all samples one after the other.
+    /// Encodes the graph. For each input, `inputs` has all samples one after the other.
     ///
     /// # Errors
     /// If there is no sample, or the inputs are not as many or not as long as the model's.
     pub fn new(graph: &'a DeviceGraph, inputs: &'a [&'a [f32]]) -> Result<Self, ExportError> {
         let samples = samples_of(graph, inputs)?;
-        let model = DeviceModel::new(&to_checked_bytes(&encode(graph, Numbers::F32, plan_separate)?)?)?;
+        let model = DeviceModel::new(&to_checked_bytes(&encode(graph, Numbers::F32)?)?)?;
         Ok(Self { graph, inputs, samples, model })
     }
 
-    /// Runs all samples. For each of the graph's values, `look` sees the tensor of every sample, and `join` joins what it found.
+    /// Runs all samples. For each of the graph's values, `look` sees the tensor of every sample as soon as it is there, and `join` joins what it found.
     fn each_value<T: Send>(
         &self,
         look: impl Fn(usize, &mut dyn Iterator<Item = f32>) -> T + Sync,
         join: impl Fn(T, T) -> T,
     ) -> Result<Vec<T>, ExportError> {
         let sizes: Vec<usize> = self.graph.inputs.iter().map(|&input| self.graph.shape(input).size()).collect();
-        let write = |session: &mut Session<'_>, sample: usize| {
-            let inputs = self.inputs.iter().zip(&sizes).enumerate();
-            inputs
-                .into_iter()
-                .try_for_each(|(index, (values, &size))| session.write_f32(index, &values[sample * size..(sample + 1) * size]))
+        let work = |session: &mut Session<'_>, sample: usize| {
+            for (index, (values, &size)) in self.inputs.iter().zip(&sizes).enumerate() {
+                session.write_f32(index, &values[sample * size..(sample + 1) * size])?;
+            }
+            // What no node writes has no values; the file's tensors and nodes are the graph's, in their order.
+            let mut found: Vec<T> = (0..self.graph.values.len()).map(|value| look(value, &mut std::iter::empty())).collect();
+            let mut see = |tensors: &Tensors<'_>, value: usize| found[value] = look(value, &mut tensors.values(value as u32));
+            self.graph.inputs.iter().for_each(|input| see(&session.tensors(), input.0));
+            session.run_observed(|node, tensors| see(tensors, self.graph.nodes[node].output.0));
+            Ok(found)
         };
-        let read = |session: &Session<'_>, _| {
-            let values = 0..self.graph.values.len();
-            values.map(|value| look(value, &mut values_of(session, value))).collect::<Vec<_>>()
-        };
-        let found = self.model.run_each(self.samples, write, read);
+        let found = self.model.work_each(self.samples, work);
         let found = found.map_err(|error| ExportError::Calibration(error.to_string()))?;
         let all = found.into_iter().reduce(|all, more| all.into_iter().zip(more).map(|(a, b)| join(a, b)).collect());
         Ok(all.unwrap_or_default())
@@ -157,11 +157,6 @@ fn samples_of(graph: &DeviceGraph, inputs: &[&[f32]]) -> Result<usize, ExportErr
         samples = Some(count);
     }
     samples.ok_or_else(|| ExportError::Calibration("the model has no inputs".to_owned()))
-}
-
-fn values_of<'a>(session: &'a Session<'_>, value: usize) -> impl Iterator<Item = f32> + 'a {
-    let bytes = session.tensor_bytes(value as u32).map_or(&[][..], |(_, bytes)| bytes);
-    bytes.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value))
 }
 
 fn histogram(values: impl Iterator<Item = f32>, range: Range) -> Vec<u64> {

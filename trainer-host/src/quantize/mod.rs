@@ -14,7 +14,6 @@ pub use scales::{assign, part_fixed_inputs};
 use crate::device::{
     DeviceGraph, ExportError,
     encode::{Numbers, encode},
-    plan::plan,
 };
 use samara_runtime::format::writer::ModelFile;
 
@@ -39,5 +38,5 @@ pub fn quantize(graph: &mut DeviceGraph, inputs: &[&[f32]], options: Options) ->
     equalize(graph, &magnitudes);
     let ranges = Observer::new(graph, inputs)?.ranges(options.calibration)?;
     let quantizations = assign(graph, &ranges);
-    encode(graph, Numbers::I8 { quantizations: &quantizations, float_ports: options.float_ports }, plan)
+    encode(graph, Numbers::I8 { quantizations: &quantizations, float_ports: options.float_ports })
 }

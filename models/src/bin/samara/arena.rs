@@ -81,12 +81,20 @@ mod tests {
     use samara_runtime::{ElementType, Tensor};
 
     fn tensor(offset: u32, bytes: u32) -> Tensor {
-        Tensor { element_type: ElementType::I8, rank: 1, zero_point: 0, dimensions: [bytes, 1, 1, 1], scale: 1.0, offset }
+        Tensor {
+            element_type: ElementType::I8,
+            rank: 1,
+            zero_point: 0,
+            dimensions: [bytes, 1, 1, 1],
+            scale: 1.0,
+            offset,
+            length_group: 0,
+        }
     }
 
     fn node(inputs: &[u32], output: u32, scratch: (u32, u32)) -> NodeRecord {
         let (scratch_offset, scratch_bytes) = scratch;
-        NodeRecord { code: 1, inputs: inputs.to_vec(), output, scratch_offset, scratch_bytes, parameters: Vec::new() }
+        NodeRecord { code: 1, inputs: inputs.to_vec(), output, scratch_offset, scratch_bytes, ..NodeRecord::default() }
     }
 
     /// A shortcut: the input is kept while the first node's output is worked on in place.

@@ -1,24 +1,60 @@
 //! From a trained model to files for the device.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use samara_runtime::format::writer::ModelFile;
 use samara_trainer::Model;
-use samara_trainer::data::Dataset;
+use samara_trainer::data::Tensor;
+use samara_trainer::device::golden::add_golden_samples;
 use samara_trainer::device::run::DeviceModel;
-use samara_trainer::quantize::{Calibration, Options};
+use samara_trainer::quantize::Options;
 
-/// The model as f32 file.
-///
-/// # Errors
-/// If a layer has no counterpart on the device.
-pub fn to_f32(model: &Model) -> Result<DeviceModel> {
-    Ok(DeviceModel::new(&model.export_f32()?)?)
+use crate::output;
+
+/// How many golden samples a file gets.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Golden {
+    /// Golden samples in each file, inputs whose outputs a device can compare: 0 for none [default: up to 4, in at most a
+    /// sixteenth of the file]
+    #[arg(long = "golden", value_name = "N")]
+    count: Option<usize>,
 }
 
-/// The model as int8 file, calibrated on the first `samples` samples of `data`.
+/// The model as f32 file, its golden samples taken from `samples`, one tensor per input.
 ///
 /// # Errors
-/// If a layer has no counterpart on the device, or cannot be quantized.
-pub fn to_int8(model: &Model, data: &Dataset, samples: usize, calibration: Calibration) -> Result<DeviceModel> {
-    let inputs: Vec<_> = data.inputs().iter().map(|tensor| tensor.slice(0..samples)).collect();
-    Ok(DeviceModel::new(&model.export_int8(&inputs, Options { calibration, ..Options::default() })?)?)
+/// If a layer has no counterpart on the device, or there are too few samples.
+pub fn to_f32(model: &Model, samples: &[Tensor], golden: Golden) -> Result<DeviceModel> {
+    with_golden_samples(&model.export_f32()?, samples, golden)
+}
+
+/// The model as int8 file, calibrated on samples, one tensor per input; golden samples are the first of them.
+///
+/// # Errors
+/// If a layer has no counterpart on the device, or cannot be quantized, or there are too few samples.
+pub fn to_int8(model: &Model, samples: &[Tensor], options: Options, golden: Golden) -> Result<DeviceModel> {
+    with_golden_samples(&model.export_int8(samples, options)?, samples, golden)
+}
+
+fn with_golden_samples(bytes: &[u8], samples: &[Tensor], Golden { count }: Golden) -> Result<DeviceModel> {
+    let there = samples.iter().map(Tensor::samples).min().unwrap_or(0);
+    if let Some(count) = count
+        && count > there
+    {
+        bail!("--golden asks for {count} golden samples, {there} samples are there to take them from");
+    }
+    let mut file = ModelFile::from_bytes(bytes)?;
+    let inputs: Vec<&[f32]> = samples.iter().map(Tensor::values).collect();
+    add_golden_samples(&mut file, &inputs, count)?;
+    Ok(DeviceModel::new(&file.to_bytes())?)
+}
+
+/// The golden samples of a file, in words.
+pub fn golden_samples(file: &ModelFile) -> String {
+    match file.golden.len() {
+        0 => {
+            let one = output::thousands(samara_trainer::device::golden::sample_bytes(file) as u64);
+            format!("none (--golden 1 takes {one} bytes)")
+        }
+        count => format!("{count} in {} bytes", output::thousands(file.golden_bytes() as u64)),
+    }
 }

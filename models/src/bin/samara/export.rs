@@ -8,7 +8,6 @@ use samara_runtime::format::writer::ModelFile;
 use samara_runtime::selftest::Generator;
 use samara_trainer::Model;
 use samara_trainer::data::Tensor;
-use samara_trainer::device::run::DeviceModel;
 use samara_trainer::quantize::Options;
 use serde_json::json;
 
@@ -32,6 +31,8 @@ pub struct Arguments {
     /// Where weights and calibration samples come from: the same seed gives the same file
     #[arg(long, default_value = "1")]
     seed: u64,
+    #[command(flatten)]
+    golden: convert::Golden,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -44,23 +45,29 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut model = arguments.model.build()?;
     model.initialize(arguments.seed);
+    let samples = random_samples(&model, arguments.seed)?;
     let file = if arguments.as_f32 {
-        convert::to_f32(&model)?
+        convert::to_f32(&model, &samples, arguments.golden)?
     } else {
-        DeviceModel::new(&model.export_int8(&random_samples(&model, arguments.seed)?, Options::default())?)?
+        convert::to_int8(&model, &samples, Options::default(), arguments.golden)?
     };
     files::write(&arguments.out, file.bytes())?;
-    let macs: u64 = ModelFile::from_bytes(file.bytes())?.metadata.macs.iter().sum();
+    let written = ModelFile::from_bytes(file.bytes())?;
+    let macs = written.macs();
     let (arena_bytes, model_bytes) = (file.model()?.arena_bytes(), file.bytes().len());
     if arguments.json {
         return output::print_json(&json!({
             "model": arguments.model.name, "out": arguments.out, "seed": arguments.seed, "macs": macs,
             "arena_bytes": arena_bytes, "model_bytes": model_bytes,
+            "golden_samples": written.golden.len(), "golden_bytes": written.golden_bytes(),
         }));
     }
     let [model_bytes, arena_bytes, macs] = [model_bytes as u64, arena_bytes as u64, macs].map(output::thousands);
     let to = arguments.out.display();
-    output::print(&format!("{model_bytes} bytes written to {to}: arena of {arena_bytes} bytes, {macs} multiply-accumulates"))
+    let golden = convert::golden_samples(&written);
+    output::print(&format!(
+        "{model_bytes} bytes written to {to}: arena of {arena_bytes} bytes, {macs} multiply-accumulates, golden samples: {golden}"
+    ))
 }
 
 /// Values from 0 to 1 for each input of the model.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use samara_runtime::{ALL_OPS, ElementType, Tensor, format::writer::ModelFile};
+use samara_runtime::{ALL_OPS, ElementType, SelfTestError, Session, Tensor, arena::AlignedBuffer, format::writer::ModelFile};
 use samara_trainer::device::run::DeviceModel;
 use serde_json::{Value, json};
 
@@ -27,11 +27,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let shown = || arguments.file.display().to_string();
     let model = DeviceModel::new(&files::read(&arguments.file)?).with_context(shown)?;
     let file = ModelFile::from_bytes(model.bytes()).with_context(shown)?;
+    let self_test = self_test(&model)?;
     if arguments.json {
-        output::print_json(&describe(&arguments.file, &file, model.bytes().len()))
+        output::print_json(&describe(&arguments.file, &file, model.bytes().len(), &self_test))
     } else {
-        output::print(&draw(&file, model.bytes().len()))
+        output::print(&draw(&file, model.bytes().len(), &self_test))
     }
+}
+
+/// Runs the file's golden samples.
+fn self_test(model: &DeviceModel) -> Result<Result<usize, SelfTestError>> {
+    let mut arena = AlignedBuffer::zeros(model.model()?.arena_bytes());
+    Ok(Session::new(model.model()?, arena.as_mut_slice())?.self_test())
 }
 
 /// A node with what belongs to it.
@@ -51,7 +58,7 @@ fn nodes(file: &ModelFile) -> Vec<NodeView<'_>> {
         op: ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).map_or("", |op| op.name),
         inputs: node.inputs.iter().map(|&input| tensor(input)).collect(),
         output: tensor(node.output),
-        macs: file.metadata.macs.get(number).copied().unwrap_or(0),
+        macs: node.macs.into(),
         scratch: (node.scratch_offset, node.scratch_bytes),
     };
     file.nodes.iter().enumerate().map(view).collect()
@@ -73,7 +80,7 @@ fn place(offset: usize, bytes: usize) -> String {
     if bytes == 0 { String::new() } else { format!("{offset}..{}", offset + bytes) }
 }
 
-fn draw(file: &ModelFile, model_bytes: usize) -> String {
+fn draw(file: &ModelFile, model_bytes: usize, self_test: &Result<usize, SelfTestError>) -> String {
     let port = |kind: &str, index: u32| {
         let tensor = &file.tensors[index as usize];
         let place = place(tensor.offset as usize, tensor.bytes());
@@ -109,14 +116,22 @@ fn draw(file: &ModelFile, model_bytes: usize) -> String {
     let totals = [
         ("multiply-accumulates", macs),
         ("arena bytes", u64::from(file.arena_bytes)),
+        ("of it state, bytes", file.state_bytes() as u64),
         ("constants in flash, bytes", file.constants.len() as u64),
         ("model bytes", model_bytes as u64),
+        ("golden samples", file.golden.len() as u64),
+        ("of them in flash, bytes", file.golden_bytes() as u64),
     ];
-    let rows: Vec<_> = totals.iter().map(|(name, number)| vec![(*name).to_owned(), output::thousands(*number)]).collect();
+    let mut rows: Vec<_> = totals.iter().map(|(name, number)| vec![(*name).to_owned(), output::thousands(*number)]).collect();
+    let outcome = match self_test {
+        Ok(count) => format!("{count} of {count} right"),
+        Err(error) => error.to_string(),
+    };
+    rows.push(vec!["self-test".to_owned(), outcome]);
     text + "\n" + &output::table(&["total", ""], &rows)
 }
 
-fn describe(path: &Path, file: &ModelFile, model_bytes: usize) -> Value {
+fn describe(path: &Path, file: &ModelFile, model_bytes: usize, self_test: &Result<usize, SelfTestError>) -> Value {
     let tensor = |tensor: &Tensor| {
         json!({
             "shape": tensor.shape(),
@@ -151,5 +166,9 @@ fn describe(path: &Path, file: &ModelFile, model_bytes: usize) -> Value {
         "arena_bytes": file.arena_bytes,
         "constant_bytes": file.constants.len(),
         "model_bytes": model_bytes,
+        "state_bytes": file.state_bytes(),
+        "golden_samples": file.golden.len(),
+        "golden_bytes": file.golden_bytes(),
+        "self_test": self_test.is_ok(),
     })
 }

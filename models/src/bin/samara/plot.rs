@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json {
         return output::print_json(&json!({
             "file": arguments.file, "model": file.metadata.name, "out": arguments.out,
-            "macs": file.metadata.macs.iter().sum::<u64>(), "arena_bytes": file.arena_bytes, "model_bytes": model.bytes().len(),
+            "macs": file.macs(), "arena_bytes": file.arena_bytes, "model_bytes": model.bytes().len(),
         }));
     }
     output::note(&format!("{} nodes drawn in {}", file.nodes.len(), arguments.out.display()));
@@ -72,7 +72,7 @@ fn graph_of(file: &ModelFile) -> (Vec<Shown>, Vec<(usize, usize)>) {
         let op = ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).map_or("", |op| op.name);
         let mut lines = vec![file.metadata.nodes.get(number).cloned().unwrap_or_default(), op.to_owned()];
         lines.push(form(&file.tensors[node.output as usize]));
-        let macs = file.metadata.macs.get(number).copied().unwrap_or(0);
+        let macs = file.nodes.get(number).map_or(0, |node| u64::from(node.macs));
         if macs > 0 {
             lines.push(format!("{} MACs", output::thousands(macs)));
         }
@@ -125,7 +125,7 @@ fn draw(file: &ModelFile) -> String {
     let title = format!(
         "{}: {} multiply-accumulates, {} bytes of arena",
         file.metadata.name,
-        output::thousands(file.metadata.macs.iter().sum()),
+        output::thousands(file.macs()),
         output::thousands(u64::from(file.arena_bytes))
     );
     let wide = (placed.width + 2.0 * MARGIN).max(LETTER * title.chars().count() as f64 + 4.0 * MARGIN);

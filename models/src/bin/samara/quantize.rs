@@ -7,7 +7,7 @@ use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::checkpoint::Weights;
 use samara_trainer::optimizers::Sgd;
-use samara_trainer::quantize::Calibration;
+use samara_trainer::quantize::{Calibration, Options};
 use serde_json::json;
 
 use crate::losses::LossName;
@@ -37,6 +37,8 @@ pub struct Arguments {
     /// The int8 file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    golden: convert::Golden,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -54,16 +56,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let splits = names::data(&arguments.data, arguments.loss.targets())?;
     model.compile(Sgd::new(1.0), arguments.loss.build())?;
     train::check(&model, &splits, &arguments.data)?;
-    let file = convert::to_int8(&model, &splits.train, arguments.samples, arguments.calibration)?;
+    let samples = train::calibration_samples(&splits.train, arguments.samples);
+    let options = Options { calibration: arguments.calibration, ..Options::default() };
+    let file = convert::to_int8(&model, &samples, options, arguments.golden)?;
+    let written = ModelFile::from_bytes(file.bytes())?;
     let measured = device::measure(&file, &splits.test, &*arguments.loss.build())?;
     files::write(&arguments.out, file.bytes())?;
     if arguments.json {
         return output::print_json(&json!({
             "model": arguments.model.name, "weights": path, "data": arguments.data, "out": arguments.out,
-            "int8_accuracy": measured.accuracy, "int8_loss": measured.loss, "macs": ModelFile::from_bytes(file.bytes())?.metadata.macs.iter().sum::<u64>(),
+            "int8_accuracy": measured.accuracy, "int8_loss": measured.loss, "macs": written.macs(),
             "arena_bytes": file.model()?.arena_bytes(), "model_bytes": file.bytes().len(),
+            "golden_samples": written.golden.len(), "golden_bytes": written.golden_bytes(),
         }));
     }
     let (what, value) = measured.shown();
-    output::print(&format!("int8 test {what} {value}, written to {}", arguments.out.display()))
+    let golden = convert::golden_samples(&written);
+    output::print(&format!("int8 test {what} {value}, written to {}; golden samples: {golden}", arguments.out.display()))
 }

@@ -8,7 +8,8 @@ use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::callbacks::SaveState;
 use samara_trainer::data::sources::Splits;
-use samara_trainer::quantize::Calibration;
+use samara_trainer::data::{Dataset, Tensor};
+use samara_trainer::quantize::Options;
 use samara_trainer::{EpochLog, Fit, History, Model, TrainingState};
 use serde_json::{Map, Value, json};
 
@@ -58,6 +59,8 @@ pub struct Arguments {
     /// Directory for model.samara (int8), model-f32.samara, weights.bin and, after every epoch, training.state
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    golden: convert::Golden,
     /// Go on from DIR/training.state, with the options that the training began with; --epochs may be larger
     #[arg(long)]
     resume: bool,
@@ -109,14 +112,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     model.save_weights(arguments.out.join(WEIGHTS))?;
     let f32_test = Measured::by_trainer(&model.evaluate(&splits.test)?)?;
 
-    let f32_file = convert::to_f32(&model)?;
+    let samples = calibration_samples(&splits.train, CALIBRATION_SAMPLES);
+    let f32_file = convert::to_f32(&model, &samples, arguments.golden)?;
     files::write(&arguments.out.join(F32_MODEL), f32_file.bytes())?;
-    let int8_file = convert::to_int8(&model, &splits.train, CALIBRATION_SAMPLES, Calibration::MinMax)?;
+    let int8_file = convert::to_int8(&model, &samples, Options::default(), arguments.golden)?;
     files::write(&arguments.out.join(INT8_MODEL), int8_file.bytes())?;
     let int8_test = device::measure(&int8_file, &splits.test, &*arguments.loss.build())?;
 
     let parameters: usize = model.parameters().iter().map(|parameter| parameter.shape.size()).sum();
-    let macs: u64 = ModelFile::from_bytes(int8_file.bytes())?.metadata.macs.iter().sum();
+    let file = ModelFile::from_bytes(int8_file.bytes())?;
+    let macs = file.macs();
     let arena_bytes = int8_file.model()?.arena_bytes();
     let model_bytes = int8_file.bytes().len();
     if arguments.json {
@@ -138,6 +143,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "macs": macs,
             "arena_bytes": arena_bytes,
             "model_bytes": model_bytes,
+            "golden_samples": file.golden.len(),
+            "golden_bytes": file.golden_bytes(),
             "training_seconds": training_seconds,
             "seconds": started.elapsed().as_secs_f64(),
             "history": describe(&history),
@@ -158,6 +165,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         row("multiply-accumulates", output::thousands(macs)),
         row("arena bytes", output::thousands(arena_bytes as u64)),
         row("model bytes", output::thousands(model_bytes as u64)),
+        row("golden samples", convert::golden_samples(&file)),
         row("training seconds", format!("{training_seconds:.1}")),
     ];
     output::print(&output::table(&[arguments.model.name, ""], &rows))?;
@@ -169,6 +177,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 pub fn describe(history: &History) -> Value {
     let epoch = |log: &EpochLog| log.measurements.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
     history.epochs.iter().map(epoch).collect::<Vec<Map<_, _>>>().into()
+}
+
+/// The first training samples, at most `count`, one tensor per input.
+pub fn calibration_samples(data: &Dataset, count: usize) -> Vec<Tensor> {
+    data.inputs().iter().map(|tensor| tensor.slice(0..count)).collect()
 }
 
 /// Checks all splits before the first step, so that nothing is learned for nothing.

@@ -9,7 +9,6 @@ use crate::{
     device::{
         Clamp, DeviceGraph, Quantization,
         encode::{Numbers, encode},
-        plan::plan,
         run::DeviceModel,
     },
     graph::Shape,
@@ -124,7 +123,7 @@ impl Case {
         let of_i8 = ports().filter(|port| port.element_type == "i8");
         let quantizations: Vec<_> = of_i8.map(|port| Quantization { scale: port.scale, zero_point: port.zero_point }).collect();
         let numbers = Numbers::I8 { quantizations: &quantizations, float_ports };
-        encode(&graph, numbers, plan).unwrap_or_else(|error| panic!("{} {}: {error}", golden.file, self.name))
+        encode(&graph, numbers).unwrap_or_else(|error| panic!("{} {}: {error}", golden.file, self.name))
     }
 
     /// What goes in, and what LiteRT says comes out. Conversions go there and back.

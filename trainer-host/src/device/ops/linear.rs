@@ -194,11 +194,8 @@ impl DeviceOp for Linear {
             Kind::Dense | Kind::Conv2d(_) => pack_f32(&flat, self.fan_in()),
             Kind::DepthwiseConv2d(_) => transpose(&self.rows),
         };
-        let linear = LinearF32 {
-            weights: constants.push_f32(&weights),
-            bias: constants.push_f32(&self.bias),
-            clamp: self.clamp.into(),
-        };
+        let linear =
+            LinearF32 { weights: constants.push_f32(&weights), bias: constants.push_f32(&self.bias), clamp: self.clamp.into() };
         Ok(match self.kind {
             Kind::Dense => Encoded::new(&DENSE_F32, &linear),
             Kind::Conv2d(window) => Encoded::new(&CONV2D_F32, &conv2d::ParametersF32 { window, linear }),

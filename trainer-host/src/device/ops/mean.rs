@@ -73,7 +73,6 @@ mod tests {
         device::{
             DeviceGraph,
             encode::{Numbers, encode},
-            plan::plan,
             run::DeviceModel,
         },
         numeric::random::Random,
@@ -101,7 +100,7 @@ mod tests {
             let op = Mean { axes: (0..rank).filter(|axis| axes >> axis & 1 == 1).collect() };
             let graph = DeviceGraph::single("mean", op, &[shape.clone().into()], output.into());
             let run = |numbers, input: &[u8]| -> Vec<u8> {
-                let device = DeviceModel::new(&encode(&graph, numbers, plan).expect("an op").to_bytes()).expect("a file");
+                let device = DeviceModel::new(&encode(&graph, numbers).expect("an op").to_bytes()).expect("a file");
                 let write = |session: &mut samara_runtime::Session<'_>, _| {
                     session.input_bytes_mut(0)?.copy_from_slice(input);
                     Ok(())

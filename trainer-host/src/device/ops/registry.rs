@@ -9,7 +9,6 @@ use crate::{
         Clamp, DeviceGraph, Tie, Value,
         encode::{Numbers, encode},
         ops::{Kind, Linear},
-        plan::plan,
     },
     graph::Shape,
     numeric::random::Random,
@@ -162,7 +161,7 @@ impl OpExample {
     /// # Errors
     /// If the op cannot be encoded.
     pub fn f32_file(&self) -> Result<ModelFile, ExportError> {
-        encode(&self.graph, Numbers::F32, plan)
+        encode(&self.graph, Numbers::F32)
     }
 
     /// The model file in int8.
@@ -171,7 +170,7 @@ impl OpExample {
     /// If the op cannot be encoded.
     pub fn i8_file(&self) -> Result<ModelFile, ExportError> {
         let quantizations = self.quantizations();
-        encode(&self.graph, Numbers::I8 { quantizations: &quantizations, float_ports: self.float_ports }, plan)
+        encode(&self.graph, Numbers::I8 { quantizations: &quantizations, float_ports: self.float_ports })
     }
 
     /// Every file of the example, by name.
