@@ -268,11 +268,12 @@ fn inspect_shows_nodes_and_totals() {
     // The arena over time: the image is read while the dense layer writes, and is gone when softmax runs.
     let rows: Vec<&str> = text.lines().skip_while(|line| !line.contains("first byte to last")).collect();
     let [_, flatten, dense, softmax, ..] = rows[..] else { panic!("{text}") };
-    assert!(flatten.contains("...###") && dense.contains("~~~===") && dense.contains('#') && !softmax.contains('='), "{text}");
+    assert!(flatten.contains("...###") && dense.contains("~~~#===") && !softmax.contains('='), "{text}");
     let live = |node: usize| described["nodes"][node]["live_bytes"].as_u64().unwrap();
     assert_eq!((live(0), live(2)), (784, 10));
     let scratch = described["nodes"][1]["scratch_bytes"].as_u64().unwrap();
-    assert_eq!(live(1), 784 + 10 + scratch);
+    // Its output lies on the first bytes of its input.
+    assert_eq!(live(1), 784 + scratch);
 }
 
 #[test]

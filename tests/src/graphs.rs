@@ -391,7 +391,8 @@ impl Draft {
         if self.depth > 0 && self.tensors.len() == inputs {
             // A nested model that gives back its input makes no tensor of its own.
             let layer = part(ActivationLayer::new(self.activation()));
-            self.apply(&layer, &self.tensors[..1].to_vec());
+            let first = [self.tensors[0].clone()];
+            self.apply(&layer, &first);
         }
         let mut outputs = vec![self.tensors.len() - 1];
         if self.random.random() {

@@ -198,7 +198,10 @@ fn round_weights(file: &mut ModelFile, node: usize) {
         bytes.as_chunks().0.iter().take(channels.len()).map(|&bytes| f32::from_le_bytes(bytes)).collect();
     let mut scales = vec![0.0f32; to];
     for (weight, &channel) in weights.iter().zip(&channels) {
-        scales[channel] = scales[channel].max(weight.abs() / 127.0);
+        let scale = weight.abs() / 127.0;
+        if scale > scales[channel] {
+            scales[channel] = scale;
+        }
     }
     for (weight, &channel) in weights.iter_mut().zip(&channels).filter(|(_, channel)| scales[**channel] > 0.0) {
         *weight = (*weight / scales[channel]).round() * scales[channel];

@@ -41,7 +41,7 @@ fn check(seed: u64, steps: usize, tally: &mut Tally) -> Result<(), String> {
     let file = encode(&graph, Numbers::F32).map_err(|error| error.to_string())?;
     let found = whole::run(&file, &inputs, SAMPLES)?;
     for (output, expected) in expected.iter().enumerate() {
-        let largest = expected.values().iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        let largest = expected.values().iter().map(|value| value.abs()).fold(0.0, |a: f32, b| if b > a { b } else { a });
         let found = whole::real(&found, output);
         if found.len() != expected.values().len() {
             return Err(format!("output {output}: {} values in training, {} in f32", expected.values().len(), found.len()));

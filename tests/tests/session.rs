@@ -183,15 +183,11 @@ fn two_streams_in_one_session_are_two_sessions() {
     with_session(&file, &stateful::OPS, |session| {
         let mut states = [session.state().to_vec(), session.state().to_vec()];
         assert_eq!(states[0], [0; 32], "a session starts with its state reset, whatever the arena held");
-        for run in 0..9 {
-            for stream in [0, 1] {
-                session.set_state(&states[stream]).unwrap();
-                assert_eq!(
-                    step(session, inputs(stream as i8 + 1).nth(run).unwrap()),
-                    alone[stream][run],
-                    "stream {stream}, run {run}"
-                );
-                states[stream] = session.state().to_vec();
+        for (run, interleaved) in inputs(1).zip(inputs(2)).enumerate() {
+            for (stream, (state, input)) in states.iter_mut().zip([interleaved.0, interleaved.1]).enumerate() {
+                session.set_state(state).unwrap();
+                assert_eq!(step(session, input), alone[stream][run], "stream {stream}, run {run}");
+                *state = session.state().to_vec();
             }
         }
         session.reset_state();

@@ -39,8 +39,11 @@ fn data_of(model: &Model, samples: usize) -> Dataset {
     Dataset::new(random_tensor(samples, &Shape::from([6, 6, 2]), 3), Tensor::from_labels(&labels)).unwrap()
 }
 
+/// Of all parameters, and of each epoch's log.
+type Bits = (Vec<Vec<u32>>, Vec<Vec<u64>>);
+
 /// All bits that a training ends with, but not the seconds.
-fn ending(model: &Model, history: &History) -> (Vec<Vec<u32>>, Vec<Vec<u64>>) {
+fn ending(model: &Model, history: &History) -> Bits {
     let bits = |values: Vec<f32>| values.iter().map(|value| value.to_bits()).collect();
     let of_epoch = |log: &EpochLog| {
         let facts = [log.epoch as u64, u64::from(log.learning_rate.to_bits())];
@@ -69,7 +72,7 @@ impl Case {
 
     /// Trains, going on from a state if there is one; at the step with this number (of all epochs) the state is taken and
     /// the training ends. Gives the model's bits, and that state.
-    fn train(&self, resume: Option<Vec<u8>>, end: Option<usize>) -> ((Vec<Vec<u32>>, Vec<Vec<u64>>), Option<Vec<u8>>) {
+    fn train(&self, resume: Option<Vec<u8>>, end: Option<usize>) -> (Bits, Option<Vec<u8>>) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().unwrap();
         pool.install(|| {
             let mut model = (self.net)();

@@ -73,7 +73,7 @@ pub fn boards(boards: &[&'static Board]) -> Vec<Unavailable> {
     unavailable
 }
 
-/// As [`boards`], for a command that is of no use without them.
+/// As [`boards()`], for a command that is of no use without them.
 ///
 /// # Errors
 /// If firmware cannot be run on one of the boards.
