@@ -50,7 +50,7 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     ],
     examples,
     #[cfg(test)]
-    // Ours is the nearest value (a test below), halves up. LiteRT multiplies by a rounded 1 / n: it gives 6 for 98 / 15, 10 for
+    // Ours is the nearest value (a test below), halves up. LiteRT is not always the nearest value: it gives 6 for 98 / 15, 10 for
     // 85 / 9 (21 of the 34 outputs of 320 that differ); the other 13 are halves.
     golden: &[super::golden::vectors("mean", 0.12, |case| case.model(Mean { axes: case.field("axes") }))],
 };
