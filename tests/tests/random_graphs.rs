@@ -1,4 +1,4 @@
-//! Random models of all layers, on their way to the device: nothing may be lost on it.
+//! Random models of most layers (those of `graphs.rs`), on their way to the device: nothing may be lost on it.
 //!
 //! `SAMARA_RANDOM_GRAPHS=10000` draws as many models, `SAMARA_RANDOM_SEED` begins with another; a failure names the seed and
 //! the number of steps, and prints the model.
