@@ -4,7 +4,7 @@ use crate::{
     Model,
     data::Tensor,
     device::{DeviceGraph, ExportError, Lowering, Value, encode, simplify},
-    graph::Graph,
+    graph::{Graph, ParameterValue},
     quantize,
 };
 
@@ -20,8 +20,9 @@ pub fn lower(name: &str, graph: &Graph) -> Result<DeviceGraph, ExportError> {
             None => device.value(node.shape.clone(), &node.name),
             Some(layer) => {
                 let parameters = layer.base().parameters();
-                let parameters: Vec<(&str, &[f32])> =
-                    parameters.iter().map(|parameter| (parameter.name, &parameter.values[..])).collect();
+                let effective: Vec<_> = parameters.iter().map(ParameterValue::effective).collect();
+                let names = parameters.iter().map(|parameter| parameter.name);
+                let parameters: Vec<(&str, &[f32])> = names.zip(effective.iter().map(|values| &values[..])).collect();
                 let inputs = node.inputs.iter().map(|&input| values[input]).collect();
                 let mut lowering = Lowering::new(&mut device, &node.name, &parameters, inputs, node.shape.clone());
                 let failed = |reason| ExportError::Layer { layer: node.name.clone(), reason };

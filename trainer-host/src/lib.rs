@@ -66,7 +66,7 @@ pub mod prelude {
     pub use crate::data::sources::{self, NpzFile, Splits};
     pub use crate::data::{BatchBuffers, Dataset, Field, Source, Tensor};
     pub use crate::device::run::DeviceModel;
-    pub use crate::graph::{Shape, SymbolicTensor, input};
+    pub use crate::graph::{Shape, SymbolicTensor, Transform, input};
     pub use crate::initializers::{self, Initializer};
     pub use crate::layers::*;
     pub use crate::losses::*;

@@ -1,10 +1,11 @@
 //! What all layers have: a name, an identity, parameters.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::Shape;
+use super::{Shape, SharedTransform};
 use crate::initializers::{Initializer, SharedInitializer};
 use crate::regularizers::SharedRegularizer;
 
@@ -75,6 +76,18 @@ pub struct ParameterValue {
     pub kind: ParameterKind,
     /// Its values, row by row.
     pub values: Vec<f32>,
+    /// What makes the effective values from these.
+    pub transform: Option<SharedTransform>,
+}
+
+impl ParameterValue {
+    /// The values that layers compute with.
+    pub fn effective(&self) -> Cow<'_, [f32]> {
+        let Some(transform) = &self.transform else { return Cow::Borrowed(&self.values) };
+        let mut effective = self.values.clone();
+        transform.apply(&self.shape, &self.values, &mut effective);
+        Cow::Owned(effective)
+    }
 }
 
 /// Without the values, which may be many.

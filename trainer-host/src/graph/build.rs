@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::symbolic::ShapeFault;
-use super::{Application, Layer, Origin, ParameterKind, ParameterValue, Scope, Shape, SymbolicTensor};
+use super::{Application, Layer, Origin, ParameterKind, ParameterValue, Scope, Shape, SharedTransform, SymbolicTensor};
 use crate::error::{Error, Result};
 use crate::numeric::random::Random;
 use crate::regularizers::SharedRegularizer;
@@ -55,6 +55,11 @@ impl ParameterEntry {
     /// `true` if training changes it now: a weight of a layer that is not frozen.
     pub fn learns(&self) -> bool {
         self.kind == ParameterKind::Weight && self.layer.base().is_trainable()
+    }
+
+    /// What makes its effective values.
+    pub fn transform(&self) -> Option<SharedTransform> {
+        self.layer.base().parameters()[self.index].transform.clone()
     }
 
     /// The values, as they are now.
@@ -170,6 +175,7 @@ impl Graph {
                                 shape: spec.shape.clone(),
                                 kind: spec.kind,
                                 values: vec![0.0; spec.shape.size()],
+                                transform: None,
                             };
                             let stream = (position * 256 + number) as u64;
                             spec.initializer.fill(&spec.shape, &mut Random::new(0, stream), &mut value.values);

@@ -8,6 +8,7 @@ pub mod pass;
 mod shape;
 mod summary;
 mod symbolic;
+mod transform;
 
 pub use apply::{Apply, IntoInputs, Named};
 pub use base::{LayerBase, ParameterKind, ParameterSpec, ParameterValue};
@@ -15,6 +16,7 @@ pub use build::{Graph, Node, ParameterEntry};
 pub use layer::{Layer, Requirements};
 pub use shape::Shape;
 pub use symbolic::{SymbolicTensor, input};
+pub use transform::{SharedTransform, Transform};
 
 pub(crate) use apply::apply_shared;
 pub(crate) use base::Trainable;

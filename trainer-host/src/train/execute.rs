@@ -61,6 +61,8 @@ pub(crate) struct Executor {
     training: bool,
     lanes: Vec<Lane>,
     states: Vec<Vec<f32>>,
+    /// The weights that layers see, where they are not the stored ones.
+    effective: Aligned,
     sums: Vec<f64>,
     /// Gradients that come out of meetings, laid out as those of lanes.
     meeting_gradients: Aligned,
@@ -73,7 +75,8 @@ struct Shared<'a> {
     plan: &'a Plan,
     objectives: &'a [Objective],
     training: bool,
-    values: &'a Values,
+    weights: &'a [f32],
+    statistics: &'a [f32],
     states: &'a [Vec<f32>],
     batch: Batch<'a>,
 }
@@ -105,6 +108,7 @@ impl Executor {
         Self {
             lanes,
             states: plan.nodes.iter().map(|node| vec![0.0; node.state]).collect(),
+            effective: Aligned::zeros(if plan.transforms.is_empty() { 0 } else { plan.weights }),
             sums: vec![0.0; plan.largest_sums],
             meeting_gradients: Aligned::zeros(plan.lane_gradients),
             results: vec![0.0; results],
@@ -121,6 +125,12 @@ impl Executor {
         for shard in self.lanes.iter_mut().flat_map(|lane| &mut lane.shards) {
             shard.samples = count.saturating_sub(shard.first).min(self.plan.shard_samples);
         }
+        if !self.plan.transforms.is_empty() {
+            self.effective.copy_from_slice(&values.weights);
+            for (range, shape, transform) in &self.plan.transforms {
+                transform.apply(shape, &values.weights[range.clone()], &mut self.effective[range.clone()]);
+            }
+        }
         self.meeting_gradients.fill(0.0);
         for node in 0..self.plan.nodes.len() {
             if self.plan.nodes[node].sums == 0 && self.plan.nodes[node].state > 0 {
@@ -128,8 +138,9 @@ impl Executor {
             }
         }
         for segment in 0..self.plan.segments.len() {
-            let Self { plan, objectives, training, lanes, states, .. } = self;
-            let shared = Shared { plan, objectives, training: *training, values, states, batch };
+            let Self { plan, objectives, training, lanes, states, effective, .. } = self;
+            let (weights, statistics) = (seen(effective, &values.weights), &values.statistics[..]);
+            let shared = Shared { plan, objectives, training: *training, weights, statistics, states, batch };
             let steps = &shared.plan.segments[segment].steps;
             lanes.par_iter_mut().with_max_len(1).for_each(|lane| lane.run(steps, segment == 0, shared));
             self.meet(self.plan.segments[segment].meeting, values, count);
@@ -169,7 +180,7 @@ impl Executor {
             input_shapes: &node.input_shapes,
             sums,
             state: &mut self.states[index],
-            weights: &values.weights,
+            weights: seen(&self.effective, &values.weights),
             statistics: &mut values.statistics,
             places: &node.parameters,
             gradients: ParameterGradients { values: &mut self.meeting_gradients, places: &node.parameters },
@@ -196,6 +207,9 @@ impl Executor {
         let pieces = &self.plan.pieces;
         let work = |piece: &Piece, mut parts: Parts<'_>| {
             this.bring_together(piece, parts.gradients);
+            if let Some((transform, first)) = &piece.transform {
+                transform.change_gradient(*first, parts.weights, parts.gradients);
+            }
             if let Some(regularizer) = &piece.regularizer {
                 regularizer.add_gradient(parts.weights, parts.gradients);
             }
@@ -275,6 +289,11 @@ impl Executor {
             to.extend_from_slice(&shard.values[place.slot][..place.size * shard.samples]);
         }
     }
+}
+
+/// The weights that layers see.
+fn seen<'a>(effective: &'a [f32], stored: &'a [f32]) -> &'a [f32] {
+    if effective.is_empty() { stored } else { effective }
 }
 
 /// A stretch of all weights, with the same stretch of their gradients and of the optimizer's slots.
@@ -535,5 +554,5 @@ fn weighted(loss: &dyn Loss, pass: LossPass<'_>, target_size: usize, weight: imp
 }
 
 fn parameters<'a>(node: &'a PlanNode, shared: Shared<'a>) -> Parameters<'a> {
-    Parameters { weights: &shared.values.weights, statistics: &shared.values.statistics, places: &node.parameters }
+    Parameters { weights: shared.weights, statistics: shared.statistics, places: &node.parameters }
 }

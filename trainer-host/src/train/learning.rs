@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Model;
-use crate::error::Result;
-use crate::graph::Layer;
+use crate::error::{Error, Result};
+use crate::graph::{Layer, ParameterKind, SharedTransform, Transform};
 use crate::optimizers::check_option;
 
 impl Model {
@@ -31,6 +31,33 @@ impl Model {
     pub fn set_learning_rate_factor(&self, name: &str, factor: f32) -> Result<()> {
         check_option("the learning-rate factor", factor, 0.0..=f32::MAX, "0 or a positive number")?;
         self.layers_under(name)?.iter().for_each(|layer| layer.base().set_learning_rate_factor(factor));
+        Ok(())
+    }
+
+    /// Sets what makes the effective values of a weight from the stored ones, for all models that its layer is part of: those
+    /// that predict, measure and are exported from now on, and trainings that begin. See [`Transform`].
+    ///
+    /// # Errors
+    /// If there is no such parameter, or it is a statistic.
+    pub fn set_transform(&self, name: &str, transform: impl Transform + 'static) -> Result<()> {
+        self.change_transform(name, Some(Arc::new(transform)))
+    }
+
+    /// Takes a weight's transform away: the stored values are the effective ones.
+    ///
+    /// # Errors
+    /// If there is no such parameter, or it is a statistic.
+    pub fn remove_transform(&self, name: &str) -> Result<()> {
+        self.change_transform(name, None)
+    }
+
+    fn change_transform(&self, name: &str, transform: Option<SharedTransform>) -> Result<()> {
+        let entry = self.entry(name)?;
+        if entry.kind == ParameterKind::Statistic {
+            let (found, expected) = (format!("for the statistic {name}"), "for a weight".to_owned());
+            return Err(Error::Argument { name: "the transform", found, expected });
+        }
+        entry.layer.base().parameters_mut()[entry.index].transform = transform;
         Ok(())
     }
 

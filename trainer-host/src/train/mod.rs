@@ -32,6 +32,8 @@ mod state;
 mod tests;
 mod trainer;
 mod training;
+#[cfg(test)]
+mod transform_tests;
 
 pub use fit::Fit;
 pub use history::{EpochLog, History, Measurements};

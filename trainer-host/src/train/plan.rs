@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::memory::{Lifetime, share};
 use crate::graph::Layer;
 use crate::graph::pass::{GradientPlace, ParameterPlace, Place};
-use crate::graph::{Graph, ParameterEntry, ParameterKind, Shape};
+use crate::graph::{Graph, ParameterEntry, ParameterKind, Shape, SharedTransform};
 use crate::losses::Loss;
 use crate::regularizers::SharedRegularizer;
 
@@ -94,6 +94,8 @@ pub(super) struct Piece {
     pub gradient: PieceGradient,
     /// Adds its own to the gradient.
     pub regularizer: Option<SharedRegularizer>,
+    /// What changes the gradient, with the number of the piece's first value within its weight.
+    pub transform: Option<(SharedTransform, usize)>,
     /// Whose learning-rate factor counts.
     pub layer: Arc<dyn Layer>,
 }
@@ -127,6 +129,10 @@ pub(super) struct Plan {
     pub pieces: Vec<Piece>,
     /// Where the learning weights with a penalty in the loss lie within all weights; none without losses.
     pub regularized: Vec<(Range<usize>, SharedRegularizer)>,
+    /// What makes effective weights from stored ones, with the shape and where the weight lies within all weights.
+    pub transforms: Vec<(Range<usize>, Shape, SharedTransform)>,
+    /// Number of values of all weights.
+    pub weights: usize,
     /// Size of the buffer of a lane's gradients.
     pub lane_gradients: usize,
     pub largest_sums: usize,
@@ -198,6 +204,8 @@ impl Plan {
             largest_sums: nodes.iter().map(|node| node.sums.max(node.backward_sums)).fold(0, Ord::max),
             pieces: if training { pieces(graph, &nodes) } else { Vec::new() },
             regularized: if losses.is_empty() { Vec::new() } else { regularized(graph, &parameters) },
+            transforms: transforms(graph, &parameters),
+            weights: parameters.weights,
             inputs: graph.inputs.clone(),
             outputs,
             segments: segments(&nodes, steps),
@@ -271,6 +279,12 @@ fn keeps_statistics(parameters: &[ParameterEntry]) -> bool {
 fn regularized(graph: &Graph, parameters: &PlacedParameters) -> Vec<(Range<usize>, SharedRegularizer)> {
     let entries = graph.parameters.iter().zip(&parameters.places).filter(|(entry, _)| entry.learns());
     entries.filter_map(|(entry, place)| Some((place.range.clone(), entry.regularizer.clone()?))).collect()
+}
+
+/// The weights that layers see transformed.
+fn transforms(graph: &Graph, parameters: &PlacedParameters) -> Vec<(Range<usize>, Shape, SharedTransform)> {
+    let entries = graph.parameters.iter().zip(&parameters.places).filter(|(entry, _)| entry.kind == ParameterKind::Weight);
+    entries.filter_map(|(entry, place)| Some((place.range.clone(), entry.shape.clone(), entry.transform()?))).collect()
 }
 
 /// Decides for each output whether loss and last activation are computed as one.
@@ -528,8 +542,8 @@ fn pieces(graph: &Graph, nodes: &[PlanNode]) -> Vec<Piece> {
                 };
                 let length = step.min(place.range.len() - start);
                 let (offset, regularizer) = (place.range.start + start, entry.regularizer.clone());
-                let layer = layer.clone();
-                pieces.push(Piece { offset, length, gradient, regularizer, layer });
+                let (layer, transform) = (layer.clone(), entry.transform().map(|transform| (transform, start)));
+                pieces.push(Piece { offset, length, gradient, regularizer, transform, layer });
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::tests::{quiet, random_tensor, small_net, three_classes};
+use super::transform_tests::RoundToInt8;
 use super::{EpochLog, Fit, History, Model, Training, TrainingState};
 use crate::callbacks::{SaveState, each_batch};
 use crate::checkpoint::Weights;
@@ -27,6 +28,15 @@ fn conv_net() -> Model {
     let model = Model::new("convolutions", image, Dense::new(3).activation(Activation::Softmax).apply(&x)).unwrap();
     model.set_trainable("last", false).unwrap();
     model.set_learning_rate_factor("shared", 0.25).unwrap();
+    model
+}
+
+/// The same with kernels that are rounded for the passes, that of the shared layer among them.
+fn rounded_conv_net() -> Model {
+    let model = conv_net();
+    for name in ["shared/kernel", "conv2d/kernel", "dense/kernel"] {
+        model.set_transform(name, RoundToInt8).unwrap();
+    }
     model
 }
 
@@ -118,7 +128,7 @@ fn a_training_resumed_at_any_step_ends_with_the_same_bits() {
         case(small_net, Arc::new(Sgd::new(0.05)), cosine),
         case(conv_net, Arc::new(Nadam::new(0.01)), none),
         case(small_net, Arc::new(AdamW::new(0.01).clip_value(0.01)), one_cycle),
-        case(conv_net, Arc::new(RmsProp::new(0.01)), none),
+        case(rounded_conv_net, Arc::new(RmsProp::new(0.01)), none),
         case(small_net, Arc::new(AdaGrad::new(0.01)), none),
     ];
     let steps = SAMPLES.div_ceil(BATCH);
@@ -139,6 +149,22 @@ fn a_training_resumed_at_any_step_ends_with_the_same_bits() {
                 let (_, state) = case.train(Some(state), Some(later));
                 assert!(case.train(state, None).0 == expected, "case {number}, resumed at steps {step} and {later}");
             }
+        }
+    }
+}
+
+#[test]
+fn threads_change_no_bit_of_convolutions_clipping_and_shared_layers() {
+    let clipped: [Arc<dyn Optimizer>; 3] = [
+        Arc::new(Sgd::new(0.05).momentum(0.9).clip_global_norm(0.1)),
+        Arc::new(Adam::new(0.01).clip_norm(0.1)),
+        Arc::new(AdamW::new(0.01).clip_value(0.01)),
+    ];
+    for (net, optimizer) in [conv_net as fn() -> _, conv_net, rounded_conv_net].into_iter().zip(clipped) {
+        let case = |threads| Case { net, optimizer: optimizer.clone(), schedule: || None, threads };
+        let one = case(1).train(None, None).0;
+        for threads in [2, 3, 4] {
+            assert!(case(threads).train(None, None).0 == one, "{threads} threads, {optimizer:?}");
         }
     }
 }
