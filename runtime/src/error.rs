@@ -158,6 +158,11 @@ pub enum InputError {
         /// Index of the first such value.
         position: usize,
     },
+    /// A value given for an input of integers is no integer, or beyond 32 bits.
+    NotInteger {
+        /// Index of the first such value.
+        position: usize,
+    },
     /// A run was begun and is not at its end: the inputs' bytes may hold other tensors.
     /// [`Session::abandon`](crate::Session::abandon) forgets it.
     Running,
@@ -194,6 +199,7 @@ impl InputError {
             Self::NoSuchGroup { .. } => 6,
             Self::SequenceLength { .. } => 7,
             Self::StateLength { .. } => 8,
+            Self::NotInteger { .. } => 9,
         }
     }
 }
@@ -268,6 +274,9 @@ mod sentences {
                 Self::ElementType => f.write_str("the input has another element type"),
                 Self::Length { expected, found } => write!(f, "the input takes {expected} elements, {found} were given"),
                 Self::NotFinite { position } => write!(f, "the value at position {position} is NaN or infinite"),
+                Self::NotInteger { position } => {
+                    write!(f, "the value at position {position} is no 32-bit integer, as the input takes")
+                }
                 Self::Running => f.write_str("a run is under way: finish or abandon it before the inputs change"),
                 Self::NoSuchGroup { group } => write!(f, "the model has no length group {group} whose length is set"),
                 Self::SequenceLength { maximum, found } => {

@@ -70,6 +70,7 @@ impl<'a> Tensors<'a> {
     pub fn values(&self, index: u32) -> impl Iterator<Item = f32> + use<'a> {
         let (tensor, bytes) = self.get(index);
         bytes.chunks_exact(tensor.element_type.bytes()).map(move |element| match *element {
+            [a, b, c, d] if tensor.element_type == ElementType::I32 => i32::from_le_bytes([a, b, c, d]) as f32,
             [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
             [q] => quant::dequantize(q as i8, tensor.scale, tensor.zero_point),
             _ => 0.0,
@@ -158,11 +159,27 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Writes real values to an input, quantizing them if it is int8.
+    /// Writes an input of integers: tokens.
     ///
     /// # Errors
-    /// If the model has no such input, or it has another number of elements, or a value is NaN or infinite, or a run is
-    /// under way.
+    /// If the model has no such input, or it is not i32, or has another number of elements, or a run is under way.
+    pub fn write_i32(&mut self, index: usize, values: &[i32]) -> Result<(), InputError> {
+        let (tensor, bytes) = self.input(index)?;
+        if tensor.element_type != ElementType::I32 {
+            return Err(InputError::ElementType);
+        }
+        if values.len() != tensor.elements() {
+            return Err(InputError::Length { expected: tensor.elements(), found: values.len() });
+        }
+        bytes.chunks_exact_mut(4).zip(values).for_each(|(four, value)| four.copy_from_slice(&value.to_le_bytes()));
+        Ok(())
+    }
+
+    /// Writes real values to an input, quantizing them if it is int8. One of integers takes integers.
+    ///
+    /// # Errors
+    /// If the model has no such input, or it has another number of elements, or a value is NaN or infinite, or no integer where
+    /// one is wanted, or a run is under way.
     pub fn write_f32(&mut self, index: usize, values: &[f32]) -> Result<(), InputError> {
         let (tensor, bytes) = self.input(index)?;
         if values.len() != tensor.elements() {
@@ -180,6 +197,15 @@ impl<'a> Session<'a> {
                     .iter_mut()
                     .zip(values)
                     .for_each(|(byte, &value)| *byte = quant::quantize(value, tensor.scale, tensor.zero_point) as u8);
+            }
+            ElementType::I32 => {
+                if let Some(position) = values.iter().position(|&value| value as i32 as f32 != value) {
+                    return Err(InputError::NotInteger { position });
+                }
+                bytes
+                    .chunks_exact_mut(4)
+                    .zip(values)
+                    .for_each(|(four, &value)| four.copy_from_slice(&(value as i32).to_le_bytes()));
             }
         }
         Ok(())

@@ -91,7 +91,7 @@ pub fn checksum(session: &Session<'_>) -> u32 {
 /// Adds a tensor's bytes, every NaN counted as the same one: the bits of a NaN differ between processors.
 pub(crate) fn update(crc: &mut Crc32, element_type: ElementType, bytes: &[u8]) {
     match element_type {
-        ElementType::I8 => {
+        ElementType::I8 | ElementType::I32 => {
             crc.update(bytes);
         }
         ElementType::F32 => {

@@ -78,7 +78,7 @@ impl<'a> Model<'a> {
             let elements = tensor.dimensions.iter().try_fold(1u32, |product, &size| product.checked_mul(size));
             let dimensions_beyond_rank = tensor.dimensions.get(usize::from(rank)..).unwrap_or_default();
             let quantization_fits = match tensor.element_type {
-                ElementType::F32 => tensor.scale.to_bits() == 1f32.to_bits() && tensor.zero_point == 0,
+                ElementType::F32 | ElementType::I32 => tensor.scale.to_bits() == 1f32.to_bits() && tensor.zero_point == 0,
                 // Finite, positive, normal: by the exponent, since integer firmware has no floating point.
                 ElementType::I8 => (0x0080_0000..0x7f80_0000).contains(&tensor.scale.to_bits()),
             };
@@ -86,16 +86,19 @@ impl<'a> Model<'a> {
                 (1..=1 << 28).contains(&elements)
                     && u64::from(tensor.offset) + (elements as u64) * tensor.element_type.bytes() as u64 <= arena_bytes
             });
-            // The last dimension is the channels': a length is another one.
+            // The last dimension is the channels': a length is another one, but for tokens, which have none.
             let length_fits = match u16::from(tensor.length_group) {
                 0 => true,
-                group => rank > 1 && tensor.dimensions[0] == self.view.length_group(group).maximum,
+                group => {
+                    (rank > 1 || tensor.element_type == ElementType::I32)
+                        && tensor.dimensions[0] == self.view.length_group(group).maximum
+                }
             };
             if !(fits
                 && length_fits
                 && quantization_fits
                 && (1..=4).contains(&rank)
-                && element_type <= 1
+                && element_type <= ElementType::I32 as u8
                 && tensor.offset as usize >= reserved_bytes
                 && dimensions_beyond_rank.iter().all(|&size| size == 1)
                 && (tensor.offset as usize).is_multiple_of(tensor.element_type.bytes()))

@@ -412,6 +412,11 @@ pub(crate) fn as_f32(bytes: &[u8]) -> &[f32] {
     bytemuck::try_cast_slice(bytes).unwrap_or_default()
 }
 
+/// Bytes as i32; they lie at a multiple of 4, by the check of tensors and constants.
+pub(crate) fn as_i32(bytes: &[u8]) -> &[i32] {
+    bytemuck::try_cast_slice(bytes).unwrap_or_default()
+}
+
 /// Bytes as f32; they lie at a multiple of 4, by the check of tensors.
 pub(crate) fn as_f32_mut(bytes: &mut [u8]) -> &mut [f32] {
     bytemuck::try_cast_slice_mut(bytes).unwrap_or_default()

@@ -49,7 +49,8 @@ pub fn run_case(session: &mut Session<'_>, mut report: impl FnMut(u32, usize, u3
     }
 }
 
-/// Fills an input's bytes: int8 with any value, f32 with multiples of 1/32 in [-4, 4); with extremes in round 1.
+/// Fills an input's bytes: int8 with any value, f32 with multiples of 1/32 in [-4, 4), i32 with numbers below 32; with extremes
+/// in round 1.
 fn fill(bytes: &mut [u8], element_type: ElementType, round: u32, generator: &mut Generator) {
     let extreme = round == 1;
     match element_type {
@@ -68,6 +69,11 @@ fn fill(bytes: &mut [u8], element_type: ElementType, round: u32, generator: &mut
             } else {
                 f32::from((random >> 24) as i8) / 32.0
             };
+            four.copy_from_slice(&value.to_le_bytes());
+        }),
+        ElementType::I32 => bytes.chunks_exact_mut(4).for_each(|four| {
+            let random = generator.next_u32();
+            let value = if extreme { random as i32 } else { (random >> 27) as i32 };
             four.copy_from_slice(&value.to_le_bytes());
         }),
     }

@@ -9,13 +9,33 @@ pub enum ElementType {
     F32 = 0,
     /// Quantized: `real = scale * (q - zero_point)`.
     I8 = 1,
+    /// 32-bit integers, little-endian: tokens.
+    I32 = 2,
 }
 
 impl ElementType {
+    /// The type of that number in a file; `F32` stands for unknown ones, which the check refuses.
+    pub(crate) const fn of_code(code: u8) -> Self {
+        match code {
+            1 => Self::I8,
+            2 => Self::I32,
+            _ => Self::F32,
+        }
+    }
+
+    /// `"f32"`, `"int8"` or `"i32"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::I8 => "int8",
+            Self::I32 => "i32",
+        }
+    }
+
     /// Size of one element.
     pub const fn bytes(self) -> usize {
         match self {
-            Self::F32 => 4,
+            Self::F32 | Self::I32 => 4,
             Self::I8 => 1,
         }
     }
@@ -29,11 +49,11 @@ pub struct Tensor {
     pub element_type: ElementType,
     /// Number of dimensions, 1 to 4.
     pub rank: u8,
-    /// Zero point of an `I8` tensor; 0 for `F32`.
+    /// Zero point of an `I8` tensor; 0 for others.
     pub zero_point: i8,
     /// Dimensions, outermost first; 1 beyond `rank`.
     pub dimensions: [u32; 4],
-    /// Scale of an `I8` tensor, finite and positive; 1 for `F32`.
+    /// Scale of an `I8` tensor, finite and positive; 1 for others.
     pub scale: f32,
     /// First byte in the arena.
     pub offset: u32,

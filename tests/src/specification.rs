@@ -1,7 +1,7 @@
 //! The table of ops in docs/format.md, from the registry. `cargo run -p samara-tests --example op_table` writes it.
 
 use samara_runtime::{
-    ElementType, OpDef,
+    OpDef,
     format::{
         cursor::Cursor,
         writer::{ModelFile, NodeRecord},
@@ -82,12 +82,13 @@ fn place(op: &OpDef) -> &'static str {
 fn inputs(op: &OpDef) -> String {
     let mut found = BTreeSet::new();
     for (file, node) in nodes(op) {
-        let name = |tensor: u32| match file.tensors[tensor as usize].element_type {
-            ElementType::F32 => "f32",
-            ElementType::I8 => "int8",
-        };
+        let name = |tensor: u32| file.tensors[tensor as usize].element_type.name();
         let types = (name(node.inputs[0]), name(node.output));
-        let types = if types.0 == types.1 { String::new() } else { format!(" {}, output {}", types.0, types.1) };
+        let types = match types {
+            ("i32", _) => " i32".to_owned(), // the output is of either type
+            (input, output) if input == output => String::new(),
+            (input, output) => format!(" {input}, output {output}"),
+        };
         found.insert(format!("{}{types}", node.inputs.len()));
     }
     match found.len() {

@@ -33,7 +33,11 @@ fn model_of(example: &Example) -> Model {
 
 fn inputs_of(example: &Example) -> Vec<Tensor> {
     let tensor = |(number, shape): (usize, &Shape)| {
-        Tensor::from_samples(shape.clone(), scattered(SAMPLES * shape.size(), 50 + number)).expect("whole samples")
+        let mut values = scattered(SAMPLES * shape.size(), 50 + number);
+        if let Some(vocabulary) = example.layer.vocabulary(number) {
+            values.iter_mut().for_each(|value| *value = ((*value + 1.0) * 0.4999 * vocabulary as f32).floor());
+        }
+        Tensor::from_samples(shape.clone(), values).expect("whole samples")
     };
     example.inputs.iter().enumerate().map(tensor).collect()
 }
@@ -60,7 +64,11 @@ type Run = Result<Vec<u8>, String>;
 /// Trains a net of dense layers, one before each input, and the example: the loss falls, so gradients pass the layer.
 fn trains(example: &Example) -> Result<(), String> {
     let inputs: Vec<SymbolicTensor> = example.inputs.iter().map(|shape| input(shape.clone())).collect();
-    let before = inputs.iter().zip(&example.inputs).map(|(x, shape)| Dense::new(shape.channels()).apply(x)).collect();
+    let before = inputs.iter().enumerate().map(|(number, x)| match example.layer.vocabulary(number) {
+        Some(_) => x.clone(),
+        None => Dense::new(example.inputs[number].channels()).apply(x),
+    });
+    let before = before.collect();
     let built = Model::new("layer", inputs.clone(), example.apply(before));
     let mut model = built.map_err(|error| error.to_string())?;
     let target_shape = model.graph().nodes[model.graph().outputs[0]].shape.clone();

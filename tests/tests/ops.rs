@@ -32,9 +32,15 @@ fn inputs_of(file: &ModelFile, random: &mut StdRng) -> Vec<Vec<u8>> {
         match tensor.element_type {
             ElementType::I8 => int8(random, tensor.elements()).into_iter().map(|value| value as u8).collect(),
             ElementType::F32 => f32_bytes(&real(random, tensor.elements())),
+            ElementType::I32 => tokens(random, tensor.elements()),
         }
     };
     file.inputs.iter().map(one).collect()
+}
+
+/// Tokens of the examples' vocabularies, and some beyond them.
+fn tokens(random: &mut StdRng, count: usize) -> Vec<u8> {
+    (0..count).flat_map(|_| random.random_range(-2i32..12).to_le_bytes()).collect()
 }
 
 fn slices(inputs: &[Vec<u8>]) -> Vec<&[u8]> {
@@ -130,22 +136,16 @@ fn int8_is_close_to_f32() {
         let of_model = |tensor: u32| &in_i8.tensors[tensor as usize];
         let (mut expected, mut found) = (Vec::new(), Vec::new());
         for _ in 0..8 {
-            let inputs: Vec<Vec<i8>> = in_i8
-                .inputs
-                .iter()
-                .map(|&tensor| (0..of_model(tensor).elements()).map(|_| random.random()).collect())
-                .collect();
-            let bytes: Vec<Vec<u8>> = inputs.iter().map(|values| values.iter().map(|&value| value as u8).collect()).collect();
-            let reals: Vec<Vec<u8>> = in_i8
-                .inputs
-                .iter()
-                .zip(&inputs)
-                .map(|(&tensor, values)| {
-                    let tensor = of_model(tensor);
-                    let real = |&q: &i8| tensor.scale * f32::from(i16::from(q) - i16::from(tensor.zero_point));
-                    f32_bytes(&values.iter().map(real).collect::<Vec<_>>())
-                })
-                .collect();
+            let mut bytes = inputs_of(in_i8, &mut random);
+            let mut reals = bytes.clone();
+            for ((&tensor, bytes), reals) in in_i8.inputs.iter().zip(&mut bytes).zip(&mut reals) {
+                let tensor = of_model(tensor);
+                if tensor.element_type == ElementType::I8 {
+                    bytes.iter_mut().for_each(|byte| *byte = random.random());
+                    let real = |&q: &u8| tensor.scale * f32::from(i16::from(q as i8) - i16::from(tensor.zero_point));
+                    *reals = f32_bytes(&bytes.iter().map(real).collect::<Vec<_>>());
+                }
+            }
             let output = of_model(in_i8.outputs[0]);
             let real = |q: i8| output.scale * f32::from(i16::from(q) - i16::from(output.zero_point));
             // What int8 cannot hold is clipped on both sides.
@@ -169,6 +169,7 @@ fn outputs_are_spread_over_the_range() {
             .zip(&file.inputs)
             .map(|(bytes, &tensor)| match file.tensors[tensor as usize].element_type {
                 ElementType::I8 => bytes.iter().map(|_| random.random()).collect(),
+                ElementType::I32 => tokens(&mut random, bytes.len() / 4),
                 ElementType::F32 => {
                     f32_bytes(&(0..bytes.len() / 4).map(|_| random.random_range(-6.0..6.0)).collect::<Vec<_>>())
                 }
@@ -177,7 +178,7 @@ fn outputs_are_spread_over_the_range() {
         let output = run(&file, &slices(&inputs));
         let distinct: HashSet<&[u8]> = match file.tensors[file.outputs[0] as usize].element_type {
             ElementType::I8 => output.chunks(1).collect(),
-            ElementType::F32 => output.chunks(4).collect(),
+            ElementType::F32 | ElementType::I32 => output.chunks(4).collect(),
         };
         // An enlarged image has no more values than the image.
         let elements = |tensor: u32| file.tensors[tensor as usize].elements();

@@ -132,6 +132,23 @@ pub enum Error {
         /// Number of classes.
         classes: usize,
     },
+    /// A token that the vocabulary does not have.
+    #[error(
+        "{what} has the token {token} in sample {sample}, position {position}, but the vocabulary has {vocabulary}: integers from 0 to {}",
+        vocabulary - 1
+    )]
+    TokenOutOfRange {
+        /// Which tensor.
+        what: String,
+        /// The sample.
+        sample: usize,
+        /// Position within the sample.
+        position: usize,
+        /// The token.
+        token: f32,
+        /// Number of tokens.
+        vocabulary: usize,
+    },
     /// A target outside what its loss can take.
     #[error("{what} has the value {value} in sample {sample}, but {loss} expects {wanted}")]
     TargetRange {

@@ -53,6 +53,30 @@ fn names_and_shared_layers_must_fit() {
 }
 
 #[test]
+fn tokens_are_integers_of_the_vocabulary_and_inputs_of_the_model() {
+    let x = input([3]).named("words");
+    let model = Model::new("text", &x, Flatten::new().apply(Embedding::new(5, 2).apply(&x))).unwrap();
+    let told = |tokens: [f32; 3]| {
+        let all = [[0.0; 3], tokens].concat();
+        message(model.predict_all(&[Tensor::from_samples([3], all).unwrap()]))
+    };
+    assert_eq!(told([0.0, 4.0, 1.0]), "");
+    let wanted = |token| {
+        format!("input 'words' has the token {token} in sample 1, position 2, but the vocabulary has 5: integers from 0 to 4")
+    };
+    assert_eq!(told([1.0, 4.0, 5.0]), wanted("5"));
+    assert_eq!(told([0.0, 0.0, -1.0]), wanted("-1"));
+    assert_eq!(told([2.0, 0.0, 1.5]), wanted("1.5"));
+    let made = Dense::new(3).apply(&x);
+    let text = message(Model::new("made", &x, Embedding::new(5, 2).apply(made)));
+    assert!(text.contains("layer 'embedding' takes tokens, an input of the model, not what layer 'dense' makes"), "{text}");
+    // An input that is tokens here and numbers there has no type on the device.
+    let both = Concatenate::new().apply([&Flatten::new().apply(Embedding::new(5, 2).apply(&x)), &Dense::new(2).apply(&x)]);
+    let error = Model::new("both", &x, both).unwrap().export_f32().unwrap_err().to_string();
+    assert!(error.contains("they must be an input of the model that embeddings alone read"), "{error}");
+}
+
+#[test]
 fn penalties_must_be_sizes() {
     let x = input([4]);
     let shared = Dense::new(4).kernel_regularizer(L2::new(-0.5)).named("shared");

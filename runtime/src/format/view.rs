@@ -144,7 +144,7 @@ impl<'a> View<'a> {
         let record = self.tensor_record(index);
         let [element_type, rank, zero_point, length_group] = array(record, 0);
         Tensor {
-            element_type: if element_type == ElementType::F32 as u8 { ElementType::F32 } else { ElementType::I8 },
+            element_type: ElementType::of_code(element_type),
             rank,
             zero_point: zero_point as i8,
             dimensions: [u32_at(record, 4), u32_at(record, 8), u32_at(record, 12), u32_at(record, 16)],

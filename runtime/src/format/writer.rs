@@ -246,7 +246,7 @@ impl ModelFile {
             .tensors
             .iter()
             .map(|record| Tensor {
-                element_type: if record.element_type == 0 { ElementType::F32 } else { ElementType::I8 },
+                element_type: ElementType::of_code(record.element_type),
                 rank: record.rank,
                 zero_point: record.zero_point,
                 dimensions: record.dimensions.map(u32::from_le_bytes),

@@ -9,6 +9,7 @@ pub mod concat;
 pub mod conv2d;
 pub mod dense;
 pub mod depthwise_conv2d;
+pub mod embedding;
 pub mod linear;
 pub mod lut;
 pub mod maximum;
@@ -63,6 +64,7 @@ pub static ALL_OPS: &[&OpDef] = &[
     &upsample::UPSAMPLE,
     &mean::MEAN_I8,
     &mean::MEAN_F32,
+    &embedding::EMBEDDING,
 ];
 
 /// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.

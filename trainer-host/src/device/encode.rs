@@ -30,19 +30,21 @@ pub enum Numbers<'a> {
 /// If an op cannot be encoded, or there are more tensors or nodes than a file holds.
 pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>) -> Result<ModelFile, ExportError> {
     let mut draft = Draft::default();
+    let tokens = graph.tokens()?;
     for (index, (shape, name)) in graph.values.iter().enumerate() {
-        let quantization = match numbers {
-            Numbers::F32 => None,
-            Numbers::I8 { quantizations, .. } => Some(quantizations[index]),
+        let kind = match numbers {
+            _ if tokens.contains(&Value(index)) => Elements::Tokens,
+            Numbers::F32 => Elements::Real,
+            Numbers::I8 { quantizations, .. } => Elements::Quantized(quantizations[index]),
         };
-        draft.tensor(shape, name, quantization)?;
+        draft.tensor(shape, name, kind)?;
     }
     let float_ports = matches!(numbers, Numbers::I8 { float_ports: true, .. });
     let mut inputs: Vec<usize> = graph.inputs.iter().map(|value| value.0).collect();
     if float_ports {
-        for input in &mut inputs {
+        for input in inputs.iter_mut().filter(|input| !tokens.contains(&Value(**input))) {
             let (shape, name) = &graph.values[*input];
-            let port = draft.tensor(shape, &format!("{name}/f32"), None)?;
+            let port = draft.tensor(shape, &format!("{name}/f32"), Elements::Real)?;
             draft.node(&format!("{name}/quantize"), Encoded::new(&QUANTIZE, &()), vec![port], *input, 0);
             *input = port;
         }
@@ -63,7 +65,7 @@ pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>) -> Result<ModelFile, Ex
     if float_ports {
         for output in &mut outputs {
             let (shape, name) = &graph.values[*output];
-            let port = draft.tensor(shape, &format!("{name}/f32"), None)?;
+            let port = draft.tensor(shape, &format!("{name}/f32"), Elements::Real)?;
             draft.node(&format!("{name}/dequantize"), Encoded::new(&DEQUANTIZE, &()), vec![*output], port, 0);
             *output = port;
         }
@@ -81,6 +83,14 @@ pub fn to_checked_bytes(file: &ModelFile) -> Result<Vec<u8>, ExportError> {
     Ok(bytes)
 }
 
+/// What a tensor holds.
+#[derive(Debug, Clone, Copy)]
+enum Elements {
+    Real,
+    Quantized(Quantization),
+    Tokens,
+}
+
 /// A file in the making.
 #[derive(Default)]
 struct Draft {
@@ -91,7 +101,8 @@ struct Draft {
 }
 
 impl Draft {
-    fn tensor(&mut self, shape: &Shape, name: &str, quantization: Option<Quantization>) -> Result<usize, ExportError> {
+    fn tensor(&mut self, shape: &Shape, name: &str, elements: Elements) -> Result<usize, ExportError> {
+        let quantization = if let Elements::Quantized(quantization) = elements { Some(quantization) } else { None };
         // A scalar is a vector of one element.
         let shape: &[usize] = if shape.is_empty() { &[1] } else { shape };
         if shape.len() > 4 {
@@ -108,7 +119,11 @@ impl Draft {
         dimensions.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u32);
         self.metadata.tensors.push(name.to_owned());
         self.tensors.push(Tensor {
-            element_type: if quantization.is_some() { ElementType::I8 } else { ElementType::F32 },
+            element_type: match elements {
+                Elements::Real => ElementType::F32,
+                Elements::Quantized(_) => ElementType::I8,
+                Elements::Tokens => ElementType::I32,
+            },
             rank: shape.len() as u8,
             zero_point: quantization.map_or(0, |quantization| quantization.zero_point),
             dimensions,

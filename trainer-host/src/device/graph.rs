@@ -1,7 +1,8 @@
 //! The graph of the runtime's ops, in real numbers.
 
-use super::{DeviceOp, Site};
+use super::{DeviceOp, ExportError, Site};
 use crate::graph::Shape;
+use std::collections::HashSet;
 
 /// A tensor of a [`DeviceGraph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +85,29 @@ impl DeviceGraph {
     /// Shape of a value.
     pub fn shape(&self, value: Value) -> &Shape {
         &self.values[value.0].0
+    }
+
+    /// The values that are tokens.
+    ///
+    /// # Errors
+    /// If one of them is no input of the model, or is read as real numbers, too.
+    pub(crate) fn tokens(&self) -> Result<HashSet<Value>, ExportError> {
+        let tokens: HashSet<Value> =
+            self.nodes.iter().filter(|node| node.op.takes_tokens()).flat_map(|node| node.inputs.iter().copied()).collect();
+        for node in &self.nodes {
+            let is_wrong = |input: &&Value| {
+                let is_input = self.inputs.contains(input);
+                tokens.contains(input) && !(is_input && node.op.takes_tokens())
+            };
+            if let Some(input) = node.inputs.iter().find(is_wrong) {
+                let name = &self.values[input.0].1;
+                let reason = format!(
+                    "it takes {name:?}, which are tokens: they must be an input of the model that embeddings alone read"
+                );
+                return Err(ExportError::Layer { layer: node.name.clone(), reason });
+            }
+        }
+        Ok(tokens)
     }
 
     /// What `node` sees of its tensors.

@@ -163,6 +163,11 @@ pub trait DeviceOp: fmt::Debug + Send + Sync {
         0
     }
 
+    /// `true` if the input is tokens: an input of the model that holds integers, in every file.
+    fn takes_tokens(&self) -> bool {
+        false
+    }
+
     /// How quantization passes through.
     fn tie(&self) -> Tie {
         Tie::Free

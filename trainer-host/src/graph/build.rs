@@ -138,6 +138,14 @@ impl Graph {
             place_of.insert(symbol.number(), place);
             nodes.push(node);
         }
+        for Node { name, layer, inputs, .. } in &nodes {
+            let takes_tokens = |number: usize| layer.as_ref().is_some_and(|layer| layer.vocabulary(number).is_some());
+            let is_made = |&(number, &input): &(usize, &usize)| takes_tokens(number) && nodes[input].layer.is_some();
+            if let Some((_, &input)) = inputs.iter().enumerate().find(is_made) {
+                let maker = &nodes[input].name;
+                faults.push(format!("layer '{name}' takes tokens, an input of the model, not what layer '{maker}' makes"));
+            }
+        }
         faults.append(&mut names.faults);
         let find = |tensors: &[SymbolicTensor]| -> Vec<usize> {
             tensors.iter().filter_map(|tensor| place_of.get(&tensor.number()).copied()).collect()
@@ -248,6 +256,16 @@ impl Graph {
             Node { part_of: Some(_), inputs, .. } => &self.nodes[inputs[0]].name,
             own => &own.name,
         }
+    }
+
+    /// For an input of the model that holds tokens: how many there are, to all layers that read it.
+    pub(crate) fn vocabulary(&self, input: usize) -> Option<usize> {
+        let of_reader = |&reader: &usize| {
+            let Node { layer, inputs, .. } = &self.nodes[reader];
+            let numbers = (0..inputs.len()).filter(|&number| inputs[number] == input);
+            numbers.filter_map(|number| layer.as_ref()?.vocabulary(number)).min()
+        };
+        self.nodes[input].consumers.iter().filter_map(of_reader).min()
     }
 
     /// The names of the inputs, by which data is given.

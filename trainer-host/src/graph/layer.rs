@@ -106,6 +106,12 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
     /// The output's shape, or a sentence's end that says what was wanted: `"inputs of rank 3, [height, width, channels]"`.
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String>;
 
+    /// For an input of tokens: how many there are. They are integers from 0 to below this, and stand in an input of the model.
+    fn vocabulary(&self, input: usize) -> Option<usize> {
+        let _ = input;
+        None
+    }
+
     /// The parameters, in Keras's order (kernel, bias; gamma, beta, moving_mean, moving_variance).
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let _ = inputs;

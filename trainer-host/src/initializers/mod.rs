@@ -2,10 +2,12 @@
 
 mod constant;
 mod orthogonal;
+mod uniform;
 mod variance_scaling;
 
 pub use constant::Constant;
 pub use orthogonal::Orthogonal;
+pub use uniform::Uniform;
 pub use variance_scaling::{Distribution, FanMode, VarianceScaling};
 
 use std::fmt;

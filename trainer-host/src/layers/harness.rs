@@ -71,7 +71,12 @@ impl<'a> Harness<'a> {
             places,
             rows,
         };
-        harness.inputs.iter_mut().for_each(|input| fill(input));
+        for (number, input) in harness.inputs.iter_mut().enumerate() {
+            fill(input);
+            if let Some(vocabulary) = layer.vocabulary(number) {
+                input.iter_mut().for_each(|value| *value = ((*value + 1.0) / 2.0 * vocabulary as f32).floor());
+            }
+        }
         fill(&mut harness.output_gradient);
         fill(&mut harness.weights);
         harness

@@ -32,6 +32,7 @@ mod conv2d;
 mod dense;
 mod depthwise_conv2d;
 mod dropout;
+mod embedding;
 mod flatten;
 mod global_average_pooling2d;
 mod global_max_pooling2d;
@@ -57,6 +58,7 @@ pub use conv2d::Conv2D;
 pub use dense::Dense;
 pub use depthwise_conv2d::DepthwiseConv2D;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling2d::GlobalMaxPooling2D;
@@ -133,6 +135,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "Dense", examples: dense::examples },
     LayerKind { name: "DepthwiseConv2D", examples: depthwise_conv2d::examples },
     LayerKind { name: "Dropout", examples: dropout::examples },
+    LayerKind { name: "Embedding", examples: embedding::examples },
     LayerKind { name: "Flatten", examples: flatten::examples },
     LayerKind { name: "GlobalAveragePooling2D", examples: global_average_pooling2d::examples },
     LayerKind { name: "GlobalMaxPooling2D", examples: global_max_pooling2d::examples },

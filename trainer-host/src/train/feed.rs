@@ -109,8 +109,16 @@ impl<'a> Feed<'a> {
         if self.is_checked { Ok(()) } else { self.check_batch(batch) }
     }
 
-    /// The targets of a data set in memory, whose values are known to be finite.
+    /// Tokens and targets of a data set in memory, whose values are known to be finite.
     fn check_all(&self, data: &Dataset) -> Result<()> {
+        for (&place, &input) in self.inputs.iter().zip(&self.graph.inputs) {
+            let Some(vocabulary) = self.graph.vocabulary(input) else { continue };
+            let tensor = &data.inputs()[place];
+            for number in 0..tensor.samples() {
+                let tokens = tensor.sample(number).unwrap_or_default();
+                self.check_tokens(input, vocabulary, &tokens, data.first_sample() + number)?;
+            }
+        }
         for (output, &place) in self.targets.iter().enumerate() {
             let target = &data.targets()[place];
             for (number, values) in target.values().chunks_exact(target.sample_shape().size()).enumerate() {
@@ -124,7 +132,13 @@ impl<'a> Feed<'a> {
         let node = |node: usize| &self.graph.nodes[node];
         for (&place, &input) in self.inputs.iter().zip(&self.graph.inputs) {
             let size = node(input).shape.size();
-            check_finite(|| format!("input '{}'", node(input).name), batch.input_values(place), size, batch.numbers())?;
+            let values = batch.input_values(place);
+            check_finite(|| format!("input '{}'", node(input).name), values, size, batch.numbers())?;
+            if let Some(vocabulary) = self.graph.vocabulary(input) {
+                for (tokens, &number) in values.chunks_exact(size).zip(batch.numbers()) {
+                    self.check_tokens(input, vocabulary, tokens, number as usize)?;
+                }
+            }
         }
         for (output, &place) in self.targets.iter().enumerate() {
             let values = batch.target_values(place);
@@ -136,6 +150,14 @@ impl<'a> Feed<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The tokens of one sample must be of the vocabulary.
+    fn check_tokens(&self, input: usize, vocabulary: usize, tokens: &[f32], sample: usize) -> Result<()> {
+        let is_token = |&token: &f32| token >= 0.0 && token < vocabulary as f32 && token.fract() == 0.0;
+        let Some(position) = tokens.iter().position(|token| !is_token(token)) else { return Ok(()) };
+        let what = format!("input '{}'", self.graph.nodes[input].name);
+        Err(Error::TokenOutOfRange { what, sample, position, token: tokens[position], vocabulary })
     }
 
     fn check_target(&self, output: usize, target: &[f32], sample: usize) -> Result<()> {

@@ -58,6 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (input, _) = device::ports(&model)?;
     let quantize = |&value: &f32| match input.element_type {
         samara_runtime::ElementType::I8 => vec![samara_runtime::quant::quantize(value, input.scale, input.zero_point) as u8],
+        samara_runtime::ElementType::I32 => (value as i32).to_le_bytes().to_vec(),
         samara_runtime::ElementType::F32 => value.to_le_bytes().to_vec(),
     };
     let inputs: Vec<u8> = samples.slice(0..count).values().iter().flat_map(quantize).collect();

@@ -70,7 +70,7 @@ fn shape(tensor: &Tensor) -> String {
 
 fn quantization(tensor: &Tensor) -> String {
     match tensor.element_type {
-        ElementType::F32 => "f32".to_owned(),
+        ElementType::F32 | ElementType::I32 => tensor.element_type.name().to_owned(),
         ElementType::I8 => format!("int8 {:.4e} {:+}", tensor.scale, tensor.zero_point),
     }
 }
@@ -135,7 +135,7 @@ fn describe(path: &Path, file: &ModelFile, model_bytes: usize, self_test: &Resul
     let tensor = |tensor: &Tensor| {
         json!({
             "shape": tensor.shape(),
-            "type": if tensor.element_type == ElementType::I8 { "int8" } else { "f32" },
+            "type": tensor.element_type.name(),
             "scale": f64::from(tensor.scale),
             "zero_point": tensor.zero_point,
             "arena_offset": tensor.offset,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use samara_runtime::{ALL_OPS, ElementType, Tensor, format::writer::ModelFile};
+use samara_runtime::{ALL_OPS, Tensor, format::writer::ModelFile};
 use samara_trainer::device::run::DeviceModel;
 use serde_json::json;
 
@@ -88,7 +88,7 @@ fn graph_of(file: &ModelFile) -> (Vec<Shown>, Vec<(usize, usize)>) {
 /// Shape and type: `14x14x16 int8`.
 fn form(tensor: &Tensor) -> String {
     let sizes: Vec<String> = tensor.shape().iter().map(u32::to_string).collect();
-    format!("{} {}", sizes.join("x"), if tensor.element_type == ElementType::I8 { "int8" } else { "f32" })
+    format!("{} {}", sizes.join("x"), tensor.element_type.name())
 }
 
 /// Text as SVG takes it: control characters have no form there.

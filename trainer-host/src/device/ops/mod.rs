@@ -4,6 +4,7 @@ mod activation;
 mod add;
 mod concat;
 mod convert;
+mod embedding;
 #[cfg(test)]
 mod golden;
 mod linear;
@@ -22,6 +23,7 @@ mod upsample;
 pub use activation::Activation;
 pub use add::Add;
 pub use concat::Concat;
+pub use embedding::Embedding;
 pub use linear::{Kind, Linear};
 pub use maximum::Maximum;
 pub use mean::Mean;
@@ -47,6 +49,7 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &add::KIND,
     &concat::KIND,
     &convert::KIND,
+    &embedding::KIND,
     &linear::KIND,
     &maximum::KIND,
     &mean::KIND,
