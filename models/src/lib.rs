@@ -24,6 +24,7 @@ mod fashion_separable_large;
 mod fashion_xception;
 mod mobilenet_v1;
 mod resnet8;
+mod table_mlp;
 
 pub use anomaly_autoencoder::anomaly_autoencoder;
 pub use ds_cnn::ds_cnn;
@@ -37,6 +38,7 @@ pub use fashion_separable_large::fashion_separable_large;
 pub use fashion_xception::fashion_xception;
 pub use mobilenet_v1::mobilenet_v1;
 pub use resnet8::resnet8;
+pub use table_mlp::table_mlp;
 
 use samara_trainer::{Model, Result};
 

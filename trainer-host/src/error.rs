@@ -9,7 +9,7 @@ use crate::device::run::RunError;
 use crate::graph::Shape;
 
 /// "1 output", "2 outputs".
-fn counted(count: usize, what: &str) -> String {
+pub(crate) fn counted(count: usize, what: &str) -> String {
     format!("{count} {}", if count == 1 { what.trim_end_matches('s') } else { what })
 }
 

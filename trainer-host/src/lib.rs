@@ -63,7 +63,7 @@ pub use train::{
 pub mod prelude {
     pub use crate::callbacks::{self, Callback};
     pub use crate::checkpoint::Weights;
-    pub use crate::data::sources::{self, NpzFile, Splits};
+    pub use crate::data::sources::{self, Columns, CsvFile, NpzFile, Splits, TableOptions};
     pub use crate::data::{BatchBuffers, Dataset, Field, Source, Tensor};
     pub use crate::device::run::DeviceModel;
     pub use crate::graph::{Shape, SymbolicTensor, Transform, input};

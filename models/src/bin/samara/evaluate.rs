@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use samara_models::table_mlp;
+use samara_trainer::Model;
 use samara_trainer::checkpoint::Weights;
 use samara_trainer::optimizers::Sgd;
 use serde_json::json;
 
 use crate::losses::{LossName, Measured};
+use crate::task::TestData;
 use crate::{device, files, names, output, train};
 
 /// Arguments of `samara evaluate`.
@@ -15,12 +18,16 @@ use crate::{device, files, names, output, train};
 pub struct Arguments {
     /// A model file, run by the device's own code; or a weights.bin, run by the trainer
     file: PathBuf,
-    /// Data set by name or path, as for `samara train`
+    /// Data set by name or path, as for `samara train`; of the CSV file of the training those rows are taken that were held out,
+    /// of another one all
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
-    /// The loss of the training
-    #[arg(long, value_enum, default_value = "sparse-categorical-crossentropy")]
-    loss: LossName,
+    /// The column of a CSV file that the net was trained to predict; need not be said
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// The loss of the training [default: as for `samara train`]
+    #[arg(long, value_enum)]
+    loss: Option<LossName>,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -32,18 +39,23 @@ pub struct Arguments {
 /// If the file is neither a model nor weights, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let are_weights = Weights::are_in(&files::read(&arguments.file)?);
+    let test_data = || TestData::of(&arguments.data, &arguments.file, arguments.target.as_deref(), arguments.loss);
     let (name, measured, samples) = if are_weights {
-        let (mut model, saved) = load_weights(arguments)?;
-        model.compile(Sgd::new(1.0), arguments.loss.build())?;
-        let splits = names::data(&arguments.data, arguments.loss.targets())?;
-        train::check(&model, &splits, &arguments.data)?;
+        let saved = Weights::load(&arguments.file).with_context(|| arguments.file.display().to_string())?;
+        let TestData { samples, loss, columns } = test_data()?;
+        let mut model = match columns {
+            Some(columns) => table_mlp(&columns)?,
+            None => zoo_model(arguments, &saved)?,
+        };
+        model.compile(Sgd::new(1.0), loss.build())?;
+        train::check_part(&model, "test", &samples, &arguments.data)?;
         saved.restore(&model).with_context(|| arguments.file.display().to_string())?;
-        let measured = Measured::by_trainer(&model.evaluate(&splits.test)?)?;
-        (saved.model, measured, splits.test.samples())
+        let measured = Measured::by_trainer(&model.evaluate(&samples)?)?;
+        (saved.model, measured, samples.samples())
     } else {
         let model = device::load(&arguments.file)?;
-        let splits = names::data(&arguments.data, arguments.loss.targets())?;
-        (device::name(&model)?, device::measure(&model, &splits.test, &*arguments.loss.build())?, splits.test.samples())
+        let TestData { samples, loss, .. } = test_data()?;
+        (device::name(&model)?, device::measure(&model, &samples, &*loss.build())?, samples.samples())
     };
     if arguments.json {
         return output::print_json(&json!({
@@ -55,11 +67,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::print(&format!("{what} {value} on {} test samples", output::thousands(samples as u64)))
 }
 
-/// The weights, and the model of the zoo that they name.
-fn load_weights(arguments: &Arguments) -> Result<(samara_trainer::Model, Weights)> {
+/// The model of the zoo that weights name.
+fn zoo_model(arguments: &Arguments, saved: &Weights) -> Result<Model> {
     let shown = arguments.file.display();
-    let saved = Weights::from_bytes(&files::read(&arguments.file)?).with_context(|| shown.to_string())?;
     let known =
         names::model(&saved.model).map_err(|reason| anyhow::anyhow!("{shown} names a model of another version: {reason}"))?;
-    Ok((known.build()?, saved))
+    Ok(known.build()?)
 }

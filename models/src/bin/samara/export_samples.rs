@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use samara_trainer::data::sources::Targets;
 use samara_trainer::losses::SparseCategoricalCrossentropy;
 use serde_json::json;
 
+use crate::losses::LossName;
+use crate::task::TestData;
 use crate::{device, files, names, output};
 
 /// Arguments of `samara export-samples`.
@@ -41,13 +42,14 @@ pub struct Arguments {
 /// If the data does not fit the model, or has too few samples.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let model = device::load(&arguments.model)?;
-    let splits = names::data(&arguments.data, Targets::Classes)?;
-    device::check(&model, &splits.test, &SparseCategoricalCrossentropy).with_context(|| arguments.data.clone())?;
+    let classes = LossName::SparseCategoricalCrossentropy;
+    let TestData { samples: test, .. } = TestData::of(&arguments.data, &arguments.model, None, Some(classes))?;
+    device::check(&model, &test, &SparseCategoricalCrossentropy).with_context(|| arguments.data.clone())?;
     let count = arguments.count;
-    if count > splits.test.samples() {
-        bail!("{} has {} test samples, --count asks for {count}", arguments.data, splits.test.samples());
+    if count > test.samples() {
+        bail!("{} has {} test samples, --count asks for {count}", arguments.data, test.samples());
     }
-    let (samples, labels) = (&splits.test.inputs()[0], splits.test.targets()[0].values());
+    let (samples, labels) = (&test.inputs()[0], test.targets()[0].values());
     let label_byte =
         |label: &f32| if *label <= 255.0 { Ok(*label as u8) } else { bail!("label {label} does not fit into a byte") };
     let labels: Vec<u8> = labels[..count].iter().map(label_byte).collect::<Result<_>>()?;

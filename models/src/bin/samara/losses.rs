@@ -11,9 +11,10 @@ use samara_trainer::losses::{
 };
 
 /// A loss, its settings Keras's defaults. The first takes class numbers as targets, the others values of the output's shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LossName {
     /// For class numbers as targets
+    #[default]
     SparseCategoricalCrossentropy,
     /// For quantities as targets, as many as the model has outputs
     MeanSquaredError,

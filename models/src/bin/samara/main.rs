@@ -22,6 +22,7 @@ mod optimizers;
 mod output;
 mod plot;
 mod quantize;
+mod task;
 mod train;
 
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a model of the zoo, and write it as f32 and as int8 file
+    /// Train a model of the zoo, or a net for a CSV file, and write it as f32 and as int8 file
     Train(train::Arguments),
     /// Train a model of the zoo with several optimizers, and draw their learning curves as SVG
     Compare(compare::Arguments),

@@ -44,7 +44,7 @@ pub fn data(name_or_path: &str, targets: Targets) -> Result<Splits> {
         let names: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
         match error {
             SourceError::Unknown { .. } => anyhow::anyhow!(
-                "there is no data set {name_or_path:?}, and no directory or NPZ file of that name; {}",
+                "there is no data set {name_or_path:?}, and no directory, NPZ or CSV file of that name; {}",
                 suggest(name_or_path, &names)
             ),
             other => other.into(),

@@ -1,6 +1,6 @@
 //! `samara quantize`: an int8 file from trained weights.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use samara_models::ZooModel;
@@ -11,23 +11,24 @@ use samara_trainer::quantize::{Calibration, Options};
 use serde_json::json;
 
 use crate::losses::LossName;
+use crate::task::Task;
 use crate::{convert, device, files, names, output, train};
 
 /// Arguments of `samara quantize`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model of the zoo that the weights belong to
+    /// Model of the zoo that the weights belong to; none for those of a CSV file
     #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
-    model: &'static ZooModel,
+    model: Option<&'static ZooModel>,
     /// Directory that `samara train` wrote, or a weights.bin
     #[arg(long, value_name = "DIR|FILE")]
     weights: PathBuf,
     /// Data set by name or path, as for `samara train`
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
-    /// The loss of the training
-    #[arg(long, value_enum, default_value = "sparse-categorical-crossentropy")]
-    loss: LossName,
+    /// The loss of the training [default: as for `samara train`]
+    #[arg(long, value_enum)]
+    loss: Option<LossName>,
     /// How ranges are taken: minmax, or percentile=P, which clips outliers
     #[arg(long, default_value = "minmax", value_parser = names::calibration)]
     calibration: Calibration,
@@ -51,20 +52,20 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = if arguments.weights.is_dir() { arguments.weights.join(train::WEIGHTS) } else { arguments.weights.clone() };
     let saved = Weights::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
-    let mut model = arguments.model.build()?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let Task { mut model, splits, loss, .. } = Task::trained(arguments.model, &arguments.data, directory, arguments.loss)?;
     saved.restore(&model).with_context(|| path.display().to_string())?;
-    let splits = names::data(&arguments.data, arguments.loss.targets())?;
-    model.compile(Sgd::new(1.0), arguments.loss.build())?;
+    model.compile(Sgd::new(1.0), loss.build())?;
     train::check(&model, &splits, &arguments.data)?;
     let samples = train::calibration_samples(&splits.train, arguments.samples);
     let options = Options { calibration: arguments.calibration, ..Options::default() };
     let file = convert::to_int8(&model, &samples, options, arguments.golden)?;
     let written = ModelFile::from_bytes(file.bytes())?;
-    let measured = device::measure(&file, &splits.test, &*arguments.loss.build())?;
+    let measured = device::measure(&file, &splits.test, &*loss.build())?;
     files::write(&arguments.out, file.bytes())?;
     if arguments.json {
         return output::print_json(&json!({
-            "model": arguments.model.name, "weights": path, "data": arguments.data, "out": arguments.out,
+            "model": model.name(), "weights": path, "data": arguments.data, "out": arguments.out,
             "int8_accuracy": measured.accuracy, "int8_loss": measured.loss, "macs": written.macs(),
             "arena_bytes": file.model()?.arena_bytes(), "model_bytes": file.bytes().len(),
             "golden_samples": written.golden.len(), "golden_bytes": written.golden_bytes(),

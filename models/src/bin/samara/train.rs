@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::callbacks::SaveState;
-use samara_trainer::data::sources::Splits;
+use samara_trainer::data::sources::{Columns, Splits};
 use samara_trainer::data::{Dataset, Tensor};
 use samara_trainer::quantize::Options;
 use samara_trainer::{EpochLog, Fit, History, Model, TrainingState};
@@ -16,7 +16,8 @@ use serde_json::{Map, Value, json};
 use crate::losses::{LossName, Measured};
 use crate::names::ScheduleName;
 use crate::optimizers::OptimizerArguments;
-use crate::{convert, device, files, names, output};
+use crate::task::{TableArguments, Task};
+use crate::{convert, device, files, names, output, task};
 
 /// Name of the file with the weights in f32.
 pub const WEIGHTS: &str = "weights.bin";
@@ -32,16 +33,19 @@ pub const CALIBRATION_SAMPLES: usize = 500;
 /// Arguments of `samara train`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model of the zoo
+    /// Model of the zoo; none for a CSV file, for which a net of dense layers is made to fit
     #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
-    model: &'static ZooModel,
-    /// Data set by name (see `samara data list`), or a path: a directory of IDX files named like MNIST's, or an NPZ archive
-    /// with x_train, y_train, x_test, y_test
+    model: Option<&'static ZooModel>,
+    /// Data set by name (see `samara data list`), or a path: a directory of IDX files named like MNIST's, an NPZ archive with
+    /// x_train, y_train, x_test, y_test, or a CSV file with a header, of whose rows a fifth is held out to test
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
-    /// What training makes small, which also says what y_train and y_test of an archive are
-    #[arg(long, value_enum, default_value = "sparse-categorical-crossentropy")]
-    loss: LossName,
+    #[command(flatten)]
+    table: TableArguments,
+    /// What training makes small, which also says what y_train and y_test of an archive are [default:
+    /// sparse-categorical-crossentropy, and mean-squared-error where the target of a CSV file is a number]
+    #[arg(long, value_enum)]
+    loss: Option<LossName>,
     /// How many times to go through the training samples
     #[arg(long, default_value = "10", value_parser = names::count)]
     epochs: usize,
@@ -78,20 +82,29 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let optimizer = arguments.optimizer.build()?;
     let learning_rate = optimizer.learning_rate();
     files::prepare_directory(&arguments.out)?;
-    let splits = names::data(&arguments.data, arguments.loss.targets())?;
-    let mut model = arguments.model.build()?;
+    let task = Task::begin(arguments.model, &arguments.data, &arguments.table, arguments.loss)?;
+    let Task { mut model, splits, loss, columns } = task;
     model.initialize(arguments.seed);
-    model.compile_with(optimizer, arguments.loss.build())?;
+    model.compile_with(optimizer, loss.build())?;
     check(&model, &splits, &arguments.data)?;
 
     let state = arguments.out.join(STATE);
     let resume = if arguments.resume {
         let resumed = TrainingState::load(&state).context("there is no training to resume")?;
+        if let Some(columns) = &columns
+            && *columns != task::columns_in(&arguments.out)?
+        {
+            bail!("the columns of {} are not those of the training that is to be resumed", arguments.data);
+        }
         output::note(&format!("resumed after epoch {}", resumed.epoch()));
         Some(resumed)
     } else {
         // The state of another training is not to be taken for that of this one.
         files::remove(&state)?;
+        match &columns {
+            Some(columns) => task::save_columns(columns, &arguments.out)?,
+            None => files::remove(&arguments.out.join(task::COLUMNS))?,
+        }
         None
     };
     let fit = Fit {
@@ -117,7 +130,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     files::write(&arguments.out.join(F32_MODEL), f32_file.bytes())?;
     let int8_file = convert::to_int8(&model, &samples, Options::default(), arguments.golden)?;
     files::write(&arguments.out.join(INT8_MODEL), int8_file.bytes())?;
-    let int8_test = device::measure(&int8_file, &splits.test, &*arguments.loss.build())?;
+    let int8_test = device::measure(&int8_file, &splits.test, &*loss.build())?;
 
     let parameters: usize = model.parameters().iter().map(|parameter| parameter.shape.size()).sum();
     let file = ModelFile::from_bytes(int8_file.bytes())?;
@@ -126,7 +139,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model_bytes = int8_file.bytes().len();
     if arguments.json {
         return output::print_json(&json!({
-            "model": arguments.model.name,
+            "model": model.name(),
             "data": arguments.data,
             "epochs": arguments.epochs,
             "batch": arguments.batch,
@@ -134,7 +147,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "learning_rate": output::decimal(learning_rate),
             "schedule": names::shown(arguments.schedule),
             "seed": arguments.seed,
-            "loss_function": names::shown(arguments.loss),
+            "loss_function": names::shown(loss),
             "f32_accuracy": f32_test.accuracy,
             "f32_loss": f32_test.loss,
             "int8_accuracy": int8_test.accuracy,
@@ -151,6 +164,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "int8_model": arguments.out.join(INT8_MODEL),
             "f32_model": arguments.out.join(F32_MODEL),
             "weights": arguments.out.join(WEIGHTS),
+            "columns": columns.as_ref().map(|_| arguments.out.join(task::COLUMNS)),
+            "classes": columns.as_ref().and_then(Columns::classes),
         }));
     }
     let row = |name: &str, value: String| vec![name.to_owned(), value];
@@ -168,8 +183,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         row("golden samples", convert::golden_samples(&file)),
         row("training seconds", format!("{training_seconds:.1}")),
     ];
-    output::print(&output::table(&[arguments.model.name, ""], &rows))?;
-    output::note(&format!("written: {INT8_MODEL}, {F32_MODEL}, {WEIGHTS} and {STATE} in {}", arguments.out.display()));
+    output::print(&output::table(&[model.name(), ""], &rows))?;
+    let columns = columns.map_or(String::new(), |_| format!(", {}", task::COLUMNS));
+    let place = arguments.out.display();
+    output::note(&format!("written: {INT8_MODEL}, {F32_MODEL}, {WEIGHTS}{columns} and {STATE} in {place}"));
     Ok(())
 }
 
@@ -187,10 +204,13 @@ pub fn calibration_samples(data: &Dataset, count: usize) -> Vec<Tensor> {
 /// Checks all splits before the first step, so that nothing is learned for nothing.
 pub fn check(model: &Model, splits: &Splits, data: &str) -> Result<()> {
     let parts = [("training", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
-    for (part, samples) in parts {
-        if let Err(error) = model.check(samples) {
-            bail!("the {part} samples of {data} do not fit the model {}: {error}", model.name());
-        }
+    parts.into_iter().try_for_each(|(part, samples)| check_part(model, part, samples, data))
+}
+
+/// Checks the samples of one split.
+pub fn check_part(model: &Model, part: &str, samples: &Dataset, data: &str) -> Result<()> {
+    if let Err(error) = model.check(samples) {
+        bail!("the {part} samples of {data} do not fit the model {}: {error}", model.name());
     }
     Ok(())
 }

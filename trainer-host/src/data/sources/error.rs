@@ -26,6 +26,20 @@ pub enum SourceError {
         /// What was found and what was expected.
         reason: String,
     },
+    /// A field of a table is not what its column expects.
+    #[error("{}, line {line}, column {column}: found {found}, expected {expected}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The line where its row begins, from 1.
+        line: u64,
+        /// The column's name.
+        column: String,
+        /// What stands there.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
     /// A directory lacks a file of the data set.
     #[error("{} has neither {file} nor {file}.gz", directory.display())]
     Missing {

@@ -1,6 +1,8 @@
 //! Where data comes from: known data sets by name, and a user's own data by path.
 
 mod archive;
+mod columns;
+mod csv_file;
 mod download;
 mod error;
 pub mod fashion_mnist;
@@ -11,6 +13,8 @@ mod places;
 
 use std::path::{Path, PathBuf};
 
+pub use columns::{Column, ColumnKind, Columns, TableOptions};
+pub use csv_file::CsvFile;
 pub use error::SourceError;
 pub use idx::IdxFile;
 pub use npz::{Elements, NpyArray, NpzFile};
@@ -127,6 +131,11 @@ pub fn load_with(name_or_path: &str, targets: Targets) -> Result<Splits, SourceE
     let path = Path::new(name_or_path);
     match find(name_or_path) {
         Ok(source) => (source.load)(),
+        Err(_) if path.is_file() && path.extension().is_some_and(|ending| ending == "csv") => {
+            let reason =
+                "a CSV file is read where its target's column is named: `CsvFile::open`, `samara train --target COLUMN`";
+            Err(SourceError::malformed(path, reason))
+        }
         Err(_) if path.is_dir() => image_directory::load(path),
         Err(_) if path.is_file() => archive::load(path, targets),
         Err(unknown) => Err(unknown),

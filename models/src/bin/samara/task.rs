@@ -1,0 +1,223 @@
+//! What a command works on: data by name or path, the net, and the loss that goes with them. A CSV file has a net made to fit it,
+//! and what its columns are is learned once, and kept beside the weights.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use samara_models::{ZOO, ZooModel, table_mlp};
+use samara_trainer::Model;
+use samara_trainer::data::Dataset;
+use samara_trainer::data::sources::{Columns, CsvFile, Splits, TableOptions, Targets};
+
+use crate::losses::LossName;
+use crate::{files, names, output};
+
+/// Name of the file that says what the columns of a CSV file are.
+pub const COLUMNS: &str = "columns.json";
+
+/// The arguments that say what a CSV file's columns are.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TableArguments {
+    /// Column of a CSV file that is to be predicted: classes if its fields are names, else numbers
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Column of a CSV file whose fields are names, even if they look like numbers: months, class numbers; once for each
+    #[arg(long = "category", value_name = "COLUMN")]
+    categories: Vec<String>,
+    /// Column of a CSV file that is not to be learned from; once for each
+    #[arg(long = "leave-out", value_name = "COLUMN")]
+    left_out: Vec<String>,
+}
+
+/// A net with its data.
+pub struct Task {
+    /// The net with its initial parameters.
+    pub model: Model,
+    /// The data.
+    pub splits: Splits,
+    /// What training makes small.
+    pub loss: LossName,
+    /// What the columns are, if the data is a CSV file.
+    pub columns: Option<Columns>,
+}
+
+impl Task {
+    /// What is to be trained.
+    ///
+    /// # Errors
+    /// If the data cannot be had, or arguments do not go with it.
+    pub fn begin(model: Option<&ZooModel>, data: &str, table: &TableArguments, loss: Option<LossName>) -> Result<Self> {
+        if !is_table(data) {
+            let loss = loss.unwrap_or_default();
+            let given = [("--target", table.target.as_ref()), ("--category", table.categories.first())];
+            let given = given.into_iter().chain([("--leave-out", table.left_out.first())]);
+            if let Some((argument, _)) = given.into_iter().find(|(_, value)| value.is_some()) {
+                bail!("{argument} names a column of a CSV file, but --data is {data}");
+            }
+            let splits = names::data(data, loss.targets())?;
+            return Ok(Self { model: zoo_model(model, data)?.build()?, splits, loss, columns: None });
+        }
+        refuse_zoo(model, data)?;
+        let file = CsvFile::open(data)?;
+        let columns = file.names().collect::<Vec<_>>().join(", ");
+        let target =
+            table.target.clone().with_context(|| format!("--target is missing: which column of {data}? It has {columns}"))?;
+        let mut options = TableOptions::new(target.clone());
+        let wants_classes = loss.is_some_and(|loss| loss.targets() == Targets::Classes).then_some(&target);
+        for column in table.categories.iter().chain(wants_classes) {
+            options = options.category(column);
+        }
+        for column in &table.left_out {
+            options = options.leave_out(column);
+        }
+        let (splits, columns) = file.splits(&options)?;
+        let loss = loss_for(&columns, loss)?;
+        tell(&file, &columns)?;
+        note_splits(data, &splits);
+        Ok(Self { model: table_mlp(&columns)?, splits, loss, columns: Some(columns) })
+    }
+
+    /// What was trained, from the weights in a directory.
+    ///
+    /// # Errors
+    /// If the data cannot be had, is another file than the training's, or there is none of its columns.
+    pub fn trained(model: Option<&ZooModel>, data: &str, directory: &Path, loss: Option<LossName>) -> Result<Self> {
+        if !is_table(data) {
+            let loss = loss.unwrap_or_default();
+            let splits = names::data(data, loss.targets())?;
+            return Ok(Self { model: zoo_model(model, data)?.build()?, splits, loss, columns: None });
+        }
+        refuse_zoo(model, data)?;
+        let (file, columns) = (CsvFile::open(data)?, columns_in(directory)?);
+        if file.checksum() != columns.file {
+            bail!("{data} is not the file of the training, whose training samples are needed");
+        }
+        let (splits, loss) = (columns.splits(&file)?, loss_for(&columns, loss)?);
+        Ok(Self { model: table_mlp(&columns)?, splits, loss, columns: Some(columns) })
+    }
+}
+
+/// Samples to judge by.
+pub struct TestData {
+    /// The samples.
+    pub samples: Dataset,
+    /// What is measured.
+    pub loss: LossName,
+    /// What the columns are, if the data is a CSV file.
+    pub columns: Option<Columns>,
+}
+
+impl TestData {
+    /// The test samples for a model file or weights. Of the CSV file that was trained on they are the rows that were held out, of
+    /// another one all rows.
+    ///
+    /// # Errors
+    /// If the data cannot be had, or it is a CSV file and there is none of its columns beside the file.
+    pub fn of(data: &str, file_of_model: &Path, target: Option<&str>, loss: Option<LossName>) -> Result<Self> {
+        if !is_table(data) {
+            if target.is_some() {
+                bail!("--target names a column of a CSV file, but --data is {data}");
+            }
+            let loss = loss.unwrap_or_default();
+            return Ok(Self { samples: names::data(data, loss.targets())?.test, loss, columns: None });
+        }
+        let (file, columns) = (CsvFile::open(data)?, columns_in(file_of_model.parent().unwrap_or(Path::new("")))?);
+        if let Some(target) = target.filter(|target| *target != columns.target.name) {
+            bail!("--target is {target}, but the net was trained to predict {}", columns.target.name);
+        }
+        let loss = loss_for(&columns, loss)?;
+        tell(&file, &columns)?;
+        let samples = if file.checksum() == columns.file {
+            let test = columns.splits(&file)?.test;
+            output::note(&format!("data {data}: the {} rows that were held out of the training", test.samples()));
+            test
+        } else {
+            output::note(&format!("data {data}: all {} rows, it is not the file of the training", file.rows()));
+            columns.dataset(&file)?
+        };
+        Ok(Self { samples, loss, columns: Some(columns) })
+    }
+}
+
+fn is_table(data: &str) -> bool {
+    let path = Path::new(data);
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+}
+
+fn zoo_model<'a>(model: Option<&'a ZooModel>, data: &str) -> Result<&'a ZooModel> {
+    model.with_context(|| {
+        let known = ZOO.iter().map(|model| model.name).collect::<Vec<_>>().join(", ");
+        format!("--model is missing: {data} is no CSV file, for which a net is made to fit; known are {known}")
+    })
+}
+
+fn refuse_zoo(model: Option<&ZooModel>, data: &str) -> Result<()> {
+    if let Some(model) = model {
+        bail!("--model is {}, but {data} is a CSV file, for which a net is made to fit: leave --model out", model.name);
+    }
+    Ok(())
+}
+
+/// The loss that goes with the target.
+fn loss_for(columns: &Columns, loss: Option<LossName>) -> Result<LossName> {
+    let (name, target) = (&columns.target.name, columns.classes().map_or(Targets::Values, |_| Targets::Classes));
+    let loss = loss.unwrap_or(match target {
+        Targets::Classes => LossName::SparseCategoricalCrossentropy,
+        Targets::Values => LossName::MeanSquaredError,
+    });
+    if loss.targets() != target {
+        bail!("--loss is {}, which expects numbers, but the column {name} has names", names::shown(loss));
+    }
+    if loss == LossName::BinaryCrossentropy {
+        bail!(
+            "--loss is binary-crossentropy, but the net for CSV files gives a number of any size: say --category {name} for two classes"
+        );
+    }
+    Ok(loss)
+}
+
+/// Says what the columns are, and which of their fields are unknown.
+fn tell(file: &CsvFile, columns: &Columns) -> Result<()> {
+    let target = match columns.classes() {
+        Some(classes) => format!("{} classes", classes.len()),
+        None => format!("a number (for classes say --category {})", columns.target.name),
+    };
+    output::note(&format!(
+        "{} columns make {} values; {} is {target}",
+        columns.inputs.len(),
+        columns.width(),
+        columns.target.name
+    ));
+    let unknown = columns.unknown(file)?;
+    if let [(line, column, field), ..] = unknown[..] {
+        let count = output::thousands(unknown.len() as u64);
+        output::note(&format!(
+            "names that no training row has are all 0: {count}, the first {field:?} in line {line}, column {column}"
+        ));
+    }
+    Ok(())
+}
+
+fn note_splits(data: &str, splits: &Splits) {
+    let [train, validation, test] =
+        [&splits.train, &splits.validation, &splits.test].map(|part| output::thousands(part.samples() as u64));
+    output::note(&format!("data {data}: {train} rows to train, {validation} to validate, {test} to test, drawn by lot"));
+}
+
+/// Writes what the columns are into a directory.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_columns(columns: &Columns, directory: &Path) -> Result<()> {
+    files::write(&directory.join(COLUMNS), format!("{}\n", serde_json::to_string_pretty(columns)?).as_bytes())
+}
+
+/// What the columns of the training are whose files lie in a directory.
+///
+/// # Errors
+/// If there is no file that says so, or it is damaged.
+pub fn columns_in(directory: &Path) -> Result<Columns> {
+    let path: PathBuf = directory.join(COLUMNS);
+    let bytes = files::read(&path).context("what the columns of a CSV file are is kept beside the weights")?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+}

@@ -1,0 +1,11 @@
+//! The command `samara` as a user meets it: every bad input is told in a sentence, with an exit code, and leaves no file.
+
+mod arguments;
+mod common;
+mod comparison;
+mod data;
+mod fashion_mnist;
+mod model_files;
+mod quantities;
+mod tables;
+mod training;

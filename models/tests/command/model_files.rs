@@ -1,0 +1,77 @@
+//! Model files: damaged, inspected, drawn, exported.
+
+use std::fs;
+
+use samara_runtime::format::writer::repair_crc;
+use serde_json::Value;
+
+use crate::common::{Place, json, length, refusal, small_model, success};
+
+#[test]
+fn model_files_that_are_damaged() {
+    let place = Place::new();
+    let good = small_model();
+    let message = |name: &str, bytes: &[u8]| {
+        let path = place.write(name, bytes);
+        let message = refusal(1, &["inspect", &path]);
+        message.strip_prefix(&format!("{path}: ")).map(str::to_owned).unwrap_or(message)
+    };
+    assert_eq!(message("text.samara", b"a model"), "the file is shorter than a header (80 bytes)");
+    assert_eq!(message("other.samara", &[7; 200]), "the file does not start with SMRA: it is not a Samara model");
+    let cut = &good[..good.len() - 16];
+    assert!(message("cut.samara", cut).contains(&format!("promises {} bytes, there are {}", good.len(), cut.len())));
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    assert_eq!(message("flipped.samara", &flipped), "the checksum is wrong: the file was damaged");
+    let mut newer = good.clone();
+    newer[4] = 9;
+    repair_crc(&mut newer);
+    assert_eq!(message("newer.samara", &newer), "the file has format version 9, this runtime reads version 1");
+    assert!(refusal(1, &["inspect", &place.text("none.samara")]).contains("none.samara cannot be read"));
+    assert!(refusal(1, &["evaluate", &place.text("cut.samara"), "--data", "x"]).contains("cut.samara: the header promises"));
+}
+
+#[test]
+fn inspect_shows_nodes_and_totals() {
+    let place = Place::new();
+    let path = place.write("small.samara", &small_model());
+    let text = success(&["inspect", &path]);
+    assert!(text.starts_with("model small\ninput: 28x28x1 int8 "), "{text}");
+    assert!(text.contains("dense_i8") && text.contains("softmax_i8") && text.contains("7,840"), "{text}");
+    let described = json(&["inspect", &path]);
+    assert_eq!((&described["file"], &described["model"]), (&Value::from(path.as_str()), &Value::from("small")));
+    assert_eq!(described["macs"], 7840);
+    assert_eq!(described["model_bytes"], length(&path));
+    assert_eq!(described["outputs"][0]["zero_point"], -128);
+
+    // The arena over time: the image is read while the dense layer writes, and is gone when softmax runs.
+    let rows: Vec<&str> = text.lines().skip_while(|line| !line.contains("first byte to last")).collect();
+    let [_, flatten, dense, softmax, ..] = rows[..] else { panic!("{text}") };
+    assert!(flatten.contains("...###") && dense.contains("~~~#===") && !softmax.contains('='), "{text}");
+    let live = |node: usize| described["nodes"][node]["live_bytes"].as_u64().unwrap();
+    assert_eq!((live(0), live(2)), (784, 10));
+    let scratch = described["nodes"][1]["scratch_bytes"].as_u64().unwrap();
+    // Its output lies on the first bytes of its input.
+    assert_eq!(live(1), 784 + scratch);
+}
+
+#[test]
+fn initial_weights_are_exported_and_drawn() {
+    let place = Place::new();
+    let (out, again, picture) = (place.text("a.samara"), place.text("b.samara"), place.text("a.svg"));
+    let summary = json(&["export", "--model", "ds-cnn", "--out", &out]);
+    assert_eq!(summary["macs"], 2_656_768);
+    assert_eq!(summary["model_bytes"], length(&out));
+    success(&["export", "--model", "ds-cnn", "--out", &again]);
+    assert_eq!(fs::read(&out).unwrap(), fs::read(&again).unwrap());
+    success(&["export", "--model", "ds-cnn", "--out", &again, "--seed", "2"]);
+    assert_ne!(fs::read(&out).unwrap(), fs::read(&again).unwrap());
+    success(&["export", "--model", "ds-cnn", "--out", &again, "--f32"]);
+    assert!(success(&["inspect", &again]).contains("input: 49x10x1 f32"));
+
+    success(&["plot", &out, "--out", &picture]);
+    let svg = fs::read_to_string(&picture).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">25x5x64 int8<"), "{svg}");
+    assert!(refusal(1, &["plot", &picture, "--out", &out]).contains("a.svg: the file does not start with SMRA"));
+    assert!(refusal(2, &["export", "--model", "ds-cn", "--out", &out]).ends_with("did you mean ds-cnn?"));
+}

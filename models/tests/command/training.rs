@@ -1,0 +1,109 @@
+//! From training to files for the device, also if it is killed on the way.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use samara_trainer::data::Random;
+use samara_trainer::prelude::*;
+
+use crate::common::{Place, images, json, length, names, refusal, success, train};
+
+#[test]
+fn from_training_to_samples_for_the_device() {
+    let place = Place::new();
+    let (data, out) = (images(&place, 300, |sample| (sample % 10) as u8), place.text("out"));
+    let mut arguments = train(&data, &out);
+    arguments.extend(["--learning-rate", "0.01", "--batch", "10"]);
+    let summary = json(&arguments);
+    assert_eq!(names(&place.path("out")), ["model-f32.samara", "model.samara", "training.state", "weights.bin"]);
+    assert_eq!(summary["parameters"], 19_082);
+    let file = |name: &str| place.text(&format!("out/{name}"));
+    assert_eq!(summary["model_bytes"], length(&file("model.samara")));
+    for (key, expected) in [("optimizer", "adam"), ("schedule", "constant"), ("weights", &file("weights.bin"))] {
+        assert_eq!(summary[key], expected);
+    }
+    assert_eq!((&summary["learning_rate"], &summary["batch"], &summary["epochs"]), (&0.01.into(), &10.into(), &1.into()));
+    assert_eq!(summary["history"].as_array().unwrap().len(), 1);
+
+    // The same accuracy, whoever asks: the trainer and the device's own code in f32, and the int8 file.
+    let evaluate = |name: &str| {
+        let measured = json(&["evaluate", &file(name), "--data", &data]);
+        assert_eq!((&measured["samples"], &measured["model"]), (&20.into(), &"fashion-separable".into()));
+        measured["accuracy"].clone()
+    };
+    assert_eq!(evaluate("weights.bin"), summary["f32_accuracy"]);
+    assert_eq!(evaluate("model-f32.samara"), summary["f32_accuracy"]);
+    assert_eq!(evaluate("model.samara"), summary["int8_accuracy"]);
+
+    // Quantizing again in the same way gives the same bytes, in another way others.
+    let again = |calibration: &str| {
+        let (to, name) = (place.text("again.samara"), "fashion-separable");
+        success(&["quantize", "--model", name, "--weights", &out, "--data", &data, "--out", &to, "--calibration", calibration]);
+        fs::read(to).unwrap()
+    };
+    assert_eq!(again("minmax"), fs::read(file("model.samara")).unwrap());
+    assert_ne!(again("percentile=0.99"), fs::read(file("model.samara")).unwrap());
+    let wrong = ["quantize", "--model", "fashion-mlp", "--weights", &out, "--data", &data, "--out", &place.text("x")];
+    assert!(refusal(1, &wrong).contains("the weights do not fit the model fashion-mlp"));
+
+    let (inputs, outputs, labels) = (place.text("s.inputs"), place.text("s.outputs"), place.text("s.labels"));
+    let model = file("model.samara");
+    let mut arguments = vec!["export-samples", "--model", &model, "--data", &data, "--out", &inputs];
+    arguments.extend(["--expected", &outputs, "--labels", &labels, "--count"]);
+    success(&[&arguments[..], &["7"]].concat());
+    assert_eq!([&inputs, &outputs, &labels].map(|path| length(path)), [7 * 784, 7 * 10, 7]);
+    assert_eq!(fs::read(&labels).unwrap(), [0, 1, 2, 3, 4, 5, 6]);
+    assert!(refusal(1, &[&arguments[..], &["21"]].concat()).ends_with("has 20 test samples, --count asks for 21"));
+}
+
+/// A training that is killed several times and resumed ends with the files of one that is not.
+#[test]
+fn a_killed_training_goes_on_where_it_stood() {
+    let place = Place::new();
+    let data = images(&place, 300, |sample| (sample % 10) as u8);
+    let (whole, killed) = (place.text("whole"), place.text("killed"));
+    let arguments = |out: &str| {
+        let mut arguments: Vec<String> = train(&data, out).into_iter().map(str::to_owned).collect();
+        arguments[4] = "8".to_owned();
+        let more = ["--batch", "10", "--optimizer", "adam", "--schedule", "cosine"];
+        arguments.extend(more.map(str::to_owned));
+        arguments
+    };
+    let command = |arguments: &[String]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_samara"));
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    assert!(command(&arguments(&whole)).status().unwrap().success());
+
+    let state = place.path("killed/training.state");
+    let saved_epoch = || TrainingState::load(&state).map_or(0, |state| state.epoch());
+    let resumed = [arguments(&killed), vec!["--resume".to_owned()]].concat();
+    assert!(refusal(1, &resumed.iter().map(String::as_str).collect::<Vec<_>>()).contains("there is no training to resume"));
+    let mut kills = 0;
+    let seed = u64::from(std::process::id());
+    let mut random = Random::new(seed, 0);
+    for round in 0..3 {
+        let before = saved_epoch();
+        let first = arguments(&killed);
+        let mut child = command(if round == 0 { &first } else { &resumed }).spawn().unwrap();
+        while saved_epoch() == before && child.try_wait().unwrap().is_none() {
+            sleep(Duration::from_millis(1));
+        }
+        // Somewhere within the next epoch, or while its state is written.
+        sleep(Duration::from_micros(random.below(20_000) as u64));
+        kills += usize::from(child.try_wait().unwrap().is_none());
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    assert!(kills > 1 && saved_epoch() >= 3, "{kills} kills, epoch {}", saved_epoch());
+    assert!(command(&resumed).status().unwrap().success());
+    for name in ["weights.bin", "model.samara", "model-f32.samara"] {
+        assert!(
+            fs::read(place.path("whole").join(name)).unwrap() == fs::read(place.path("killed").join(name)).unwrap(),
+            "{name}, seed {seed}"
+        );
+    }
+}
