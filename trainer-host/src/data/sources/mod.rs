@@ -1,6 +1,6 @@
 //! Where data comes from: known data sets by name, and a user's own data by path.
 
-mod archive;
+mod arrays;
 mod columns;
 mod csv_file;
 mod download;
@@ -8,6 +8,7 @@ mod error;
 pub mod fashion_mnist;
 mod idx;
 mod image_directory;
+mod npy;
 mod npz;
 mod places;
 
@@ -17,7 +18,8 @@ pub use columns::{Column, ColumnKind, Columns, TableOptions};
 pub use csv_file::CsvFile;
 pub use error::SourceError;
 pub use idx::IdxFile;
-pub use npz::{Elements, NpyArray, NpzFile};
+pub use npy::{Elements, NpyArray, NpyFile, NpySource};
+pub use npz::NpzFile;
 
 use super::{Dataset, Tensor};
 
@@ -114,8 +116,8 @@ pub fn find(name: &str) -> Result<&'static KnownData, SourceError> {
     })
 }
 
-/// Reads a data set by name, or a user's own by path: a directory of IDX files named like MNIST's, or an NPZ archive with
-/// the arrays `x_train`, `y_train`, `x_test`, `y_test` (unsigned bytes are divided by 255).
+/// Reads a data set by name, or a user's own by path: a directory of IDX files named like MNIST's, or the arrays `x_train`,
+/// `y_train`, `x_test`, `y_test` (unsigned bytes of `x` are divided by 255) in an NPZ archive or as NPY files in a directory.
 ///
 /// # Errors
 /// If there is none, it cannot be had, or it is damaged.
@@ -123,7 +125,7 @@ pub fn load(name_or_path: &str) -> Result<Splits, SourceError> {
     load_with(name_or_path, Targets::Classes)
 }
 
-/// As [`load`], for an archive whose `y_train` and `y_test` are what is said here.
+/// As [`load`], for arrays whose `y_train` and `y_test` are what is said here.
 ///
 /// # Errors
 /// As [`load`].
@@ -136,8 +138,9 @@ pub fn load_with(name_or_path: &str, targets: Targets) -> Result<Splits, SourceE
                 "a CSV file is read where its target's column is named: `CsvFile::open`, `samara train --target COLUMN`";
             Err(SourceError::malformed(path, reason))
         }
+        Err(_) if path.join(arrays::FIRST_FILE).is_file() => arrays::load_directory(path, targets),
         Err(_) if path.is_dir() => image_directory::load(path),
-        Err(_) if path.is_file() => archive::load(path, targets),
+        Err(_) if path.is_file() => arrays::load_archive(path, targets),
         Err(unknown) => Err(unknown),
     }
 }

@@ -1,9 +1,8 @@
 //! NPZ archives, what `numpy.savez` and `numpy.savez_compressed` write: a ZIP archive of NPY files.
 //!
-//! Read are the arrays asked for, of whole numbers, floats and booleans, in C order, stored or deflated. Not read: big-endian
-//! arrays, Fortran order, complex numbers, objects, encrypted archives, and archives over 4 GB.
+//! Read are the arrays asked for, stored or deflated. Not read: encrypted archives, and archives over 4 GB.
 //!
-//! Source: PKWARE's APPNOTE.TXT (central directory, local headers); NumPy Enhancement Proposal 1 (NPY).
+//! Source: PKWARE's APPNOTE.TXT (central directory, local headers).
 
 use std::fs;
 use std::io::Read;
@@ -11,40 +10,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::DeflateDecoder;
 
-use super::SourceError;
-use crate::data::Tensor;
-
-/// An array of an archive.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NpyArray {
-    /// Sizes, outermost first.
-    pub shape: Vec<usize>,
-    /// The elements, the last dimension closest in memory.
-    pub elements: Elements,
-}
-
-/// The elements of an array.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Elements {
-    /// Unsigned bytes: images as cameras give them, 0 to 255.
-    Bytes(Vec<u8>),
-    /// Numbers of any other type.
-    Numbers(Vec<f32>),
-}
-
-impl NpyArray {
-    /// The array as samples, one along the first dimension. Bytes stay bytes, and each value is its byte over `divisor`: 255 for
-    /// values from 0 to 1, 1 for the bytes as they are. Other numbers are taken as they are.
-    ///
-    /// # Errors
-    /// If `divisor` is not at least 1.
-    pub fn into_tensor(self, divisor: f32) -> crate::error::Result<Tensor> {
-        match self.elements {
-            Elements::Bytes(bytes) => Tensor::from_bytes(self.shape, bytes, divisor),
-            Elements::Numbers(values) => Tensor::new(self.shape, values),
-        }
-    }
-}
+use super::{NpyArray, SourceError};
 
 /// An archive.
 #[derive(Debug)]
@@ -92,7 +58,7 @@ impl NpzFile {
             return Err(malformed(format!("it has no array {name}; it has {}", names.join(", "))));
         };
         let content = unpack(&self.bytes, entry).map_err(|reason| malformed(format!("array {name}: {reason}")))?;
-        parse_npy(&content).map_err(|reason| malformed(format!("array {name}: {reason}")))
+        NpyArray::parse(&content).map_err(|reason| malformed(format!("array {name}: {reason}")))
     }
 }
 
@@ -162,77 +128,12 @@ fn unpack(archive: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
     Ok(content)
 }
 
-/// An NPY file: magic, version, length of the header, a Python dictionary, the elements.
-fn parse_npy(content: &[u8]) -> Result<NpyArray, String> {
-    let cut = || "its NPY header is damaged".to_owned();
-    if !content.starts_with(b"\x93NUMPY") {
-        return Err("it does not start as an NPY file does".to_owned());
-    }
-    let (start, length) = match content.get(6).ok_or_else(cut)? {
-        1 => (10, usize::from(u16_at(content, 8).ok_or_else(cut)?)),
-        _ => (12, u32_at(content, 8).ok_or_else(cut)? as usize),
-    };
-    let header = content.get(start..).and_then(|rest| rest.get(..length)).ok_or_else(cut)?;
-    let header = String::from_utf8_lossy(header);
-    let elements = &content[start + length..];
-
-    let after = |key: &str| header.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start()).ok_or_else(cut);
-    let descriptor = after("descr")?;
-    let Some(element_type) = descriptor.strip_prefix('\'').and_then(|rest| rest.split('\'').next()) else {
-        return Err("its elements are records, expected numbers".to_owned());
-    };
-    if !after("fortran_order")?.starts_with("False") {
-        return Err("it is in Fortran order: save numpy.ascontiguousarray(x) instead".to_owned());
-    }
-    let inside = after("shape")?.strip_prefix('(').and_then(|rest| rest.split(')').next()).ok_or_else(cut)?;
-    let sizes = inside.split(',').map(str::trim).filter(|size| !size.is_empty());
-    let shape: Vec<usize> = sizes.map(|size| size.parse().map_err(|_| cut())).collect::<Result<_, _>>()?;
-
-    let elements = match element_type {
-        "|u1" => Elements::Bytes(elements.to_vec()),
-        other => Elements::Numbers(decode(other, elements)?),
-    };
-    let found = match &elements {
-        Elements::Bytes(bytes) => bytes.len(),
-        Elements::Numbers(values) => values.len(),
-    };
-    let expected = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    if expected != Some(found) {
-        return Err(format!("it holds {found} elements, its shape is {shape:?}"));
-    }
-    Ok(NpyArray { shape, elements })
-}
-
-/// Elements of a NumPy type as f32.
-fn decode(element_type: &str, bytes: &[u8]) -> Result<Vec<f32>, String> {
-    fn each<const SIZE: usize>(bytes: &[u8], convert: impl Fn([u8; SIZE]) -> f32) -> Vec<f32> {
-        bytes.as_chunks::<SIZE>().0.iter().map(|&element| convert(element)).collect()
-    }
-    Ok(match element_type {
-        "|b1" => each(bytes, |[byte]: [u8; 1]| f32::from(byte)),
-        "|i1" => each(bytes, |element| f32::from(i8::from_le_bytes(element))),
-        "<u2" => each(bytes, |element| f32::from(u16::from_le_bytes(element))),
-        "<i2" => each(bytes, |element| f32::from(i16::from_le_bytes(element))),
-        "<u4" => each(bytes, |element| u32::from_le_bytes(element) as f32),
-        "<i4" => each(bytes, |element| i32::from_le_bytes(element) as f32),
-        "<u8" => each(bytes, |element| u64::from_le_bytes(element) as f32),
-        "<i8" => each(bytes, |element| i64::from_le_bytes(element) as f32),
-        "<f4" => each(bytes, f32::from_le_bytes),
-        "<f8" => each(bytes, |element| f64::from_le_bytes(element) as f32),
-        other => return Err(format!("its elements have the NumPy type {other:?}, expected whole numbers or f32 or f64")),
-    })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::npy::{Elements, tests::npy};
     use super::*;
     use flate2::{Compression, write::DeflateEncoder};
     use std::io::Write;
-
-    pub(crate) fn npy(element_type: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
-        let header = format!("{{'descr': '{element_type}', 'fortran_order': False, 'shape': {shape}, }}\n");
-        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), elements].concat()
-    }
 
     /// A ZIP archive; entries at odd places are deflated.
     pub(crate) fn zip(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
@@ -316,15 +217,5 @@ pub(crate) mod tests {
         bad[element] = 9;
         let message = open(&bad).unwrap().array("x").unwrap_err().to_string();
         assert_eq!(message, "x.npz: array x: its checksum is wrong: the archive was damaged");
-    }
-
-    #[test]
-    fn other_arrays_are_refused() {
-        let reason = |content: &[u8]| parse_npy(content).unwrap_err();
-        assert!(reason(&npy("<c8", "(1,)", &[0; 8])).contains("NumPy type \"<c8\""));
-        assert_eq!(reason(&npy("|u1", "(3,)", &[1, 2])), "it holds 2 elements, its shape is [3]");
-        let fortran = String::from_utf8_lossy(&npy("|u1", "(1,)", b"a")[10..]).replace("False", "True");
-        let fortran = [b"\x93NUMPY\x01\x00", &(fortran.len() as u16 - 1).to_le_bytes()[..], fortran.as_bytes()].concat();
-        assert!(reason(&fortran).contains("Fortran"));
     }
 }

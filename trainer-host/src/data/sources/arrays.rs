@@ -1,12 +1,12 @@
-//! A user's own data in one NPZ archive with the arrays `x_train`, `y_train`, `x_test` and `y_test`.
+//! A user's own data in the arrays `x_train`, `y_train`, `x_test` and `y_test`: in one NPZ archive, or each in an NPY file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{
-    SourceError, Splits, Targets,
-    npz::{NpyArray, NpzFile},
-};
+use super::{NpyArray, NpzFile, SourceError, Splits, Targets};
 use crate::data::Tensor;
+
+/// The file that tells a directory of NPY files.
+pub const FIRST_FILE: &str = "x_train.npy";
 
 /// Reads an archive. `x` are samples, one along the first axis: unsigned bytes are divided by 255, other numbers are taken
 /// as they are. `y` are class numbers, one for each sample; or values, taken as they are, of any shape behind the first axis.
@@ -14,17 +14,39 @@ use crate::data::Tensor;
 /// # Errors
 /// If an array is missing or damaged, a value is NaN or infinite, a label is no whole number from 0 on, or the arrays do not
 /// fit together.
-pub fn load(path: &Path, targets: Targets) -> Result<Splits, SourceError> {
+pub fn load_archive(path: &Path, targets: Targets) -> Result<Splits, SourceError> {
     let archive = NpzFile::open(path)?;
+    load(path, targets, |name| Ok((path.to_owned(), archive.array(name)?)))
+}
+
+/// Reads a directory of `x_train.npy` and so on, as [`load_archive`].
+///
+/// # Errors
+/// As [`load_archive`].
+pub fn load_directory(directory: &Path, targets: Targets) -> Result<Splits, SourceError> {
+    load(directory, targets, |name| {
+        let path = directory.join(format!("{name}.npy"));
+        let array = NpyArray::read(&path)?;
+        Ok((path, array))
+    })
+}
+
+fn load(
+    origin: &Path,
+    targets: Targets,
+    array: impl Fn(&str) -> Result<(PathBuf, NpyArray), SourceError>,
+) -> Result<Splits, SourceError> {
     let read = |x: &str, y: &str| {
-        let (samples, array) = (samples(path, x, archive.array(x)?)?, archive.array(y)?);
+        let (path, values) = array(x)?;
+        let samples = samples(&path, x, values)?;
+        let (path, values) = array(y)?;
         let targets = match targets {
-            Targets::Classes => labels(path, y, array)?,
-            Targets::Values => tensor(path, y, array, 1.0)?,
+            Targets::Classes => labels(&path, y, values)?,
+            Targets::Values => tensor(&path, y, values, 1.0)?,
         };
         Ok((samples, targets))
     };
-    Splits::new(&path.display().to_string(), read("x_train", "y_train")?, read("x_test", "y_test")?)
+    Splits::new(&origin.display().to_string(), read("x_train", "y_train")?, read("x_test", "y_test")?)
 }
 
 fn samples(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceError> {
@@ -60,7 +82,7 @@ fn labels(path: &Path, name: &str, array: NpyArray) -> Result<Tensor, SourceErro
 
 #[cfg(test)]
 mod tests {
-    use super::super::npz::tests::{npy, zip};
+    use super::super::{npy::tests::npy, npz::tests::zip};
     use super::*;
 
     fn archive(x_train: &[u8], y_train: &[f32]) -> Result<Splits, String> {
@@ -78,7 +100,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("own.npz");
         std::fs::write(&path, bytes).unwrap();
-        load(&path, targets).map_err(|error| error.to_string().replace(&path.display().to_string(), "own.npz"))
+        load_archive(&path, targets).map_err(|error| error.to_string().replace(&path.display().to_string(), "own.npz"))
     }
 
     #[test]
@@ -115,5 +137,22 @@ mod tests {
         assert_eq!(message(&[0; 4], &[0.0; 3]), "own.npz, training samples: target 0 has 3 samples, but the first input has 2");
         assert_eq!(message(&[], &[]), "own.npz, training samples: the data set is empty: input 0 has no samples");
         assert!(message(&[0; 2], &[0.0]).contains("1 training sample"));
+    }
+    #[test]
+    fn a_directory_of_npy_files_is_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: Vec<u8>| std::fs::write(directory.path().join(name), content).unwrap();
+        write(FIRST_FILE, npy("|u1", "(2, 2)", &[0, 255, 51, 0]));
+        write("y_train.npy", npy("|u1", "(2,)", &[0, 1]));
+        write("x_test.npy", npy("|u1", "(1, 2)", &[255, 0]));
+        let path = directory.path().to_str().unwrap();
+        let message = super::super::load(path).unwrap_err().to_string();
+        assert!(message.contains("y_test.npy cannot be read"), "{message}");
+        write("y_test.npy", npy("<i8", "(1,)", &3i64.to_le_bytes()));
+        let splits = super::super::load(path).unwrap();
+        assert_eq!((splits.classes(), splits.train.inputs()[0].values()), (4, &[0.2, 0.0][..]));
+        write("y_test.npy", npy("<f4", "(1,)", &0.5f32.to_le_bytes()));
+        let message = super::super::load(path).unwrap_err().to_string();
+        assert!(message.contains("y_test.npy: array y_test has the label 0.5 in sample 0"), "{message}");
     }
 }
