@@ -1,8 +1,16 @@
 //! Random models of all layers: forks and merges, norms anywhere, reshapes, shared layers, nested models, several inputs and
 //! outputs. A seed and a number of steps give the same model, weights and samples in every run; fewer steps give a part of it.
+//!
+//! **A new kind of layer** is drawn as soon as it stands in [`ALL_LAYERS`]: `registered` puts one of its examples behind whatever
+//! there is, brought into the example's shapes. `random_graphs.rs` fails while a kind of that list does not occur. One that is to
+//! be drawn more often, or with more options than its examples have, gets a line in `layer` (one input), `merge` (several) or
+//! `passage` (where a norm may pass it). One whose inputs are no real numbers (indices of an embedding) has to be drawn where
+//! inputs are, in `random_model` and `samples`, and left out of `registered`. What [`train`] gives its parameters follows their
+//! names.
 
 use crate::generator;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use samara_trainer::layers::ALL_LAYERS;
 use samara_trainer::prelude::*;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -18,6 +26,10 @@ const DEEPEST: usize = 2;
 
 /// What turns tensors into tensors: a layer or a model, whose parameters all applications share.
 type Part = Rc<dyn Fn(Vec<SymbolicTensor>) -> Vec<SymbolicTensor>>;
+
+fn divisors(of: usize) -> Vec<usize> {
+    (1..=of).filter(|divisor| of.is_multiple_of(*divisor)).collect()
+}
 
 fn part(layer: impl Apply + 'static) -> Part {
     Rc::new(move |inputs| vec![layer.apply_to(inputs)])
@@ -171,7 +183,8 @@ impl Draft {
                 0..=4 if !alone => self.merge(&x),
                 5 | 6 if !alone => self.again(&x),
                 7 if self.depth < DEEPEST => self.nested(&x),
-                8..=10 => self.passage(x),
+                8..=11 => self.passage(x),
+                12 => self.registered(),
                 _ => {
                     let layer = self.layer(x.shape());
                     self.shared.push((x.shape().clone(), layer.clone()));
@@ -193,43 +206,86 @@ impl Draft {
         }
     }
 
-    /// A norm or a convolution, what a norm might pass, and what it might go into: where exporters fold most, and err.
-    fn passage(&mut self, x: Open) -> bool {
-        let before = self.tensors.len();
-        let mut last = x;
-        for place in 0..self.random.random_range(3..=6) {
-            let (kernel, strides) = (self.sizes(2), self.sizes(2));
-            let last_shape = last.shape().clone();
-            let depthwise = part(DepthwiseConv2D::new(kernel).padding(self.padding()));
-            let norm = part(BatchNormalization::new());
-            let layer = match (place, self.random.random_range(0..9)) {
-                (0, 0) => depthwise,
-                (0, 1) => part(
-                    Conv2D::new(self.pick(&CHANNELS), kernel).activation(self.pick(&[Activation::Relu, Activation::Linear])),
-                ),
-                (0, _) => norm,
-                (_, 0..=2) => part(Reshape::new(self.reshaped(&last_shape))),
-                (_, 3) => part(MaxPooling2D::new(kernel).strides(strides)),
-                (_, 4) => part(AveragePooling2D::new(kernel).strides(strides)),
-                (_, 5) => part(UpSampling2D::new(kernel)),
-                (_, 6) => part(Flatten::new()),
-                _ => continue,
-            };
-            if self.apply(&layer, &[last.clone()]) {
-                last = self.tensors.last().cloned().expect("just added");
-            }
+    /// Applies a layer to `last` and goes on from there, if it fits.
+    fn follow(&mut self, last: &mut Open, layer: &Part) {
+        if self.apply(layer, std::slice::from_ref(last)) {
+            *last = self.tensors.last().cloned().expect("just added");
         }
-        let shape = last.shape().clone();
-        let (units, kernel, padding) = (self.pick(&CHANNELS), self.sizes(2), self.padding());
+    }
+
+    /// A norm or what it might be folded into, a reshape to an image of other channels, what mixes or moves its pixels, perhaps
+    /// another reshape, and what might take the norm: where exporters fold most, and err.
+    fn passage(&mut self, mut last: Open) -> bool {
+        let before = self.tensors.len();
+        let (units, kernel) = (self.pick(&CHANNELS), self.sizes(2));
+        let activation = self.pick(&[Activation::Relu, Activation::Relu6, Activation::Linear]);
+        let first = match self.random.random_range(0..8) {
+            0 => part(DepthwiseConv2D::new(kernel).padding(self.padding()).activation(activation)),
+            1 => part(Conv2D::new(units, kernel).activation(activation)),
+            2 => part(Dense::new(units).activation(activation)),
+            _ => part(BatchNormalization::new()),
+        };
+        self.follow(&mut last, &first);
+        if !self.one_in(4) {
+            let image = self.image(&last.shape().clone());
+            self.follow(&mut last, &part(Reshape::new(image)));
+        }
+        for _ in 0..self.pick(&[0, 1, 1, 2]) {
+            let (kernel, strides, padding) = (self.sizes(2), self.sizes(2), self.padding());
+            let mover = match self.random.random_range(0..13) {
+                0..=3 => part(AveragePooling2D::new(kernel).strides(strides).padding(padding)),
+                4 | 5 => part(MaxPooling2D::new(kernel).strides(strides).padding(padding)),
+                6..=8 => part(UpSampling2D::new(kernel)),
+                9 => part(ZeroPadding2D::new(1)),
+                10 | 11 => self.mean(&last.shape().clone()),
+                _ => self.pick(&[part(PReLU::new()), part(GlobalAveragePooling2D::new()), part(GlobalMaxPooling2D::new())]),
+            };
+            self.follow(&mut last, &mover);
+        }
+        match self.random.random_range(0..5) {
+            0 => {
+                let shape = self.reshaped(&last.shape().clone());
+                self.follow(&mut last, &part(Reshape::new(shape)));
+            }
+            1 | 2 => self.follow(&mut last, &part(Flatten::new())),
+            _ => {}
+        }
+        let (kernel, padding) = (self.sizes(2), self.padding());
         let layers = [
+            part(Dense::new(units)),
             part(Dense::new(units)),
             part(Conv2D::new(units, kernel).padding(padding)),
             part(DepthwiseConv2D::new(kernel).padding(padding)),
             part(BatchNormalization::new()),
-            self.layer(&shape),
+            self.layer(&last.shape().clone()),
         ];
         let layer = self.pick(&layers);
-        self.apply(&layer, &[last]) || self.tensors.len() > before
+        self.follow(&mut last, &layer);
+        self.tensors.len() > before
+    }
+
+    /// An example of any kind of layer, on tensors that are brought into its shapes.
+    fn registered(&mut self) -> bool {
+        let examples = (self.pick(&ALL_LAYERS.iter().collect::<Vec<_>>()).examples)();
+        let example = self.pick(&examples);
+        let mut inputs = Vec::new();
+        for shape in &example.inputs {
+            let mut x = self.any();
+            if x.shape() != shape {
+                let layers = [part(Flatten::new()), part(Dense::new(shape.size())), part(Reshape::new(shape.to_vec()))];
+                layers.iter().for_each(|layer| self.follow(&mut x, layer));
+            }
+            inputs.push(x);
+        }
+        let layer: Part = Rc::new(move |inputs| vec![example.apply(inputs)]);
+        self.apply(&layer, &inputs)
+    }
+
+    /// A mean over some of a shape's axes.
+    fn mean(&mut self, shape: &Shape) -> Part {
+        let axes: Vec<usize> = (0..shape.len()).filter(|_| self.random.random()).collect();
+        let mean = Mean::over_axes(if axes.is_empty() { vec![0] } else { axes });
+        part(if self.random.random() { mean.keep_axes() } else { mean })
     }
 
     fn nested(&mut self, x: &Open) -> bool {
@@ -331,7 +387,7 @@ impl Draft {
         let units = self.pick(&CHANNELS);
         let (kernel, strides, dilation, padding) = (self.sizes(3), self.sizes(2), self.sizes(2), self.padding());
         let (activation, has_bias) = (self.behind(), !self.one_in(4));
-        match self.random.random_range(0..26) {
+        match self.random.random_range(0..27) {
             0..=2 => {
                 let layer = Dense::new(units).activation(activation);
                 part(if has_bias { layer } else { layer.without_bias() })
@@ -359,24 +415,33 @@ impl Draft {
             19 => self.pick(&[part(PReLU::new()), part(RReLU::new()), part(Dropout::new(0.3))]),
             20 => part(Flatten::new()),
             21..=23 => part(Reshape::new(self.reshaped(shape))),
+            24 => self.mean(shape),
             _ => part(ActivationLayer::new(self.activation())),
         }
     }
 
-    /// As many values in one to four dimensions; half of the time an image with more or fewer channels.
-    fn reshaped(&mut self, from: &Shape) -> Vec<usize> {
+    /// As many values as an image with more or fewer channels, not a line where that can be.
+    fn image(&mut self, from: &Shape) -> Vec<usize> {
         let (channels, size) = (from.channels(), from.size());
-        let divisors = |of: usize| (1..=of).filter(|divisor| of.is_multiple_of(*divisor)).collect::<Vec<_>>();
+        let channels = if self.random.random() {
+            self.pick(&divisors(channels))
+        } else {
+            channels * self.pick(&divisors(size / channels))
+        };
+        let pixels = size / channels;
+        let heights = divisors(pixels);
+        // Without 1 and all, if there are others.
+        let inner = if heights.len() > 2 { &heights[1..heights.len() - 1] } else { &heights[..] };
+        let height = if self.one_in(4) { self.pick(&heights) } else { self.pick(inner) };
+        vec![height, pixels / height, channels]
+    }
+
+    /// As many values in one to four dimensions, half of the time an image.
+    fn reshaped(&mut self, from: &Shape) -> Vec<usize> {
         if self.random.random() {
-            let channels = if self.random.random() {
-                self.pick(&divisors(channels))
-            } else {
-                channels * self.pick(&divisors(size / channels))
-            };
-            let height = self.pick(&divisors(size / channels));
-            return vec![height, size / channels / height, channels];
+            return self.image(from);
         }
-        let (mut shape, mut rest) = (Vec::new(), size);
+        let (mut shape, mut rest) = (Vec::new(), from.size());
         for _ in 0..self.pick(&[0, 1, 2, 3]) {
             let divisor = self.pick(&divisors(rest));
             shape.push(divisor);

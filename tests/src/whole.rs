@@ -171,6 +171,23 @@ pub fn check_bits(file: &ModelFile, inputs: &[data::Tensor], samples: usize) -> 
     Ok(())
 }
 
+/// Every value that a tensor takes on these samples in f32 lies within what its int8 tensor can say, but for one step. The int8
+/// file's first tensors are those of the f32 file.
+///
+/// # Errors
+/// The tensor whose values would be clipped.
+pub fn check_ranges(f32_file: &ModelFile, int8: &ModelFile, inputs: &[data::Tensor]) -> Result<(), String> {
+    let values = run(&placed_apart(f32_file), inputs, inputs.first().map_or(0, data::Tensor::samples))?;
+    for (index, tensor) in int8.tensors.iter().take(f32_file.tensors.len()).enumerate() {
+        let real = |q: i32| tensor.scale * (q - i32::from(tensor.zero_point)) as f32;
+        let (minimum, maximum) = (real(-129), real(128));
+        if let Some(value) = self::real(&values, index).iter().find(|&&value| !(minimum <= value && value <= maximum)) {
+            return Err(format!("tensor {index} takes the value {value}, its int8 values are {minimum} to {maximum}"));
+        }
+    }
+    Ok(())
+}
+
 /// Rounds the weights of a linear op's f32 node to 127 steps per output channel, in constants of the node's own.
 fn round_weights(file: &mut ModelFile, node: usize) {
     let NodeRecord { code, inputs, output, parameters, .. } = &file.nodes[node];

@@ -1,7 +1,7 @@
 //! `cargo xtask layers`: which layers and nets were trained and run, and where, as a table in docs/layers.md.
 //!
-//! Nothing in the table is written by hand: the tests `layers`, `zoo` and `ops` train and run on this machine, and leave their model
-//! files; the self-test runs these on the boards.
+//! Nothing in the table is written by hand: the tests `layers`, `zoo`, `ops` and `random_graphs` train and run on this machine, and
+//! leave their model files; the self-test runs these on the boards.
 
 use std::{fmt::Write as _, fs};
 
@@ -64,6 +64,19 @@ fn table(made: &Made, ran: &[Ran]) -> String {
         }
         text.push('\n');
     }
+    let files: Vec<_> = made.random.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
+    let count = |ran: &Ran| files.iter().filter(|&&file| ran.models.contains(file)).count().to_string();
+    let _ = write!(
+        text,
+        "\n## Random models\n\n\
+         Models of all kinds of layers, put together at random (`tests/src/graphs.rs`), in f32 and int8. Cores: how many gave, bit for\n\
+         bit, what they gave on this machine; the others are too big.\n\n\
+         | files | {} |\n|---|{}\n| {} | {} |\n",
+        cores.join(" | "),
+        "---|".repeat(cores.len()),
+        files.len(),
+        ran.iter().map(count).collect::<Vec<_>>().join(" | ")
+    );
     text
 }
 
@@ -112,11 +125,13 @@ mod tests {
         let layers = vec![Layer { name: "Dense".to_owned(), trained: 2, files }];
         let made = Made::for_test(layers, &["results/zoo/net.samara", "models/small.samara"]);
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let small = Ran { board: &BOARDS[0], checksums: 6, models: names(&["Dense-1-f32", "Dense-0-int8", "small"]) };
-        let all = names(&["Dense-0-f32", "Dense-1-f32", "Dense-0-int8", "small", "net"]);
+        let small =
+            Ran { board: &BOARDS[0], checksums: 6, models: names(&["Dense-1-f32", "Dense-0-int8", "small", "random-0-int8"]) };
+        let all = names(&["Dense-0-f32", "Dense-1-f32", "Dense-0-int8", "small", "net", "random-0-f32", "random-0-int8"]);
         let large = Ran { board: &BOARDS[1], checksums: 9, models: all };
         let table = table(&made, &[small, large]);
         assert!(table.contains("| Dense | 2 | 2 | 1 | 1 + 1, others too big | 2 + 1 |\n"), "{table}");
         assert!(table.contains("| `net` | random | too big | equal |\n| `small` | trained | equal | equal |\n"), "{table}");
+        assert!(table.ends_with("| files | Cortex-M0 (16 KiB RAM) | Cortex-M0 |\n|---|---|---|\n| 2 | 1 | 2 |\n"), "{table}");
     }
 }

@@ -95,6 +95,8 @@ pub struct Made {
     pub layers: Vec<Layer>,
     /// Model files of every op, and of all int8 ops in one.
     pub ops: Vec<PathBuf>,
+    /// Model files of some random models, f32 and int8.
+    pub random: Vec<PathBuf>,
     /// Model files of the zoo's nets: the trained one where the repository has one, else one with random weights.
     pub zoo: Vec<PathBuf>,
 }
@@ -108,8 +110,9 @@ impl Made {
         let results = Results::here()?;
         if !results.are_fresh() {
             results.clear()?;
-            let tests = ["test", "--quiet", "--workspace", "--test", "layers", "--test", "zoo", "--test", "ops"];
-            process::output(results.environment(&mut process::cargo(&tests)))?;
+            let mut arguments = vec!["test", "--quiet", "--workspace"];
+            arguments.extend(["layers", "zoo", "ops", "random_graphs"].iter().flat_map(|test| ["--test", test]));
+            process::output(results.environment(&mut process::cargo(&arguments)))?;
             results.keep()?;
         }
         Self::read(results.directory)
@@ -126,13 +129,16 @@ impl Made {
                 path.clone_from(&model.path);
             }
         }
-        Ok(Self { layers, ops: files(&directory.join("ops"))?, zoo, directory })
+        let [ops, random] = ["ops", "random"].map(|kind| files(&directory.join(kind)));
+        Ok(Self { layers, ops: ops?, random: random?, zoo, directory })
     }
 
     /// What tests would have made in a directory `results`.
     #[cfg(test)]
     pub fn for_test(layers: Vec<Layer>, zoo: &[&str]) -> Self {
-        Self { directory: "results".into(), layers, ops: Vec::new(), zoo: zoo.iter().map(PathBuf::from).collect() }
+        let zoo = zoo.iter().map(PathBuf::from).collect();
+        let random = vec!["results/random/random-0-f32.samara".into(), "results/random/random-0-int8.samara".into()];
+        Self { directory: "results".into(), layers, ops: Vec::new(), random, zoo }
     }
 
     /// `true` if the file was made by a test, and is not one of the repository's.

@@ -40,15 +40,14 @@ pub struct Cases {
 }
 
 impl Cases {
-    /// The files of every op's, layer's and zoo net's examples, and `more`.
+    /// The files of every op's, layer's and zoo net's examples, of random models, and `more`.
     ///
     /// # Errors
     /// If the tests that make files fail, or a model is refused.
     pub fn collect(more: &[PathBuf]) -> Result<Self> {
         fs::create_dir_all(paths::artifacts("selftest"))?;
         let made = Made::collect()?;
-        let files =
-            made.ops.iter().cloned().chain(made.layer_files()).chain(made.zoo.iter().cloned()).chain(more.iter().cloned());
+        let files = made.ops.iter().cloned().chain(made.layer_files()).chain([&made.zoo[..], &made.random, more].concat());
         let models: Vec<ModelBytes> = files.map(|path| ModelBytes::read(&path)).collect::<Result<_>>()?;
         let with_checksums = |model: ModelBytes| {
             let checksums = checksums(&model.bytes).with_context(|| format!("{} is refused as a model", model.name))?;
