@@ -4,9 +4,8 @@
 //! **A new kind of layer** is drawn as soon as it stands in [`ALL_LAYERS`]: `registered` puts one of its examples behind whatever
 //! there is, brought into the example's shapes. `random_graphs.rs` fails while a kind of that list does not occur. One that is to
 //! be drawn more often, or with more options than its examples have, gets a line in `layer` (one input), `merge` (several) or
-//! `passage` (where a norm may pass it). One whose inputs are no real numbers (indices of an embedding) has to be drawn where
-//! inputs are, in `random_model` and `samples`, and left out of `registered`. What [`train`] gives its parameters follows their
-//! names.
+//! `passage` (where a norm may pass it). One that takes tokens gets an input of the model. What [`train`] gives its parameters
+//! follows their names.
 
 use crate::generator;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
@@ -39,7 +38,7 @@ fn part(layer: impl Apply + 'static) -> Part {
 #[derive(Clone)]
 struct Open {
     tensor: SymbolicTensor,
-    /// Its place among the model's tensors.
+    /// Its place among the model's tensors; none for tokens.
     number: usize,
     /// Bit `n`: it depends on input `n`.
     depends: u32,
@@ -56,6 +55,8 @@ impl Open {
 struct Draft {
     random: StdRng,
     tensors: Vec<Open>,
+    /// The inputs; tokens are no tensors that other layers take.
+    inputs: Vec<SymbolicTensor>,
     /// Layers and models to be applied again, with the shape they took.
     shared: Vec<(Shape, Part)>,
     /// How often a step goes on from the latest tensor, alone: some models are all branches, some a chain.
@@ -88,16 +89,30 @@ pub fn random_model(seed: u64, steps: usize) -> (Model, Vec<Tensor>) {
     (model, samples)
 }
 
-/// Random samples for a model, of one magnitude for each input.
+/// How many tokens there are for an input of the model, if it is of tokens.
+pub fn vocabulary(model: &Model, input: usize) -> Option<usize> {
+    let graph = model.graph();
+    let reads = |node: &samara_trainer::graph::Node| {
+        let place = node.inputs.iter().position(|&from| from == graph.inputs[input])?;
+        node.layer.as_ref()?.vocabulary(place)
+    };
+    graph.nodes.iter().find_map(reads)
+}
+
+/// Random samples for a model, of one magnitude for each input, or tokens.
 pub fn samples(model: &Model, random: &mut StdRng) -> Vec<Tensor> {
-    let nodes = &model.graph().nodes;
-    let of_input = |&input: &usize| {
-        let shape = nodes[input].shape.clone();
+    let graph = model.graph();
+    let of_input = |input: usize| {
+        let shape = graph.nodes[graph.inputs[input]].shape.clone();
         let reach = *[0.1, 1.0, 1.0, 5.0].choose(random).expect("not empty");
-        let values = (0..SAMPLES * shape.size()).map(|_| random.random_range(-reach..reach)).collect();
+        let mut value = || match vocabulary(model, input) {
+            Some(tokens) => random.random_range(0..tokens) as f32,
+            None => random.random_range(-reach..reach),
+        };
+        let values = (0..SAMPLES * shape.size()).map(|_| value()).collect();
         Tensor::from_samples(shape, values).expect("whole samples")
     };
-    model.graph().inputs.iter().map(of_input).collect()
+    (0..graph.inputs.len()).map(of_input).collect()
 }
 
 fn draw(name: &str, shapes: &[Shape], steps: usize, mut random: StdRng, depth: usize) -> Model {
@@ -109,10 +124,10 @@ fn draw(name: &str, shapes: &[Shape], steps: usize, mut random: StdRng, depth: u
         is_read: false,
     });
     let onward = *[0.4, 0.8, 0.95].choose(&mut random).expect("not empty");
-    let mut draft = Draft { tensors: tensors.collect(), random, shared: Vec::new(), onward, depth };
+    let mut draft = Draft { tensors: tensors.collect(), inputs, random, shared: Vec::new(), onward, depth };
     (0..steps).for_each(|_| draft.step());
-    let outputs = draft.outputs(inputs.len());
-    Model::new(name, inputs, outputs).expect("a model of tensors that fit together")
+    let outputs = draft.outputs();
+    Model::new(name, draft.inputs, outputs).expect("a model of tensors that fit together")
 }
 
 /// Weights as training leaves them: channels of different reach, norms that do something, some of them negative or zero.
@@ -166,7 +181,11 @@ impl Draft {
         if !outputs.iter().all(fits) {
             return false;
         }
-        inputs.iter().for_each(|input| self.tensors[input.number].is_read = true);
+        for input in inputs {
+            if let Some(read) = self.tensors.get_mut(input.number) {
+                read.is_read = true;
+            }
+        }
         for tensor in outputs {
             self.tensors.push(Open { tensor, number: self.tensors.len(), depends, is_read: false });
         }
@@ -268,9 +287,20 @@ impl Draft {
     fn registered(&mut self) -> bool {
         let examples = (self.pick(&ALL_LAYERS.iter().collect::<Vec<_>>()).examples)();
         let example = self.pick(&examples);
+        let takes_tokens = (0..example.inputs.len()).any(|place| example.layer.vocabulary(place).is_some());
+        if takes_tokens && (self.depth > 0 || self.inputs.len() >= 6) {
+            return false;
+        }
         let mut inputs = Vec::new();
-        for shape in &example.inputs {
+        for (place, shape) in example.inputs.iter().enumerate() {
             let mut x = self.any();
+            if example.layer.vocabulary(place).is_some() {
+                let depends = 1 << self.inputs.len();
+                x = Open { tensor: input(shape.clone()), number: usize::MAX, depends, is_read: false };
+                self.inputs.push(x.tensor.clone());
+                inputs.push(x);
+                continue;
+            }
             if x.shape() != shape {
                 let layers = [part(Flatten::new()), part(Dense::new(shape.size())), part(Reshape::new(shape.to_vec()))];
                 layers.iter().for_each(|layer| self.follow(&mut x, layer));
@@ -452,7 +482,8 @@ impl Draft {
     }
 
     /// The last tensor, what nobody reads or not, some in the middle, and what is needed so that every input counts.
-    fn outputs(&mut self, inputs: usize) -> Vec<SymbolicTensor> {
+    fn outputs(&mut self) -> Vec<SymbolicTensor> {
+        let inputs = self.inputs.len();
         if self.depth > 0 && self.tensors.len() == inputs {
             // A nested model that gives back its input makes no tensor of its own.
             let layer = part(ActivationLayer::new(self.activation()));

@@ -32,6 +32,7 @@ pub fn run(file: &ModelFile, inputs: &[data::Tensor], samples: usize) -> Result<
     let ran = device.run_each(
         samples,
         |session, sample| {
+            session.reset_state();
             let mut inputs = inputs.iter().enumerate();
             inputs.try_for_each(|(index, tensor)| session.write_f32(index, &tensor.sample(sample).unwrap_or_default()))
         },
@@ -82,7 +83,9 @@ pub fn ratios(model: &Model, inputs: &[data::Tensor]) -> Result<Ratios, String> 
 /// The same file with every tensor and every scratch region in a place of its own, all tensors outputs.
 pub fn placed_apart(file: &ModelFile) -> ModelFile {
     let mut file = file.clone();
-    let mut next = 0;
+    // Behind what holds from run to run.
+    let states = file.nodes.iter().map(|node| node.state_bytes.next_multiple_of(16)).sum::<u32>();
+    let mut next = states + (4 * file.length_groups.len() as u32).next_multiple_of(16);
     let mut take = |bytes: usize| {
         let offset = next;
         next += (bytes as u32).next_multiple_of(16);
@@ -178,7 +181,8 @@ pub fn check_bits(file: &ModelFile, inputs: &[data::Tensor], samples: usize) -> 
 /// The tensor whose values would be clipped.
 pub fn check_ranges(f32_file: &ModelFile, int8: &ModelFile, inputs: &[data::Tensor]) -> Result<(), String> {
     let values = run(&placed_apart(f32_file), inputs, inputs.first().map_or(0, data::Tensor::samples))?;
-    for (index, tensor) in int8.tensors.iter().take(f32_file.tensors.len()).enumerate() {
+    let quantized = |(_, tensor): &(usize, &Tensor)| tensor.element_type == ElementType::I8;
+    for (index, tensor) in int8.tensors.iter().take(f32_file.tensors.len()).enumerate().filter(quantized) {
         let real = |q: i32| tensor.scale * (q - i32::from(tensor.zero_point)) as f32;
         let (minimum, maximum) = (real(-129), real(128));
         if let Some(value) = self::real(&values, index).iter().find(|&&value| !(minimum <= value && value <= maximum)) {
@@ -240,9 +244,9 @@ pub fn rounded(file: &ModelFile, like: &[Tensor]) -> ModelFile {
     (0..file.nodes.len()).for_each(|node| round_weights(&mut file, node));
     let mut rounded = placed_apart(&file);
     for (number, (tensor, like)) in file.tensors.iter().zip(like).enumerate() {
-        assert_eq!((tensor.element_type, tensor.dimensions), (ElementType::F32, like.dimensions), "tensor {number}");
+        assert_eq!(tensor.dimensions, like.dimensions, "tensor {number}");
         rounded.tensors.push(Tensor {
-            element_type: ElementType::I8,
+            element_type: like.element_type,
             scale: like.scale,
             zero_point: like.zero_point,
             ..*tensor
@@ -264,8 +268,12 @@ pub fn rounded(file: &ModelFile, like: &[Tensor]) -> ModelFile {
             parameters: encode_parameters(&()),
         }));
     };
-    let to_rounded = |tensors: &[u32]| -> Vec<u32> { tensors.iter().map(|tensor| tensor + 2 * count).collect() };
-    file.inputs.iter().for_each(|&input| round(&mut rounded.nodes, input));
+    // Tokens are not rounded.
+    let is_real = |tensor: u32| file.tensors[tensor as usize].element_type == ElementType::F32;
+    let to_rounded = |tensors: &[u32]| -> Vec<u32> {
+        tensors.iter().map(|&tensor| if is_real(tensor) { tensor + 2 * count } else { tensor }).collect()
+    };
+    file.inputs.iter().filter(|&&input| is_real(input)).for_each(|&input| round(&mut rounded.nodes, input));
     for node in &file.nodes {
         rounded.nodes.push(NodeRecord { inputs: to_rounded(&node.inputs), ..node.clone() });
         round(&mut rounded.nodes, node.output);
