@@ -4,9 +4,9 @@ use crate::{
     error::{InputError, LoadError},
     format::{ALIGNMENT, header::u32_at, node::Node, view::View},
     model::Model,
-    op::NodeRun,
+    op::{NodeRun, fill},
     quant,
-    tensor::{ElementType, Tensor},
+    tensor::{ElementType, LengthGroup, Tensor},
 };
 
 /// Runs a model in an arena.
@@ -99,10 +99,7 @@ impl<'a> Session<'a> {
 
     /// Makes the session as new: resets the state, sets all lengths to the largest, and forgets a run that is under way.
     pub fn reset(&mut self) {
-        self.reset_state();
-        for number in 1..=self.model.view.length_group_count() {
-            self.store_length(number, self.model.view.length_group(number).maximum);
-        }
+        self.forget(self.model.view.reserved_bytes());
     }
 
     /// The model.
@@ -294,8 +291,11 @@ impl<'a> Session<'a> {
 
     /// Makes the nodes forget: the state is zeros, as at the start. A run that is under way is forgotten.
     pub fn reset_state(&mut self) {
-        let state_bytes = self.model.state_bytes();
-        self.arena.iter_mut().take(state_bytes).for_each(|byte| *byte = 0);
+        self.forget(self.model.state_bytes());
+    }
+
+    fn forget(&mut self, bytes: usize) {
+        fill(self.arena.get_mut(..bytes).unwrap_or_default(), 0);
         self.abandon();
     }
 
@@ -315,10 +315,10 @@ impl<'a> Session<'a> {
         if !(1..=own.maximum).contains(&length) {
             return Err(InputError::SequenceLength { maximum: own.maximum, found: length });
         }
-        let before = u32_at(self.arena, view.length_at(number));
-        self.store_length(number, length);
+        let before = self.length_now(number, &own);
+        self.store_length(number, &own, length);
         if self.derive_lengths().is_none() {
-            self.store_length(number, before);
+            self.store_length(number, &own, before);
             self.derive_lengths();
             return Err(InputError::SequenceLength { maximum: own.maximum, found: length });
         }
@@ -327,8 +327,8 @@ impl<'a> Session<'a> {
 
     /// The present length of a group.
     pub fn length(&self, group: u8) -> Option<u32> {
-        self.model.length_group(group.into())?;
-        Some(u32_at(self.arena, self.model.view.length_at(group.into())))
+        let number = group.into();
+        self.model.length_group(number).map(|group| self.length_now(number, &group))
     }
 
     /// Computes the lengths that follow from others. `None` if one were less than 1.
@@ -337,17 +337,21 @@ impl<'a> Session<'a> {
         for number in 1..=view.length_group_count() {
             let group = view.length_group(number);
             if group.source != 0 {
-                let length = group.derived(u32_at(self.arena, view.length_at(group.source)))?;
-                self.store_length(number, length);
+                let length = group.derived(self.length_now(group.source, &view.length_group(group.source)))?;
+                self.store_length(number, &group, length);
             }
         }
         Some(())
     }
 
-    fn store_length(&mut self, number: u16, length: u32) {
-        let place = self.arena.get_mut(self.model.view.length_at(number)..).and_then(<[u8]>::first_chunk_mut);
+    fn length_now(&self, number: u16, group: &LengthGroup) -> u32 {
+        group.maximum.saturating_sub(u32_at(self.arena, self.model.view.shorter_at(number)))
+    }
+
+    fn store_length(&mut self, number: u16, group: &LengthGroup, length: u32) {
+        let place = self.arena.get_mut(self.model.view.shorter_at(number)..).and_then(<[u8]>::first_chunk_mut);
         if let Some(place) = place {
-            *place = length.to_le_bytes();
+            *place = group.maximum.saturating_sub(length).to_le_bytes();
         }
     }
 

@@ -2,13 +2,7 @@
 
 use crate::{
     error::{LoadError, NodeFault},
-    format::{
-        ALIGNMENT,
-        cursor::Cursor,
-        header::{array, at, late_u32},
-        node::Node,
-        view::View,
-    },
+    format::{ALIGNMENT, cursor::Cursor, header::array, node::Node, view::View},
     op::{NodeCheck, OpDef},
     tensor::{ElementType, LengthGroup, Tensor},
 };
@@ -110,7 +104,7 @@ impl<'a> Model<'a> {
     }
 
     fn check_nodes(&self) -> Result<(), LoadError> {
-        let mut records = Cursor::new(self.view.nodes);
+        let mut records = Cursor::new(self.view.nodes());
         let mut state_end = 0;
         for index in 0..self.view.node_count() {
             let refuse = |fault| LoadError::Node { node: index, fault };
@@ -138,7 +132,7 @@ impl<'a> Model<'a> {
     }
 
     fn check_ports(&self) -> Result<(), LoadError> {
-        let mut cursor = Cursor::new(self.view.ports);
+        let mut cursor = Cursor::new(self.view.ports());
         for _ in 0..2 {
             let count = cursor.u32();
             for _ in 0..count {
@@ -152,24 +146,24 @@ impl<'a> Model<'a> {
     }
 
     /// The whole file.
-    pub const fn bytes(&self) -> &'a [u8] {
-        self.view.bytes
+    pub fn bytes(&self) -> &'a [u8] {
+        self.view.bytes()
     }
 
     /// Bytes of arena that the model needs.
-    pub const fn arena_bytes(&self) -> usize {
+    pub fn arena_bytes(&self) -> usize {
         self.view.arena_bytes()
     }
 
     /// Bytes of state: what the nodes remember from run to run. They are part of the arena.
-    pub const fn state_bytes(&self) -> usize {
+    pub fn state_bytes(&self) -> usize {
         self.view.state_bytes()
     }
 
     /// Multiply-accumulates of the node that has most of them, `u32::MAX` for that many and more: the least that
     /// [`Session::run_for`](crate::Session::run_for) may have to do before it returns.
-    pub const fn largest_node_macs(&self) -> u32 {
-        late_u32(self.view.bytes, at::LARGEST_NODE)
+    pub fn largest_node_macs(&self) -> u32 {
+        self.view.largest_node_macs()
     }
 
     /// The length group of that number, from 1 on.
@@ -178,12 +172,12 @@ impl<'a> Model<'a> {
     }
 
     /// A hash of the graph and the constants: state that was saved for one model does not fit another.
-    pub const fn hash(&self) -> u64 {
-        u64::from_le_bytes(array(self.view.bytes, at::MODEL_HASH))
+    pub fn hash(&self) -> u64 {
+        self.view.hash()
     }
 
     /// Number of tensors.
-    pub const fn tensor_count(&self) -> usize {
+    pub fn tensor_count(&self) -> usize {
         self.view.tensor_count()
     }
 
@@ -208,7 +202,7 @@ impl<'a> Model<'a> {
     }
 
     /// The op of that code.
-    #[inline]
+    #[inline(never)]
     pub fn op(&self, code: u16) -> Option<&'static OpDef> {
         self.ops.iter().copied().find(|op| u16::from(op.code) == code)
     }

@@ -6,7 +6,7 @@ use crate::{
     format::{ALIGNMENT, cursor::Cursor, node::Node, view::View},
     tensor::{ElementType, Tensor},
 };
-use core::ops::Range;
+use core::{mem, ops::Range};
 
 /// Where a node's output may lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,29 +106,45 @@ pub struct NodeCheck<'a> {
     node: &'a Node<'a>,
     /// The output.
     pub output: Tensor,
+    /// Whether no tensor has a length that may be set.
+    is_fixed: bool,
+    /// Whether each input has the output's length, or one row that serves all.
+    has_rows: bool,
 }
 
 impl<'a> NodeCheck<'a> {
     pub(crate) fn new(view: &'a View<'a>, node: &'a Node<'a>, op: &OpDef) -> Result<Self, NodeFault> {
         let output = view.tensor(node.output);
         let scratch = node.scratch_offset..node.scratch_offset.wrapping_add(node.scratch_bytes);
-        if !scratch.start.is_multiple_of(ALIGNMENT) || scratch.end < scratch.start || scratch.end > view.arena_bytes() {
+        if !scratch.start.is_multiple_of(ALIGNMENT)
+            || scratch.end < scratch.start
+            || scratch.end > view.arena_bytes()
+            || (!scratch.is_empty() && scratch.start < view.reserved_bytes())
+            || overlap(&output.range(), &scratch)
+        {
             return Err(NodeFault::Scratch);
         }
-        ensure(scratch.is_empty() || scratch.start >= view.reserved_bytes(), NodeFault::Scratch)?;
-        let check = Self { view, node, output };
-        let alias = (op.alias)(&check.all_inputs().next().unwrap_or(output), &output, node.parameters.clone());
-        let (output, mut shares) = (output.range(), false);
-        for (number, input) in check.all_inputs().enumerate() {
-            let input = input.range();
-            ensure(!overlap(&input, &scratch), NodeFault::Scratch)?;
+        let group = output.length_group;
+        let mut check = Self { view, node, output, is_fixed: group == 0, has_rows: true };
+        let (mut alias, mut shares) = (Alias::Disjoint, false);
+        for (number, input) in node.inputs().map(|input| view.tensor(input)).enumerate() {
+            if number == 0 {
+                alias = (op.alias)(&input, &output, node.parameters.clone());
+            }
+            check.is_fixed &= input.length_group == 0;
+            check.has_rows &= input.length_group == group || (input.length_group == 0 && input.dimensions[0] == 1);
+            let (input, output) = (input.range(), output.range());
+            if overlap(&input, &scratch) {
+                return Err(NodeFault::Scratch);
+            }
             if overlap(&input, &output) {
                 // One input at most: what is read of another one would be overwritten.
-                ensure(!shares && alias.allows(number, &input, &output), NodeFault::Alias)?;
+                if shares || !alias.allows(number, &input, &output) {
+                    return Err(NodeFault::Alias);
+                }
                 shares = true;
             }
         }
-        ensure(!overlap(&output, &scratch), NodeFault::Scratch)?;
         match op.lengths {
             Lengths::Refused => check.fixed_length()?,
             Lengths::Rows => check.rows()?,
@@ -137,19 +153,19 @@ impl<'a> NodeCheck<'a> {
         Ok(check)
     }
 
+    /// Whether no tensor has a length that may be set.
+    pub const fn is_fixed(&self) -> bool {
+        self.is_fixed
+    }
+
     /// Refuses tensors whose length may be set.
-    #[inline(never)]
     pub fn fixed_length(&self) -> Result<(), NodeFault> {
-        let fixed = self.all_inputs().chain([self.output]).all(|tensor| tensor.length_group == 0);
-        ensure(fixed, NodeFault::Length)
+        ensure(self.is_fixed, NodeFault::Length)
     }
 
     /// Refuses lengths that an op which takes each row for itself cannot follow.
-    #[inline(never)]
     pub fn rows(&self) -> Result<(), NodeFault> {
-        let group = self.output.length_group;
-        let follows = |input: Tensor| input.length_group == group || (input.length_group == 0 && input.dimensions[0] == 1);
-        ensure(self.all_inputs().all(follows), NodeFault::Length)
+        ensure(self.has_rows, NodeFault::Length)
     }
 
     /// How the output's length follows from the only input's, as `(n + add) / stride`: `(0, 1)` if both are one group. `None` if
@@ -165,20 +181,25 @@ impl<'a> NodeCheck<'a> {
         }
     }
 
-    /// Input `number` of exactly `count`, all inputs and the output being of `element_type`.
-    #[inline(never)]
+    /// The inputs, exactly `COUNT`, all of them and the output being of `element_type`.
+    #[inline]
     pub fn inputs<const COUNT: usize>(&self, element_type: ElementType) -> Result<[Tensor; COUNT], NodeFault> {
-        if self.node.input_count != COUNT {
+        let mut inputs = [self.output; COUNT];
+        self.read_inputs(element_type, &mut inputs)?;
+        Ok(inputs)
+    }
+
+    #[inline(never)] // One for all counts.
+    fn read_inputs(&self, element_type: ElementType, inputs: &mut [Tensor]) -> Result<(), NodeFault> {
+        if self.node.input_count != inputs.len() {
             return Err(NodeFault::InputCount);
         }
-        let mut inputs = [self.output; COUNT];
+        let mut types_fit = self.output.element_type == element_type;
         for (place, input) in inputs.iter_mut().zip(self.all_inputs()) {
+            types_fit &= input.element_type == element_type;
             *place = input;
         }
-        if inputs.iter().chain([&self.output]).any(|tensor| tensor.element_type != element_type) {
-            return Err(NodeFault::ElementType);
-        }
-        Ok(inputs)
+        ensure(types_fit, NodeFault::ElementType)
     }
 
     /// All inputs, of any number and type.
@@ -208,7 +229,7 @@ impl<'a> NodeCheck<'a> {
         if !offset.is_multiple_of(4) {
             return Err(NodeFault::Constants);
         }
-        self.view.constants(offset as usize).get(..bytes).ok_or(NodeFault::Constants)
+        self.view.constants(offset, bytes).ok_or(NodeFault::Constants)
     }
 
     /// Refuses a scratch region of less than `bytes`.
@@ -314,33 +335,24 @@ impl<'a> NodeRun<'a> {
 
     /// `bytes` constants at `offset`.
     pub fn constants(&self, offset: u32, bytes: usize) -> &'a [u8] {
-        self.view.constants(offset as usize).get(..bytes).unwrap_or_default()
+        self.view.constants(offset, bytes).unwrap_or_default()
     }
 
     /// Cuts the arena at the output, the scratch region and the state region.
     #[inline(never)] // Called by every op: a copy in each would double the code.
     pub fn buffers(&mut self) -> Buffers<'_> {
-        // States come first, before all tensors; offsets behind them count from here.
-        let base = self.node.state_offset + self.node.state_bytes;
-        let (head, tail) = self.arena.split_at_mut_checked(base).unwrap_or_default();
-        let state = head.get_mut(self.node.state_offset..).unwrap_or_default();
-        let from_base = |start: usize, bytes: usize| {
-            let start = start.saturating_sub(base);
-            start..start + bytes
-        };
-        let output = from_base(self.output.offset as usize, self.output.bytes());
-        let scratch = from_base(self.node.scratch_offset, self.node.scratch_bytes);
+        let mut arena = Cut { rest: &mut *self.arena, at: 0 };
+        // States come first, before all tensors.
+        let (_, state) = arena.part(self.node.state_offset, self.node.state_bytes);
+        let output = (self.output.offset as usize, self.output.bytes());
+        let scratch = (self.node.scratch_offset, self.node.scratch_bytes);
         // An empty scratch region may start where the output does: it comes first, so that the gaps behind it are right.
-        let output_first = output.start < scratch.start;
+        let output_first = output.0 < scratch.0;
         let (first, second) = if output_first { (output, scratch) } else { (scratch, output) };
-        let (before, tail) = tail.split_at_mut_checked(first.start).unwrap_or_default();
-        let (first_bytes, tail) = tail.split_at_mut_checked(first.len()).unwrap_or_default();
-        let gap = second.start.saturating_sub(first.end);
-        let (between, tail) = tail.split_at_mut_checked(gap).unwrap_or_default();
-        let (second_bytes, after) = tail.split_at_mut_checked(second.len()).unwrap_or_default();
-        let (output, scratch) = if output_first { (first_bytes, second_bytes) } else { (second_bytes, first_bytes) };
-        let inputs = Inputs { parts: [(base, before), (base + first.end, between), (base + second.end, after)] };
-        Buffers { output, scratch, state, inputs }
+        let (before, first) = arena.part(first.0, first.1);
+        let (between, second) = arena.part(second.0, second.1);
+        let (output, scratch) = if output_first { (first, second) } else { (second, first) };
+        Buffers { output, scratch, state, inputs: Inputs { parts: [before, between, (arena.at, arena.rest)] } }
     }
 
     /// For ops of the class [`Alias::Overlap`]: the scratch region, and the tensors that may overlap.
@@ -366,6 +378,24 @@ impl<'a> NodeRun<'a> {
             copy(buffers.output, buffers.inputs.read(&input));
         }
         buffers
+    }
+}
+
+/// What is left of an arena that is cut from its start on, and where that lies.
+struct Cut<'a> {
+    rest: &'a mut [u8],
+    at: usize,
+}
+
+impl<'a> Cut<'a> {
+    /// What lies before `start`, and `length` bytes from there on. Regions are asked for in their order; an empty one may lie anywhere.
+    #[inline(never)]
+    fn part(&mut self, start: usize, length: usize) -> ((usize, &'a [u8]), &'a mut [u8]) {
+        let (begin, gap) = (self.at, start.saturating_sub(self.at));
+        let (before, tail) = mem::take(&mut self.rest).split_at_mut_checked(gap).unwrap_or_default();
+        let (part, rest) = tail.split_at_mut_checked(length).unwrap_or_default();
+        (self.rest, self.at) = (rest, begin + gap + length);
+        ((begin, before), part)
     }
 }
 
@@ -395,6 +425,12 @@ pub(crate) fn copy<T: Copy>(to: &mut [T], from: &[T]) {
     if to.len() == from.len() {
         to.copy_from_slice(from);
     }
+}
+
+/// Makes every byte `value`.
+#[inline(never)] // One for ops and sessions: zeros of their own would link one more function.
+pub(crate) fn fill(to: &mut [u8], value: u8) {
+    to.fill(value);
 }
 
 /// Bytes as int8.

@@ -44,6 +44,7 @@ pub fn dequantize(q: i8, scale: f32, zero_point: i8) -> f32 {
 /// `floor((2 * sum + count) / (2 * count))`: the mean of `count` int8 values whose sum is `sum`, halves up.
 ///
 /// Written on the sum of `value + 128`, which is never negative, so that the division is unsigned.
+#[inline(never)] // By lanes, a compiler would write the division as many times.
 pub fn mean(sum: i32, count: core::num::NonZeroU32) -> i8 {
     let doubled = core::num::NonZeroU32::new(count.get() << 1).unwrap_or(count);
     let shifted = sum.wrapping_add((count.get() as i32) << 7) as u32;

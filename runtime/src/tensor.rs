@@ -104,6 +104,7 @@ impl Tensor {
     }
 
     /// The bytes' place in the arena.
+    #[inline(never)]
     pub fn range(&self) -> core::ops::Range<usize> {
         let start = self.offset as usize;
         start..start + self.bytes()
@@ -115,14 +116,16 @@ impl Tensor {
     }
 
     /// Size of the last dimension: the channels.
+    #[inline(never)]
     pub fn channels(&self) -> usize {
         self.shape().last().copied().unwrap_or(1) as usize
     }
 
     /// Product of the dimensions before the last.
+    #[inline(never)] // Called by most checks and ops.
     pub fn pixels(&self) -> usize {
-        let before = self.shape().split_last().map_or(&[][..], |(_, before)| before);
-        before.iter().fold(1usize, |product, &size| product.wrapping_mul(size as usize))
+        let before = self.dimensions.iter().take(usize::from(self.rank).saturating_sub(1));
+        before.fold(1usize, |product, &size| product.wrapping_mul(size as usize))
     }
 
     /// `(height, width, channels)` of a tensor of rank 3.
@@ -132,8 +135,11 @@ impl Tensor {
     }
 
     /// `true` if both have the same shape and element type.
+    #[inline(never)]
     pub fn same_form(&self, other: &Self) -> bool {
-        self.rank == other.rank && self.dimensions == other.dimensions && self.element_type == other.element_type
+        // Not by ==, for which a function that compares bytes would be linked.
+        let mut sizes = self.dimensions.iter().zip(&other.dimensions);
+        self.rank == other.rank && self.element_type == other.element_type && sizes.all(|(a, b)| a == b)
     }
 
     /// `true` if both have the same scale and zero point.

@@ -176,7 +176,7 @@ mod tests {
             "HardFault_",
             "samara_runtime::ops::dense::run_i8",
             "samara_runtime::simd::dsp::multiply",
-            "samara_runtime::format::reader::Model::parse",
+            "samara_runtime::model::Model::parse",
         ] {
             assert_eq!(forbidden(name), None, "{name}");
         }

@@ -32,10 +32,9 @@ impl Crc32 {
     }
 
     /// Takes in `bytes`.
-    #[inline(never)] // Most of what `parse` takes, and called in several places.
+    #[inline]
     pub fn update(&mut self, bytes: &[u8]) -> &mut Self {
-        let step = |crc: u32, half: u8| TABLE.get(((crc ^ u32::from(half)) & 15) as usize).unwrap_or(&0) ^ (crc >> 4);
-        self.0 = bytes.iter().fold(self.0, |crc, &byte| step(step(crc, byte & 15), byte >> 4));
+        self.0 = extend(self.0, bytes);
         self
     }
 
@@ -43,6 +42,12 @@ impl Crc32 {
     pub const fn finish(&self) -> u32 {
         !self.0
     }
+}
+
+#[inline(never)] // Most of what `parse` takes, and called in several places.
+fn extend(crc: u32, bytes: &[u8]) -> u32 {
+    let step = |crc: u32, half: u8| TABLE.get(((crc ^ u32::from(half)) & 15) as usize).unwrap_or(&0) ^ (crc >> 4);
+    bytes.iter().fold(crc, |crc, &byte| step(step(crc, byte & 15), byte >> 4))
 }
 
 impl Default for Crc32 {

@@ -14,7 +14,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// One byte.
-    #[inline]
+    #[inline(never)]
     pub fn u8(&mut self) -> u8 {
         match self.bytes.split_first() {
             Some((&first, rest)) => {
@@ -79,7 +79,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length and that many bytes.
-    #[inline]
+    #[inline(never)]
     pub fn bytes(&mut self) -> &'a [u8] {
         let length = self.usize();
         match self.bytes.split_at_checked(length) {

@@ -71,6 +71,7 @@ pub(crate) mod at {
     pub const MODEL_HASH: usize = 72;
     pub const STATE_BYTES: usize = 80;
     pub const MINIMUM_RUNTIME: usize = 84;
+    pub const LENGTH_GROUP_COUNT: usize = 86;
     pub const LENGTH_GROUPS_OFFSET: usize = 88;
     pub const LARGEST_NODE: usize = 92;
     pub const GOLDEN_OFFSET: usize = 96;
@@ -99,18 +100,6 @@ pub(crate) const fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes(array(bytes, offset))
 }
 
-/// Four bytes at `offset`, 0 if the header is too short to have them.
-#[inline(never)] // A comparison more in each place would add up.
-pub(crate) const fn late_u32(model: &[u8], offset: usize) -> u32 {
-    if (u16_at(model, at::HEADER_BYTES) as usize) < offset + 4 { 0 } else { u32_at(model, offset) }
-}
-
-/// The least runtime level, and the number of length groups.
-pub(crate) const fn minimum_runtime_and_length_groups(model: &[u8]) -> (u16, u16) {
-    let both = late_u32(model, at::MINIMUM_RUNTIME);
-    (both as u16, (both >> 16) as u16)
-}
-
 /// The set of ops that the model uses: bit `n` for op code `n`.
 pub(crate) const fn ops_of(model: &[u8]) -> u128 {
     u128::from_le_bytes(array(model, at::OPS))
@@ -125,7 +114,12 @@ pub(crate) const fn assert_header(model: &[u8]) {
     if u16_at(model, at::VERSION) != FORMAT_VERSION {
         panic!("the model has a format version that this runtime does not read");
     }
-    if minimum_runtime_and_length_groups(model).0 > RUNTIME_LEVEL {
+    // Fields that a short header does not have read as 0.
+    let header = match model.split_at_checked(u16_at(model, at::HEADER_BYTES) as usize) {
+        Some((header, _)) => header,
+        None => model,
+    };
+    if u16_at(header, at::MINIMUM_RUNTIME) > RUNTIME_LEVEL {
         panic!("the model needs a later version of the runtime");
     }
     if u32_at(model, at::TOTAL_BYTES) as usize != model.len() {

@@ -2,10 +2,7 @@
 
 use super::{
     ALIGNMENT, LAYOUT_PAIRED, crc,
-    header::{
-        FORMAT_VERSION, HEADER_BYTES, LENGTH_GROUP_BYTES, MAGIC, TENSOR_RECORD_BYTES, at, late_u32,
-        minimum_runtime_and_length_groups, u16_at, u32_at,
-    },
+    header::{FORMAT_VERSION, HEADER_BYTES, LENGTH_GROUP_BYTES, MAGIC, TENSOR_RECORD_BYTES, at, u16_at, u32_at},
     view::length_group,
 };
 use crate::{
@@ -196,7 +193,7 @@ impl ModelFile {
         }
         put(at::MODEL_HASH, &hash.to_le_bytes());
         put(at::MINIMUM_RUNTIME, &self.minimum_runtime().to_le_bytes());
-        put(at::MINIMUM_RUNTIME + 2, &(self.length_groups.len() as u16).to_le_bytes());
+        put(at::LENGTH_GROUP_COUNT, &(self.length_groups.len() as u16).to_le_bytes());
         repair_crc(&mut bytes);
         bytes
     }
@@ -234,14 +231,18 @@ impl ModelFile {
     /// # Errors
     /// If the graph section is not what the `postcard` crate reads as a graph.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, GraphError> {
-        let graph: Graph = decode(bytes.get(u16_at(bytes, at::HEADER_BYTES).into()..).unwrap_or_default())?;
+        // Fields that a short header does not have read as 0.
+        let (header, graph) = bytes.split_at_checked(u16_at(bytes, at::HEADER_BYTES).into()).unwrap_or_default();
+        let graph: Graph = decode(graph)?;
         let nodes = graph.nodes.iter().map(|record| decode(record)).collect::<Result<_, _>>()?;
-        let section =
-            |offset: u32, length: usize| bytes.get(offset as usize..).and_then(|tail| tail.get(..length)).unwrap_or_default();
-        let constants = section(u32_at(bytes, at::CONSTANTS_OFFSET), u32_at(bytes, at::CONSTANTS_BYTES) as usize);
-        let group_count = usize::from(minimum_runtime_and_length_groups(bytes).1);
-        let groups = section(late_u32(bytes, at::LENGTH_GROUPS_OFFSET), group_count * LENGTH_GROUP_BYTES);
-        let golden = section(late_u32(bytes, at::GOLDEN_OFFSET), late_u32(bytes, at::GOLDEN_BYTES) as usize);
+        let section = |offset: usize, length: u32| {
+            let tail = bytes.get(u32_at(header, offset) as usize..);
+            tail.and_then(|tail| tail.get(..length as usize)).unwrap_or_default()
+        };
+        let constants = section(at::CONSTANTS_OFFSET, u32_at(header, at::CONSTANTS_BYTES));
+        let group_count = u32::from(u16_at(header, at::LENGTH_GROUP_COUNT));
+        let groups = section(at::LENGTH_GROUPS_OFFSET, group_count * LENGTH_GROUP_BYTES as u32);
+        let golden = section(at::GOLDEN_OFFSET, u32_at(header, at::GOLDEN_BYTES));
         let tensors = graph
             .tensors
             .iter()
@@ -269,7 +270,7 @@ impl ModelFile {
             golden: golden.chunks_exact(4 + input_bytes).filter_map(sample).collect(),
             metadata: graph.metadata,
             constants: constants.to_vec(),
-            arena_bytes: u32_at(bytes, at::ARENA_BYTES),
+            arena_bytes: u32_at(header, at::ARENA_BYTES),
         })
     }
 }

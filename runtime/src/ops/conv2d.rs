@@ -11,7 +11,9 @@ use super::{
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, copy, disjoint, ensure},
+    op::{
+        Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, copy, disjoint, ensure, fill,
+    },
     simd,
     tensor::{
         ElementType::{F32, I8},
@@ -130,7 +132,7 @@ impl Image<'_> {
         let (vertical, horizontal) = (window.rows(row, self.height), window.columns(column, self.width));
         let kernel_width = usize::from(window.kernel[1]);
         if vertical.taps < usize::from(window.kernel[0]) || horizontal.taps < kernel_width {
-            patch.fill(self.padding);
+            fill(bytemuck::cast_slice_mut(patch), self.padding as u8);
         }
         // Without dilation, the taps of a row are neighbours: one copy. Otherwise each is a copy of its own.
         let dilation = usize::from(window.dilation[1]);

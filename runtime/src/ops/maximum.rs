@@ -14,7 +14,9 @@ fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFaul
     node.parameters(|_| ())
 }
 
-fn keep_larger<T: Copy + PartialOrd>(first: &mut [T], second: &[T]) {
+/// Puts what is larger in `second` into `first`.
+#[inline(never)] // A loop that is unrolled, once.
+pub(super) fn keep_larger<T: Copy + PartialOrd>(first: &mut [T], second: &[T]) {
     for (x, &y) in first.iter_mut().zip(second) {
         if y > *x {
             *x = y;

@@ -4,7 +4,7 @@
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Lengths, NodeCheck, NodeRun, OpDef, copy, disjoint, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, copy, disjoint, ensure, fill},
     tensor::Tensor,
 };
 
@@ -52,7 +52,7 @@ fn run(node: &mut NodeRun<'_>) {
     let (input, output) = (node.input(0), node.output);
     let buffers = node.buffers();
     // 0.0 is four zero bytes, and the zero point of f32 is 0.
-    buffers.output.fill(output.zero_point as u8);
+    fill(buffers.output, output.zero_point as u8);
     let row_bytes = |tensor: &Tensor| pixel_bytes(tensor) * tensor.dimensions[1] as usize;
     let (from_row, to_row, left) = (row_bytes(&input), row_bytes(&output), parameters.left as usize * pixel_bytes(&input));
     let rows = buffers.output.chunks_exact_mut(to_row.max(1)).skip(parameters.top as usize);

@@ -4,16 +4,14 @@
 //! elements. f32: the average is the sum in row order, divided by `n`; the maximum keeps the first of equal values and
 //! ignores NaN unless the window's first element is one. A pool over the whole image is the global one.
 
-use super::window::Window;
+use super::{maximum::keep_larger, window::Window};
 use crate::{
     error::NodeFault,
-    op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32_mut, as_i8_mut, disjoint, ensure},
+    op::{Lengths, NodeCheck, NodeRun, OpDef, disjoint, ensure},
     quant,
-    tensor::{
-        ElementType::{self, F32, I8},
-        Tensor,
-    },
+    tensor::ElementType::{self, F32, I8},
 };
+use bytemuck::Pod;
 use core::num::NonZeroU32;
 
 fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
@@ -23,14 +21,12 @@ fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFaul
 }
 
 /// Calls `pixel(window, output)` for every output pixel; the window gives its rows, each the elements of the pixels in it.
-fn slide<T>(
-    window: &Window,
-    input: &Tensor,
-    output: &Tensor,
-    from: &[T],
-    to: &mut [T],
-    pixel: impl Fn(&Rows<'_, T>, &mut [T]),
-) {
+#[inline(never)] // One for both pools of a type.
+fn slide<T: Pod>(node: &mut NodeRun<'_>, pixel: fn(&Rows<'_, T>, &mut [T])) {
+    let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
+    let buffers = node.buffers();
+    let from: &[T] = bytemuck::try_cast_slice(buffers.inputs.read(&input)).unwrap_or_default();
+    let to: &mut [T] = bytemuck::try_cast_slice_mut(buffers.output).unwrap_or_default();
     let ([height, width, channels, _], [_, columns, ..]) = (input.dimensions, output.dimensions);
     let (height, width, channels) = (height as usize, width as usize, channels as usize);
     let row_length = columns as usize * channels;
@@ -43,7 +39,7 @@ fn slide<T>(
                 elements: from.get(start..).unwrap_or_default(),
                 rows: vertical.taps,
                 stride: width * channels,
-                length: horizontal.taps * channels,
+                columns: horizontal.taps,
                 channels,
             };
             pixel(&rows, out);
@@ -56,85 +52,68 @@ struct Rows<'a, T> {
     elements: &'a [T],
     rows: usize,
     stride: usize,
-    length: usize,
+    columns: usize,
     channels: usize,
 }
 
 impl<'a, T> Rows<'a, T> {
-    /// The channels of each pixel, in row order.
-    fn pixels(&self) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
-        let (elements, stride, length, channels) = (self.elements, self.stride, self.length, self.channels);
-        (0..self.rows)
-            .map(move |row| elements.get(row * stride..).and_then(|tail| tail.get(..length)).unwrap_or_default())
-            .flat_map(move |row| row.chunks_exact(channels.max(1)))
+    /// Calls `each` with the channels of each pixel, in row order.
+    fn pixels(&self, mut each: impl FnMut(&'a [T])) {
+        for row in 0..self.rows {
+            let row = self.elements.get(row * self.stride..).and_then(|tail| tail.get(..self.columns * self.channels));
+            row.unwrap_or_default().chunks_exact(self.channels.max(1)).for_each(&mut each);
+        }
     }
 
     /// Number of pixels.
     fn count(&self) -> usize {
-        self.rows * self.length / self.channels.max(1)
+        self.rows * self.columns
     }
 }
 
 fn fold_maximum<T: Copy + PartialOrd>(rows: &Rows<'_, T>, out: &mut [T]) {
-    let mut pixels = rows.pixels();
-    if let Some(first) = pixels.next() {
-        out.iter_mut().zip(first).for_each(|(to, &from)| *to = from);
-    }
-    for pixel in pixels {
-        for (to, &from) in out.iter_mut().zip(pixel) {
-            if from > *to {
-                *to = from;
-            }
-        }
-    }
+    out.iter_mut().zip(rows.elements).for_each(|(to, &from)| *to = from);
+    rows.pixels(|pixel| keep_larger(out, pixel));
 }
 
 fn run_max_i8(node: &mut NodeRun<'_>) {
-    let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
-    let buffers = node.buffers();
-    slide(&window, &input, &output, buffers.inputs.read_i8(&input), as_i8_mut(buffers.output), fold_maximum);
+    slide(node, fold_maximum::<i8>);
 }
 
 fn run_max_f32(node: &mut NodeRun<'_>) {
-    let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
-    let buffers = node.buffers();
-    slide(&window, &input, &output, buffers.inputs.read_f32(&input), as_f32_mut(buffers.output), fold_maximum);
+    slide(node, fold_maximum::<f32>);
 }
 
 /// Channels whose sums are kept in registers at a time.
 const LANES: usize = 8;
 
+#[inline(never)] // A loop that is unrolled, once.
+fn add(sums: &mut [i32; LANES], values: &[i8]) {
+    sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += i32::from(x));
+}
+
 fn average_i8(rows: &Rows<'_, i8>, out: &mut [i8]) {
     let Some(count) = NonZeroU32::new(rows.count() as u32) else { return };
     for (block, out) in out.chunks_mut(LANES).enumerate() {
         let mut sums = [0i32; LANES];
-        for pixel in rows.pixels() {
-            let lanes = pixel.get(block * LANES..).unwrap_or_default();
-            sums.iter_mut().zip(lanes).for_each(|(sum, &x)| *sum += i32::from(x));
-        }
+        rows.pixels(|pixel| add(&mut sums, pixel.get(block * LANES..).unwrap_or_default()));
         out.iter_mut().zip(sums).for_each(|(to, sum)| *to = quant::mean(sum, count));
     }
 }
 
 fn average_f32(rows: &Rows<'_, f32>, out: &mut [f32]) {
     out.fill(0.0);
-    for pixel in rows.pixels() {
-        out.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
-    }
+    rows.pixels(|pixel| out.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x));
     let count = rows.count() as f32;
     out.iter_mut().for_each(|sum| *sum /= count);
 }
 
 fn run_average_i8(node: &mut NodeRun<'_>) {
-    let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
-    let buffers = node.buffers();
-    slide(&window, &input, &output, buffers.inputs.read_i8(&input), as_i8_mut(buffers.output), average_i8);
+    slide(node, average_i8);
 }
 
 fn run_average_f32(node: &mut NodeRun<'_>) {
-    let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
-    let buffers = node.buffers();
-    slide(&window, &input, &output, buffers.inputs.read_f32(&input), as_f32_mut(buffers.output), average_f32);
+    slide(node, average_f32);
 }
 
 /// Maximum, int8.
