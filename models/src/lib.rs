@@ -25,6 +25,7 @@ mod fashion_xception;
 mod mobilenet_v1;
 mod resnet8;
 mod table_mlp;
+pub mod textbook;
 
 pub use anomaly_autoencoder::anomaly_autoencoder;
 pub use ds_cnn::ds_cnn;
