@@ -78,7 +78,7 @@ pub fn random_model(seed: u64, steps: usize) -> (Model, Vec<Tensor>) {
     let shapes: Vec<Shape> = (0..*[1, 1, 1, 2, 3].choose(&mut random).expect("not empty"))
         .map(|_| match random.random_range(0..4) {
             0 => Shape::from([random.random_range(1..=12)]),
-            1 => Shape::from([random.random_range(1..=5), random.random_range(1..=5)]),
+            1 => Shape::from([random.random_range(1..=12), *CHANNELS.choose(&mut random).expect("not empty")]),
             _ => Shape::from([0; 3].map(|_| *CHANNELS.choose(&mut random).expect("not empty"))),
         })
         .collect();
@@ -136,9 +136,10 @@ pub fn train(model: &Model, random: &mut StdRng) {
         let kind = parameter.name.rsplit('/').next().unwrap_or_default();
         let (size, outputs) = (parameter.shape.size(), parameter.shape.channels());
         let shape = &parameter.shape;
-        // Depthwise kernels are [height, width, channels, 1].
-        let (fan_in, outputs) = match (kind, &shape[..]) {
-            (_, &[height, width, channels, 1]) if parameter.layer.kind() != "Conv2D" => (height * width, channels),
+        // Depthwise kernels are [window, channels, 1], the window of one size or two.
+        let is_depthwise = ["DepthwiseConv", "SeparableConv"].iter().any(|start| parameter.layer.kind().starts_with(start));
+        let (fan_in, outputs) = match &shape[..] {
+            &[ref window @ .., channels, 1] if is_depthwise => (window.iter().product(), channels),
             _ => (size / outputs, outputs),
         };
         let reach: Vec<f32> = (0..outputs).map(|_| random.random_range(-1.0f32..1.0).exp()).collect();
@@ -268,6 +269,12 @@ impl Draft {
             }
             1 | 2 => self.follow(&mut last, &part(Flatten::new())),
             _ => {}
+        }
+        for _ in 0..self.pick(&[0, 1, 2]) {
+            if last.shape().len() == 2 {
+                let layer = self.sequence_layer();
+                self.follow(&mut last, &layer);
+            }
         }
         let (kernel, padding) = (self.sizes(2), self.padding());
         let layers = [
@@ -417,6 +424,9 @@ impl Draft {
         let units = self.pick(&CHANNELS);
         let (kernel, strides, dilation, padding) = (self.sizes(3), self.sizes(2), self.sizes(2), self.padding());
         let (activation, has_bias) = (self.behind(), !self.one_in(4));
+        if shape.len() == 2 && self.random.random() {
+            return self.sequence_layer();
+        }
         match self.random.random_range(0..27) {
             0..=2 => {
                 let layer = Dense::new(units).activation(activation);
@@ -447,6 +457,26 @@ impl Draft {
             21..=23 => part(Reshape::new(self.reshaped(shape))),
             24 => self.mean(shape),
             _ => part(ActivationLayer::new(self.activation())),
+        }
+    }
+
+    /// A layer of one sequence. It need not fit.
+    fn sequence_layer(&mut self) -> Part {
+        let units = self.pick(&CHANNELS);
+        let ([kernel, strides], [dilation, factor]) = (self.sizes(3), self.sizes(2));
+        let padding = self.pick(&[Padding::Same, Padding::Valid, Padding::Causal]);
+        let activation = self.behind();
+        match self.random.random_range(0..12) {
+            0..=2 => part(Conv1D::new(units, kernel).strides(strides).padding(padding).activation(activation)),
+            3 => part(Conv1D::new(units, kernel).dilation(dilation).padding(padding).activation(activation)),
+            4 => part(DepthwiseConv1D::new(kernel).strides(strides).padding(padding).activation(activation)),
+            5 => part(SeparableConv1D::new(units, kernel).dilation(dilation).padding(padding).activation(activation)),
+            6 => part(MaxPooling1D::new(kernel).strides(strides).padding(padding)),
+            7 => part(AveragePooling1D::new(kernel).strides(strides).padding(padding)),
+            8 => self.pick(&[part(GlobalAveragePooling1D::new()), part(GlobalMaxPooling1D::new())]),
+            9 => part(UpSampling1D::new(factor)),
+            10 => part(ZeroPadding1D::with_sides([kernel - 1, factor])),
+            _ => part(BatchNormalization::new()),
         }
     }
 

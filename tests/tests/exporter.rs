@@ -82,3 +82,31 @@ fn what_is_next_to_nothing_is_exported() {
         model(Model::new("nothing", &x, y));
     }
 }
+
+#[test]
+fn nets_of_sequences_fold_as_those_of_images_do() {
+    // Norms go into the convolutions before them and ReLUs become their clamps, through the reshapes that make images of
+    // sequences; of those, one stays at the beginning and one at the end.
+    let causal = |filters| Conv1D::new(filters, 3).padding(Padding::Causal);
+    let relu = || ActivationLayer::new(Activation::Relu);
+    let x = input([16, 3]);
+    let layers: [&dyn Apply; 9] = [
+        &causal(4),
+        &norm(),
+        &relu(),
+        &DepthwiseConv1D::new(3),
+        &norm(),
+        &relu(),
+        &MaxPooling1D::new(2),
+        &SeparableConv1D::new(5, 3).activation(Activation::Relu),
+        &GlobalAveragePooling1D::new(),
+    ];
+    let y = layers.iter().fold(x.clone(), |x, layer| layer.apply_to(vec![x]));
+    let model = Model::new("sequences", &x, y).expect("layers that fit");
+    graphs::train(&model, &mut generator(7));
+    let graph = model.device_graph().expect("a model that can be exported");
+    let names: Vec<&str> = graph.nodes.iter().map(|node| node.name.rsplit('/').next().unwrap_or_default()).collect();
+    let wanted = ["image", "convolution", "convolution", "pool", "depthwise", "pointwise", "pool", "global_average_pooling1d"];
+    assert_eq!(names, wanted);
+    assert_right(ratios(&model, &graphs::samples(&model, &mut generator(7))).expect("a model that can be exported"));
+}

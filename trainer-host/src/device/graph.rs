@@ -166,6 +166,37 @@ impl Links {
         self.values[value.0].producer = Some(producer);
     }
 
+    /// The node that makes `value`, if one does.
+    pub fn producer(&self, value: Value) -> Option<usize> {
+        self.values[value.0].producer
+    }
+
+    /// The nodes that read `value`.
+    pub fn readers(&self, value: Value) -> &[usize] {
+        &self.values[value.0].readers
+    }
+
+    /// `true` if `value` is an output of the model.
+    pub fn is_output(&self, value: Value) -> bool {
+        self.values[value.0].is_output
+    }
+
+    /// From now on, those who read `from` read `to`.
+    pub fn move_readers(&mut self, from: Value, to: Value) {
+        let readers = std::mem::take(&mut self.values[from.0].readers);
+        self.values[to.0].readers.extend(readers);
+    }
+
+    /// From now on, `reader` does not read `value`.
+    pub fn remove_reader(&mut self, value: Value, reader: usize) {
+        self.values[value.0].readers.retain(|other| *other != reader);
+    }
+
+    /// From now on, `reader` reads `value`.
+    pub fn add_reader(&mut self, value: Value, reader: usize) {
+        self.values[value.0].readers.push(reader);
+    }
+
     /// From now on, `new` reads this value where `old` did.
     pub fn replace_reader(&mut self, value: Value, old: usize, new: usize) {
         self.values[value.0].readers.iter_mut().filter(|reader| **reader == old).for_each(|reader| *reader = new);

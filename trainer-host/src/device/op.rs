@@ -179,6 +179,11 @@ pub trait DeviceOp: fmt::Debug + Send + Sync {
         0.0
     }
 
+    /// `true` if the output is the only input under another shape.
+    fn is_reshape(&self) -> bool {
+        false
+    }
+
     /// Takes in a clamp that follows. `false` if it cannot.
     fn fuse_clamp(&mut self, clamp: Clamp) -> bool {
         let _ = clamp;

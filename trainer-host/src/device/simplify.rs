@@ -1,4 +1,4 @@
-//! Fewer nodes, the same function: batch-norms go into their neighbours, clamps into the op before.
+//! Fewer nodes, the same function: batch-norms go into their neighbours, clamps into the op before, reshapes of reshapes are one.
 
 use super::{DeviceGraph, DeviceNode, Value, graph::Links};
 
@@ -18,7 +18,8 @@ pub fn simplify(graph: &mut DeviceGraph) {
             break;
         }
     }
-    nodes.for_each(|node| folding.fuse_clamp(node));
+    nodes.clone().for_each(|node| folding.fuse_clamp(node));
+    nodes.for_each(|node| folding.merge_reshapes(node));
     let mut removed = folding.removed.into_iter();
     graph.nodes.retain(|_| removed.next() == Some(false));
     drop_unused_values(graph);
@@ -60,9 +61,20 @@ impl Folding<'_> {
         Some((scale.to_vec(), shift.to_vec()))
     }
 
-    /// Takes `node`, folded into its producer, out of the graph: the producer gives its output.
-    fn remove_behind(&mut self, producer: usize, node: usize) {
-        let output = self.graph.nodes[node].output;
+    /// The node whose elements `value` holds, in their order: its producer, or the one before reshapes. `None` if anybody else
+    /// sees them.
+    fn sole_source(&self, value: Value) -> Option<usize> {
+        let mut source = self.links.sole_producer(value)?;
+        while self.graph.nodes[source].op.is_reshape() {
+            source = self.links.sole_producer(self.graph.nodes[source].inputs[0])?;
+        }
+        Some(source)
+    }
+
+    /// Takes `node`, folded into an op before it, out of the graph: its producer gives its output.
+    fn remove(&mut self, node: usize) {
+        let DeviceNode { inputs, output, .. } = &self.graph.nodes[node];
+        let (Some(producer), output) = (self.links.producer(inputs[0]), *output) else { return };
         self.graph.nodes[producer].output = output;
         self.links.set_producer(output, producer);
         self.removed[node] = true;
@@ -71,10 +83,11 @@ impl Folding<'_> {
     /// Folds a norm into the op before it.
     fn fold_back(&mut self, node: usize) -> bool {
         let Some((scale, shift)) = self.scale_shift(node) else { return false };
-        let Some(producer) = self.links.sole_producer(self.graph.nodes[node].inputs[0]) else { return false };
-        let folded = self.graph.nodes[producer].op.fold_output(&scale, &shift);
+        let Some(source) = self.sole_source(self.graph.nodes[node].inputs[0]) else { return false };
+        let same_channels = self.graph.shape(self.graph.nodes[source].output).channels() == scale.len();
+        let folded = same_channels && self.graph.nodes[source].op.fold_output(&scale, &shift);
         if folded {
-            self.remove_behind(producer, node);
+            self.remove(node);
         }
         folded
     }
@@ -98,9 +111,37 @@ impl Folding<'_> {
     fn fuse_clamp(&mut self, node: usize) {
         let DeviceNode { op, inputs, .. } = &self.graph.nodes[node];
         let Some(clamp) = op.as_clamp() else { return };
-        let Some(producer) = self.links.sole_producer(inputs[0]) else { return };
-        if self.graph.nodes[producer].op.fuse_clamp(clamp) {
-            self.remove_behind(producer, node);
+        let Some(source) = self.sole_source(inputs[0]) else { return };
+        if self.graph.nodes[source].op.fuse_clamp(clamp) {
+            self.remove(node);
+        }
+    }
+
+    /// Lets a reshape read what another one before it reads, and those who read it read on where that changes no shape.
+    fn merge_reshapes(&mut self, node: usize) {
+        let DeviceNode { op, inputs, output, .. } = &self.graph.nodes[node];
+        if self.removed[node] || !op.is_reshape() {
+            return;
+        }
+        let (mut input, output) = (inputs[0], *output);
+        if let Some(before) = self.links.producer(input).filter(|&before| self.graph.nodes[before].op.is_reshape()) {
+            let source = self.graph.nodes[before].inputs[0];
+            self.graph.nodes[node].inputs[0] = source;
+            self.links.remove_reader(input, node);
+            self.links.add_reader(source, node);
+            if self.links.readers(input).is_empty() && !self.links.is_output(input) {
+                self.links.remove_reader(source, before);
+                self.removed[before] = true;
+            }
+            input = source;
+        }
+        if self.graph.shape(input) == self.graph.shape(output) && !self.links.is_output(output) {
+            for &reader in self.links.readers(output) {
+                self.graph.nodes[reader].inputs.iter_mut().filter(|value| **value == output).for_each(|value| *value = input);
+            }
+            self.links.move_readers(output, input);
+            self.links.remove_reader(input, node);
+            self.removed[node] = true;
         }
     }
 }
@@ -120,7 +161,7 @@ mod tests {
     use crate::{
         device::{
             Clamp,
-            ops::{Activation, Kind, Linear, Reshape, ScaleShift},
+            ops::{Activation, Add, Kind, Linear, Reshape, ScaleShift},
         },
         graph::Shape,
     };
@@ -132,6 +173,49 @@ mod tests {
 
     fn norm(scale: Vec<f32>, shift: Vec<f32>) -> ScaleShift {
         ScaleShift { scale, shift, clamp: Clamp::NONE }
+    }
+
+    #[test]
+    fn norms_and_clamps_go_through_reshapes_and_reshapes_of_reshapes_vanish() {
+        let (line, image) = (Shape::from([3, 2]), Shape::from([3, 1, 2]));
+        let mut graph = DeviceGraph::default();
+        let x = graph.input(image.clone(), "x");
+        let weights = || vec![vec![1.0, 0.0], vec![0.0, 2.0]];
+        let y = graph.push("first", dense(weights(), vec![3.0, 4.0]), &[x], image.clone());
+        let y = graph.push("to line", Reshape, &[y], line.clone());
+        let y = graph.push("norm", norm(vec![10.0, 100.0], vec![-1.0, 0.0]), &[y], line.clone());
+        let relu = Activation(Parameters { function: Function::Relu, alpha: f32::INFINITY });
+        let y = graph.push("relu", relu, &[y], line.clone());
+        let y = graph.push("to image", Reshape, &[y], image.clone());
+        let first = graph.push("second", dense(weights(), vec![0.0; 2]), &[y], image.clone());
+        let second = graph.push("sum", Add { coefficients: [1.0; 2], clamp: Clamp::NONE }, &[y, y], image.clone());
+        let first = graph.push("to line", Reshape, &[first], line.clone());
+        graph.outputs.extend([first, second]);
+        simplify(&mut graph);
+        let names: Vec<&str> = graph.nodes.iter().map(|node| &node.name[..]).collect();
+        assert_eq!(names, ["first", "second", "sum", "to line"]);
+        let folded = format!("{:?}", graph.nodes[0].op);
+        let wanted = "[[10.0, 0.0], [0.0, 200.0]], bias: [29.0, 400.0], clamp: Clamp { minimum: 0.0, maximum: inf }";
+        assert!(folded.contains(wanted), "{folded}");
+        let between = graph.nodes[0].output;
+        assert_eq!((&graph.nodes[1].inputs[..], &graph.nodes[2].inputs[..]), (&[between][..], &[between, between][..]));
+    }
+
+    #[test]
+    fn a_reshape_that_is_seen_stays() {
+        // The norm has other channels than the layer; the first reshape is an output of the model.
+        let mut graph = DeviceGraph::default();
+        let x = graph.input(Shape::from([2]), "x");
+        let y = graph.push("dense", dense(vec![vec![1.0, 2.0]; 4], vec![3.0; 4]), &[x], Shape::from([4]));
+        let seen = graph.push("seen", Reshape, &[y], Shape::from([2, 2]));
+        let back = graph.push("back", Reshape, &[seen], Shape::from([4]));
+        let z = graph.push("norm", norm(vec![10.0, 100.0], vec![-1.0, 0.0]), &[seen], Shape::from([2, 2]));
+        let end = graph.push("end", dense(vec![vec![1.0; 4]], vec![0.0]), &[back], Shape::from([1]));
+        graph.outputs.extend([seen, z, end]);
+        simplify(&mut graph);
+        let names: Vec<&str> = graph.nodes.iter().map(|node| &node.name[..]).collect();
+        assert_eq!(names, ["dense", "seen", "norm", "end"]);
+        assert_eq!(graph.nodes[3].inputs, [graph.nodes[0].output]);
     }
 
     #[test]

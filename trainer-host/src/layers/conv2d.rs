@@ -30,22 +30,21 @@ const BLOCK: usize = 1 << 16;
 pub struct Conv2D {
     base: LayerBase,
     filters: usize,
-    window: Window,
-    kernel: Trainable,
-    epilogue: Epilogue,
+    pub(super) window: Window,
+    pub(super) kernel: Trainable,
+    pub(super) epilogue: Epilogue,
 }
 
 impl Conv2D {
     /// A layer with this many filters, this window (a number or `[height, width]`), strides 1, valid padding, with bias,
     /// without activation, kernels drawn by `glorot_uniform`.
     pub fn new(filters: usize, kernel: impl Into<Size2D>) -> Self {
-        Self {
-            base: LayerBase::new(),
-            filters,
-            window: Window::new(kernel.into()),
-            kernel: Trainable::new(glorot_uniform()),
-            epilogue: Epilogue::new(),
-        }
+        Self::of(filters, Window::new(kernel.into()))
+    }
+
+    /// With this window.
+    pub(super) fn of(filters: usize, window: Window) -> Self {
+        Self { base: LayerBase::new(), filters, window, kernel: Trainable::new(glorot_uniform()), epilogue: Epilogue::new() }
     }
 
     convolution_methods!();

@@ -29,7 +29,7 @@ impl Dense {
         Self { base: LayerBase::new(), units, kernel: Trainable::new(glorot_uniform()), epilogue: Epilogue::new() }
     }
 
-    output_methods!();
+    output_methods!(epilogue);
     trainable_methods!(kernel, "the kernel", kernel_initializer, kernel_regularizer);
 
     /// Number of outputs.

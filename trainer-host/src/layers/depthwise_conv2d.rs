@@ -19,21 +19,21 @@ use crate::initializers::glorot_uniform;
 #[derive(Debug, Clone)]
 pub struct DepthwiseConv2D {
     base: LayerBase,
-    window: Window,
-    kernel: Trainable,
-    epilogue: Epilogue,
+    pub(super) window: Window,
+    pub(super) kernel: Trainable,
+    pub(super) epilogue: Epilogue,
 }
 
 impl DepthwiseConv2D {
     /// A layer with this window (a number or `[height, width]`), strides 1, valid padding, with bias, without
     /// activation, kernels drawn by `glorot_uniform`.
     pub fn new(kernel: impl Into<Size2D>) -> Self {
-        Self {
-            base: LayerBase::new(),
-            window: Window::new(kernel.into()),
-            kernel: Trainable::new(glorot_uniform()),
-            epilogue: Epilogue::new(),
-        }
+        Self::of(Window::new(kernel.into()))
+    }
+
+    /// With this window.
+    pub(super) fn of(window: Window) -> Self {
+        Self { base: LayerBase::new(), window, kernel: Trainable::new(glorot_uniform()), epilogue: Epilogue::new() }
     }
 
     convolution_methods!();

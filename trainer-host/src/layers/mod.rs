@@ -9,7 +9,7 @@
 //!
 //! **Adding a layer** is one file here and one line in [`ALL_LAYERS`]; the trainer knows layers only by the trait
 //! [`Layer`], and the conformance tests walk the list. Pools, convolutions and layers that merge tensors are thin fronts of
-//! what they have in common (pooling.rs, windows.rs, epilogue.rs, merge.rs). A layer of another crate implements the same
+//! what they have in common (pooling.rs, windows.rs, epilogue.rs, merge.rs), and most layers on sequences of those on images (steps.rs). A layer of another crate implements the same
 //! trait: `examples/custom_layer.rs`.
 
 mod convolution;
@@ -20,22 +20,29 @@ mod harness;
 mod merge;
 mod options;
 mod pooling;
+mod steps;
 mod windows;
 
 mod activation;
 mod add;
 mod average;
+mod average_pooling1d;
 mod average_pooling2d;
 mod batch_normalization;
 mod concatenate;
+mod conv1d;
 mod conv2d;
 mod dense;
+mod depthwise_conv1d;
 mod depthwise_conv2d;
 mod dropout;
 mod embedding;
 mod flatten;
+mod global_average_pooling1d;
 mod global_average_pooling2d;
+mod global_max_pooling1d;
 mod global_max_pooling2d;
+mod max_pooling1d;
 mod max_pooling2d;
 mod maximum;
 mod mean;
@@ -43,25 +50,34 @@ mod multiply;
 mod prelu;
 mod reshape;
 mod rrelu;
+mod separable_conv1d;
 mod separable_conv2d;
 mod subtract;
+mod upsampling1d;
 mod upsampling2d;
+mod zero_padding1d;
 mod zero_padding2d;
 
 pub use activation::ActivationLayer;
 pub use add::Add;
 pub use average::Average;
+pub use average_pooling1d::AveragePooling1D;
 pub use average_pooling2d::AveragePooling2D;
 pub use batch_normalization::BatchNormalization;
 pub use concatenate::Concatenate;
+pub use conv1d::Conv1D;
 pub use conv2d::Conv2D;
 pub use dense::Dense;
+pub use depthwise_conv1d::DepthwiseConv1D;
 pub use depthwise_conv2d::DepthwiseConv2D;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use global_average_pooling1d::GlobalAveragePooling1D;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use global_max_pooling1d::GlobalMaxPooling1D;
 pub use global_max_pooling2d::GlobalMaxPooling2D;
+pub use max_pooling1d::MaxPooling1D;
 pub use max_pooling2d::MaxPooling2D;
 pub use maximum::Maximum;
 pub use mean::Mean;
@@ -69,9 +85,12 @@ pub use multiply::Multiply;
 pub use prelu::PReLU;
 pub use reshape::Reshape;
 pub use rrelu::RReLU;
+pub use separable_conv1d::SeparableConv1D;
 pub use separable_conv2d::SeparableConv2D;
 pub use subtract::Subtract;
+pub use upsampling1d::UpSampling1D;
 pub use upsampling2d::UpSampling2D;
+pub use zero_padding1d::ZeroPadding1D;
 pub use zero_padding2d::ZeroPadding2D;
 
 #[cfg(test)]
@@ -128,17 +147,23 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "Activation", examples: activation::examples },
     LayerKind { name: "Add", examples: add::examples },
     LayerKind { name: "Average", examples: average::examples },
+    LayerKind { name: "AveragePooling1D", examples: average_pooling1d::examples },
     LayerKind { name: "AveragePooling2D", examples: average_pooling2d::examples },
     LayerKind { name: "BatchNormalization", examples: batch_normalization::examples },
     LayerKind { name: "Concatenate", examples: concatenate::examples },
+    LayerKind { name: "Conv1D", examples: conv1d::examples },
     LayerKind { name: "Conv2D", examples: conv2d::examples },
     LayerKind { name: "Dense", examples: dense::examples },
+    LayerKind { name: "DepthwiseConv1D", examples: depthwise_conv1d::examples },
     LayerKind { name: "DepthwiseConv2D", examples: depthwise_conv2d::examples },
     LayerKind { name: "Dropout", examples: dropout::examples },
     LayerKind { name: "Embedding", examples: embedding::examples },
     LayerKind { name: "Flatten", examples: flatten::examples },
+    LayerKind { name: "GlobalAveragePooling1D", examples: global_average_pooling1d::examples },
     LayerKind { name: "GlobalAveragePooling2D", examples: global_average_pooling2d::examples },
+    LayerKind { name: "GlobalMaxPooling1D", examples: global_max_pooling1d::examples },
     LayerKind { name: "GlobalMaxPooling2D", examples: global_max_pooling2d::examples },
+    LayerKind { name: "MaxPooling1D", examples: max_pooling1d::examples },
     LayerKind { name: "MaxPooling2D", examples: max_pooling2d::examples },
     LayerKind { name: "Maximum", examples: maximum::examples },
     LayerKind { name: "Mean", examples: mean::examples },
@@ -146,8 +171,11 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "PReLU", examples: prelu::examples },
     LayerKind { name: "RReLU", examples: rrelu::examples },
     LayerKind { name: "Reshape", examples: reshape::examples },
+    LayerKind { name: "SeparableConv1D", examples: separable_conv1d::examples },
     LayerKind { name: "SeparableConv2D", examples: separable_conv2d::examples },
     LayerKind { name: "Subtract", examples: subtract::examples },
+    LayerKind { name: "UpSampling1D", examples: upsampling1d::examples },
     LayerKind { name: "UpSampling2D", examples: upsampling2d::examples },
+    LayerKind { name: "ZeroPadding1D", examples: zero_padding1d::examples },
     LayerKind { name: "ZeroPadding2D", examples: zero_padding2d::examples },
 ];

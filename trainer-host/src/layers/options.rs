@@ -18,27 +18,27 @@ macro_rules! trainable_methods {
     };
 }
 
-/// What follows a product with a kernel, for the field `epilogue`.
+/// What follows a product with a kernel, for a field of type [`Epilogue`](super::epilogue::Epilogue).
 macro_rules! output_methods {
-    () => {
+    ($($epilogue:ident).+) => {
         /// Applies this function to the outputs.
         pub fn activation(mut self, activation: $crate::layers::Activation) -> Self {
-            self.epilogue.activation = $crate::layers::ActivationLayer::behind(activation);
+            self.$($epilogue).+.activation = $crate::layers::ActivationLayer::behind(activation);
             self
         }
 
         /// Leaves the bias out.
         pub fn without_bias(mut self) -> Self {
-            self.epilogue.has_bias = false;
+            self.$($epilogue).+.has_bias = false;
             self
         }
 
         /// `true` with a bias, the last parameter.
         pub fn has_bias(&self) -> bool {
-            self.epilogue.has_bias
+            self.$($epilogue).+.has_bias
         }
 
-        $crate::layers::options::trainable_methods!(epilogue.bias, "the bias", bias_initializer, bias_regularizer);
+        $crate::layers::options::trainable_methods!($($epilogue).+.bias, "the bias", bias_initializer, bias_regularizer);
     };
 }
 
@@ -85,7 +85,7 @@ macro_rules! convolution_methods {
             self.window.dilation
         }
 
-        $crate::layers::options::output_methods!();
+        $crate::layers::options::output_methods!(epilogue);
     };
 }
 

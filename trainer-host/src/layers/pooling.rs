@@ -19,7 +19,7 @@ pub(super) struct Pooling {
     pub kind: PoolKind,
     /// `None`: the whole image.
     pub window: Option<Window>,
-    /// Axes of the image: 2, height and width.
+    /// Axes of the image: 2, height and width, or 1, the steps of a sequence.
     pub rank: usize,
 }
 
@@ -236,6 +236,7 @@ pub(super) use pooling_layer;
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::harness::check;
+    use super::super::steps::tests::{STEP_WINDOWS, input_step};
     use super::super::{Layer, Padding, Size2D};
     use super::*;
 
@@ -253,6 +254,25 @@ pub(super) mod tests {
                 let window = Window { strides, padding, ..Window::new(Size2D(pool)) };
                 let geometry = window.on(&shape).expect("valid");
                 check(&layer, &shape, &|inputs, _| naive(&geometry, &inputs[0], reduce));
+            }
+        }
+    }
+
+    /// Checks a pool over many windows along sequences.
+    pub fn check_step_windows<L: Layer>(new: fn(usize, usize, Padding) -> L, reduce: fn(&[f64]) -> f64) {
+        for window in STEP_WINDOWS.into_iter().filter(|window| window.dilation == 1) {
+            let layer = new(window.kernel, window.stride, window.padding);
+            for [steps, channels] in [[7, 3], [8, 1], [9, 17]] {
+                let shape = [Shape::from([steps, channels])];
+                let outputs = layer.output_shape(&shape).expect("a window that fits")[0];
+                check(&layer, &shape, &|inputs, _| {
+                    let value = |place: usize| {
+                        let (step, channel) = (place / channels, place % channels);
+                        let taps = (0..window.kernel).filter_map(|tap| input_step(window, steps, step, tap));
+                        reduce(&taps.map(|from| inputs[0][from * channels + channel]).collect::<Vec<_>>())
+                    };
+                    (0..outputs * channels).map(value).collect()
+                });
             }
         }
     }

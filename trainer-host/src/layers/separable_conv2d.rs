@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
 use super::epilogue::Epilogue;
 use super::options::{convolution_methods, trainable_methods};
-use super::windows::{Geometry, Size2D, Window};
+use super::windows::{Geometry, Size2D, Window, lower_input};
 use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, identity,
 };
@@ -29,20 +29,25 @@ const BLOCK: usize = 1 << 16;
 pub struct SeparableConv2D {
     base: LayerBase,
     filters: usize,
-    window: Window,
-    depthwise: Trainable,
-    pointwise: Trainable,
-    epilogue: Epilogue,
+    pub(super) window: Window,
+    pub(super) depthwise: Trainable,
+    pub(super) pointwise: Trainable,
+    pub(super) epilogue: Epilogue,
 }
 
 impl SeparableConv2D {
     /// A layer with this many filters, this window (a number or `[height, width]`), strides 1, valid padding, with bias,
     /// without activation, kernels drawn by `glorot_uniform`.
     pub fn new(filters: usize, kernel: impl Into<Size2D>) -> Self {
+        Self::of(filters, Window::new(kernel.into()))
+    }
+
+    /// With this window.
+    pub(super) fn of(filters: usize, window: Window) -> Self {
         Self {
             base: LayerBase::new(),
             filters,
-            window: Window::new(kernel.into()),
+            window,
             depthwise: Trainable::new(glorot_uniform()),
             pointwise: Trainable::new(glorot_uniform()),
             epilogue: Epilogue::new(),
@@ -80,9 +85,10 @@ impl Layer for SeparableConv2D {
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let channels = inputs[0].channels();
+        let pointwise = Window { kernel: [1; 2], ..self.window };
         let mut specs = vec![
             self.depthwise.spec("depthwise_kernel", self.window.kernel_shape([channels, 1])),
-            self.pointwise.spec("pointwise_kernel", [1, 1, channels, self.filters]),
+            self.pointwise.spec("pointwise_kernel", pointwise.kernel_shape([channels, self.filters])),
         ];
         specs.extend(self.epilogue.spec(self.filters));
         specs
@@ -160,7 +166,7 @@ impl Layer for SeparableConv2D {
         let geometry = self.window.checked(std::slice::from_ref(lowering.input_shape(0)));
         let kind = ops::Kind::DepthwiseConv2d(geometry.for_device()?);
         let depthwise = linear(kind, lowering.parameter("depthwise_kernel"), &[], geometry.channels);
-        geometry.lower_input(lowering);
+        lower_input(lowering);
         let (inputs, shape) = (lowering.inputs.clone(), geometry.output_image(geometry.channels));
         let between = lowering.part("depthwise", depthwise, &inputs, shape);
         let kind = ops::Kind::Conv2d(ops::POINTWISE);

@@ -2,7 +2,7 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[H * vertical, W * horizontal, C]`.
 
-use super::windows::Size2D;
+use super::windows::{Size2D, checked, image_of, image_on_device, lower_on_images, sizes};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
@@ -12,6 +12,8 @@ use crate::numeric::vectorized;
 #[derive(Debug, Clone)]
 pub struct UpSampling2D {
     base: LayerBase,
+    /// Axes of the image: 2, or 1 for a sequence.
+    rank: usize,
     factors: [usize; 2],
 }
 
@@ -21,7 +23,12 @@ const LARGEST_FACTOR: usize = 4096;
 impl UpSampling2D {
     /// A layer that repeats rows and columns this often: a number or `[vertical, horizontal]`.
     pub fn new(factors: impl Into<Size2D>) -> Self {
-        Self { base: LayerBase::new(), factors: factors.into().0 }
+        Self { base: LayerBase::new(), rank: 2, factors: factors.into().0 }
+    }
+
+    /// A layer that repeats the steps of a sequence this often.
+    pub(super) fn along_steps(factor: usize) -> Self {
+        Self { rank: 1, ..Self::new([1, factor]) }
     }
 
     /// How often each row and each column is repeated.
@@ -36,20 +43,18 @@ impl Layer for UpSampling2D {
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [vertical, horizontal] = self.factors;
         if !self.factors.iter().all(|factor| (1..=LARGEST_FACTOR).contains(factor)) {
-            return Err(format!("factors from 1 to {LARGEST_FACTOR}, not {vertical}x{horizontal}"));
+            let what = if self.rank == 1 { "a factor" } else { "factors" };
+            return Err(format!("{what} from 1 to {LARGEST_FACTOR}, not {}", self.describe()));
         }
-        match inputs {
-            [shape] => shape.as_image(),
-            _ => None,
-        }
-        .map(|(height, width, channels)| Shape::from([height * vertical, width * horizontal, channels]))
-        .ok_or_else(|| "one input of shape [height, width, channels]".to_owned())
+        let [height, width, channels] = image_of(inputs, self.rank)?;
+        let enlarged = [height * vertical, width * horizontal, channels];
+        Ok(Shape::from(&enlarged[2 - self.rank..]))
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
         let [vertical, horizontal] = self.factors;
-        let channels = pass.output_shape.channels();
-        let row = pass.input_shapes[0][1] * channels;
+        let [_, width, channels] = checked(image_of(pass.input_shapes, self.rank));
+        let row = width * channels;
         let long_row = row * horizontal;
         // Rows of all samples in one go: a sample has as many bands of rows as its input has rows.
         let bands = pass.output.chunks_exact_mut(long_row * vertical);
@@ -64,8 +69,8 @@ impl Layer for UpSampling2D {
 
     fn backward(&self, pass: &mut Backward<'_>) {
         let [vertical, horizontal] = self.factors;
-        let channels = pass.output_shape.channels();
-        let row = pass.input_shapes[0][1] * channels;
+        let [_, width, channels] = checked(image_of(pass.input_shapes, self.rank));
+        let row = width * channels;
         let long_row = row * horizontal;
         let Some(slot) = pass.input_gradients.get_mut(0) else { return };
         let bands = pass.output_gradient.chunks_exact(long_row * vertical);
@@ -87,11 +92,14 @@ impl Layer for UpSampling2D {
     }
 
     fn describe(&self) -> String {
-        format!("{}x{}", self.factors[0], self.factors[1])
+        sizes(&self.factors[2 - self.rank..])
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        Ok(lowering.output(ops::Upsample(self.factors)))
+        let [vertical, horizontal] = self.factors;
+        let factors = if self.rank == 1 { [horizontal, vertical] } else { self.factors };
+        let image = image_on_device(self.rank, &lowering.output_shape);
+        Ok(lower_on_images(lowering, "upsample", ops::Upsample(factors), image))
     }
 }
 

@@ -3,7 +3,11 @@
 //! Along one axis, tap `k` of the window at output `o` stands at input `o * stride + k * dilation - before`; taps outside
 //! the image see zeros (convolutions) or nothing (poolings). `valid` lets no tap outside: `before = 0` and
 //! `outputs = (inputs - extent) / stride + 1` with `extent = (kernel - 1) * dilation + 1`. `same`, as TensorFlow has it:
-//! `outputs = ceil(inputs / stride)`, `before = max((outputs - 1) * stride + extent - inputs, 0) / 2`, rounded down.
+//! `outputs = ceil(inputs / stride)`, `before = max((outputs - 1) * stride + extent - inputs, 0) / 2`, rounded down. `causal`:
+//! `outputs = ceil(inputs / stride)`, `before = extent - 1`.
+//!
+//! A sequence `[steps, channels]` is an image of one row or of one column, the same in memory. The trainer computes with the
+//! row, whose pixels convolutions take side by side; the device has the column, whose first dimension is the length.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,6 +23,9 @@ pub enum Padding {
     Valid,
     /// Windows stand at every `stride`-th pixel; the image is surrounded by zeros, half of them before it (rounded down).
     Same,
+    /// For sequences: windows end at every `stride`-th step, with zeros before the first one. What a step gives does not depend
+    /// on later ones.
+    Causal,
 }
 
 impl fmt::Display for Padding {
@@ -26,6 +33,7 @@ impl fmt::Display for Padding {
         f.write_str(match self {
             Self::Valid => "valid",
             Self::Same => "same",
+            Self::Causal => "causal",
         })
     }
 }
@@ -52,8 +60,7 @@ impl From<(usize, usize)> for Size2D {
     }
 }
 
-/// The configuration of a window. One that slides along a single axis is one of width 1: it takes a sequence of shape
-/// `[steps, channels]` as an image `[steps, 1, channels]`.
+/// The configuration of a window. One that slides along a single axis is one of height 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     /// Axes that it slides along, 1 or 2.
@@ -104,13 +111,13 @@ const LARGEST_SIZE: usize = 1 << 16;
 /// The runtime's limit for the images under a window.
 const LARGEST_DEVICE_IMAGE: usize = (1 << 15) - 1;
 
-/// Height, width and channels of a layer's one input, which has this many axes beside the channels; or what is wanted
-/// instead.
+/// Height, width and channels of a layer's one input, which has this many axes beside the channels (a sequence has a height
+/// of 1); or what is wanted instead.
 pub(crate) fn image_of(inputs: &[Shape], rank: usize) -> Result<[usize; 3], String> {
     match inputs {
         [shape] => match (rank, &shape[..]) {
             (2, &[height, width, channels]) => Some([height, width, channels]),
-            (1, &[steps, channels]) => Some([steps, 1, channels]),
+            (1, &[steps, channels]) => Some([1, steps, channels]),
             _ => None,
         },
         _ => None,
@@ -118,16 +125,45 @@ pub(crate) fn image_of(inputs: &[Shape], rank: usize) -> Result<[usize; 3], Stri
     .ok_or_else(|| format!("one input of shape [{}, channels]", ["steps", "height, width"][usize::from(rank == 2)]))
 }
 
-/// The geometry for inputs that the layer takes.
+/// The first step of lowering: an input that is a sequence becomes an image.
+pub(crate) fn lower_input(lowering: &mut Lowering<'_>) {
+    if lowering.input_shape(0).len() == 2 {
+        let image = image_on_device(1, lowering.input_shape(0));
+        let inputs = lowering.inputs.clone();
+        lowering.inputs = vec![lowering.part("image", ops::Reshape, &inputs, image)];
+    }
+}
+
+/// Lowers a layer to an op on images that gives this one. Where the layer's tensors are no images, but sequences or the
+/// output of a window that is the whole image, it stands between reshapes under the name of `part`.
+pub(crate) fn lower_on_images(lowering: &mut Lowering<'_>, part: &str, op: impl DeviceOp + 'static, output: Shape) -> Value {
+    lower_input(lowering);
+    if lowering.output_shape == output {
+        return lowering.output(op);
+    }
+    let inputs = lowering.inputs.clone();
+    lowering.inputs = vec![lowering.part(part, op, &inputs, output)];
+    lowering.output(ops::Reshape)
+}
+
+/// The shape that a sequence, or an image of two axes, has as an image on the device.
+pub(crate) fn image_on_device(rank: usize, shape: &Shape) -> Shape {
+    match shape[..] {
+        [steps, channels] if rank == 1 => Shape::from([steps, 1, channels]),
+        _ => shape.clone(),
+    }
+}
+
+/// What inputs that the layer takes give.
 ///
 /// # Panics
 /// If it does not: the trainer asks for the output's shape before all else.
-pub(crate) fn checked(geometry: Result<Geometry, String>) -> Geometry {
-    geometry.expect("the output's shape was computed from these inputs")
+pub(crate) fn checked<T>(result: Result<T, String>) -> T {
+    result.expect("the output's shape was computed from these inputs")
 }
 
 /// Sizes along the axes of an image, for messages: `"3x2"`.
-fn sizes(sizes: &[usize]) -> String {
+pub(crate) fn sizes(sizes: &[usize]) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
@@ -137,10 +173,20 @@ impl Window {
         Self { rank: 2, kernel: kernel.0, strides: [1; 2], dilation: [1; 2], padding: Padding::Valid }
     }
 
+    /// The same along sequences.
+    pub fn along_steps(kernel: usize) -> Self {
+        Self { rank: 1, ..Self::new(Size2D([1, kernel])) }
+    }
+
+    /// Sizes along the axes that there are.
+    fn along<'a>(&self, sizes: &'a [usize; 2]) -> &'a [usize] {
+        &sizes[2 - self.rank..]
+    }
+
     /// The geometry for the one input of a layer, or what is wanted instead.
     pub fn on(&self, inputs: &[Shape]) -> Result<Geometry, String> {
         for (name, values) in [("window", self.kernel), ("stride", self.strides), ("dilation", self.dilation)] {
-            let values = &values[..self.rank];
+            let values = self.along(&values);
             let which = if self.rank == 2 { " in both directions" } else { "" };
             if values.contains(&0) {
                 return Err(format!("a {name} of at least 1{which}, not {}", sizes(values)));
@@ -148,6 +194,9 @@ impl Window {
             if values.iter().any(|&size| size > LARGEST_SIZE) {
                 return Err(format!("a {name} of at most {LARGEST_SIZE}{which}, not {}", sizes(values)));
             }
+        }
+        if self.padding == Padding::Causal && self.rank == 2 {
+            return Err("valid or same padding: causal padding is for sequences".to_owned());
         }
         let [height, width, channels] = image_of(inputs, self.rank)?;
         Ok(Geometry { rank: self.rank, vertical: self.axis(0, height)?, horizontal: self.axis(1, width)?, channels })
@@ -163,7 +212,7 @@ impl Window {
 
     /// The shape of a kernel: the window's sizes, then these.
     pub fn kernel_shape(&self, last: [usize; 2]) -> Shape {
-        Shape::from([&self.kernel[..self.rank], &last].concat())
+        Shape::from([self.along(&self.kernel), &last].concat())
     }
 
     /// The geometry for shapes that [`Window::on`] has accepted.
@@ -179,6 +228,7 @@ impl Window {
                 let outputs = inputs.div_ceil(stride);
                 (outputs, ((outputs.max(1) - 1) * stride + extent).saturating_sub(inputs) / 2)
             }
+            Padding::Causal => (inputs.div_ceil(stride), extent - 1),
             Padding::Valid if inputs >= extent => ((inputs - extent) / stride + 1, 0),
             Padding::Valid => {
                 let side = if self.rank == 1 { "length" } else { ["height", "width"][axis] };
@@ -190,10 +240,10 @@ impl Window {
 
     /// For summaries: `"3x3, strides 2x2, same"`.
     pub fn describe(&self) -> String {
-        let mut text = sizes(&self.kernel[..self.rank]);
+        let mut text = sizes(self.along(&self.kernel));
         for (name, values) in [("strides", self.strides), ("dilation", self.dilation)] {
             if values != [1, 1] {
-                text += &format!(", {name} {}", sizes(&values[..self.rank]));
+                text += &format!(", {name} {}", sizes(self.along(&values)));
             }
         }
         format!("{text}, {}", self.padding)
@@ -238,38 +288,22 @@ impl Geometry {
         Self { rank, vertical: axis(height), horizontal: axis(width), channels }
     }
 
-    /// The first step of lowering: an input that is a sequence becomes an image.
-    pub fn lower_input(&self, lowering: &mut Lowering<'_>) {
-        if lowering.input_shape(0).len() != 3 {
-            let image = Shape::from([self.vertical.inputs, self.horizontal.inputs, self.channels]);
-            let inputs = lowering.inputs.clone();
-            lowering.inputs = vec![lowering.part("image", ops::Reshape, &inputs, image)];
-        }
-    }
-
-    /// Lowers a layer to an op with this window and output channels. Where the layer's tensors are no images, but
-    /// sequences or the output of a window that is the whole image, it stands between reshapes under the name of `part`.
+    /// Lowers a layer to an op with this window and output channels; see [`lower_on_images`].
     pub fn lower(&self, lowering: &mut Lowering<'_>, part: &str, channels: usize, op: impl DeviceOp + 'static) -> Value {
-        self.lower_input(lowering);
-        let output = self.output_image(channels);
-        if lowering.output_shape == output {
-            return lowering.output(op);
-        }
-        let inputs = lowering.inputs.clone();
-        lowering.inputs = vec![lowering.part(part, op, &inputs, output)];
-        lowering.output(ops::Reshape)
+        lower_on_images(lowering, part, op, self.output_image(channels))
     }
 
     /// The window as the runtime has it.
     pub fn for_device(&self) -> Result<samara_runtime::ops::window::Window, String> {
         let pair = |of: fn(&Axis) -> usize| -> Result<[u16; 2], String> {
-            let size = |axis| {
+            let size = |axis: &Axis| {
                 let size = of(axis);
                 u16::try_from(size).ok().filter(|&size| size <= 4096).ok_or_else(|| {
                     format!("on the device, kernels, strides, dilations and paddings are at most 4096, not {size}")
                 })
             };
-            Ok([size(&self.vertical)?, size(&self.horizontal)?])
+            let [first, second] = self.device_axes();
+            Ok([size(&first)?, size(&second)?])
         };
         for axis in [self.vertical, self.horizontal] {
             let size = if axis.inputs > axis.outputs { axis.inputs } else { axis.outputs };
@@ -285,6 +319,11 @@ impl Geometry {
             dilation: pair(|axis| axis.dilation)?,
             padding: pair(|axis| axis.before)?,
         })
+    }
+
+    /// Both axes as the device has them.
+    fn device_axes(&self) -> [Axis; 2] {
+        if self.rank == 1 { [self.horizontal, self.vertical] } else { [self.vertical, self.horizontal] }
     }
 
     /// Values of one input image.
@@ -304,12 +343,13 @@ impl Geometry {
 
     /// The output's shape, with this many channels.
     pub fn output_shape(&self, channels: usize) -> Shape {
-        if self.rank == 1 { Shape::from([self.vertical.outputs, channels]) } else { self.output_image(channels) }
+        if self.rank == 1 { Shape::from([self.horizontal.outputs, channels]) } else { self.output_image(channels) }
     }
 
-    /// The output's shape as an image, also where it is a sequence.
+    /// The output's shape as the device's image, also where it is a sequence.
     pub fn output_image(&self, channels: usize) -> Shape {
-        Shape::from([self.vertical.outputs, self.horizontal.outputs, channels])
+        let [first, second] = self.device_axes();
+        Shape::from([first.outputs, second.outputs, channels])
     }
 
     /// Calls `visit` for each pixel of the output, with the input pixels under its window, row by row.
@@ -438,17 +478,35 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_is_an_image_of_width_1() {
-        let window = Window { rank: 1, kernel: [3, 1], strides: [2, 1], dilation: [1; 2], padding: Padding::Same };
+    fn a_sequence_is_an_image_of_one_row_or_column() {
+        let window = Window { strides: [1, 2], padding: Padding::Same, ..Window::along_steps(3) };
         let geometry = window.on(&[Shape::from([7, 5])]).expect("valid");
-        assert_eq!((geometry.vertical.outputs, geometry.horizontal.outputs, geometry.channels), (4, 1, 5));
+        assert_eq!((geometry.vertical.outputs, geometry.horizontal.outputs, geometry.channels), (1, 4, 5));
+        assert_eq!(geometry.output_image(8), Shape::from([4, 1, 8]));
+        let on_device = geometry.for_device().expect("small sizes");
+        assert_eq!((on_device.kernel, on_device.stride, on_device.padding), ([3, 1], [2, 1], [1, 0]));
         assert_eq!((geometry.output_shape(8), window.kernel_shape([5, 8])), (Shape::from([4, 8]), Shape::from([3, 5, 8])));
         assert_eq!(window.describe(), "3, strides 2, same");
         let wanted = |window: Window, shape: &[usize]| window.on(&[Shape::from(shape)]).expect_err("a fault");
         assert_eq!(wanted(window, &[7, 5, 1]), "one input of shape [steps, channels]");
-        assert_eq!(wanted(Window { strides: [0, 1], ..window }, &[7, 5]), "a stride of at least 1, not 0");
+        assert_eq!(wanted(Window { strides: [1, 0], ..window }, &[7, 5]), "a stride of at least 1, not 0");
         let short = wanted(Window { padding: Padding::Valid, ..window }, &[2, 5]);
         assert_eq!(short, "a length of at least 3, the window's extent, with valid padding");
+    }
+
+    #[test]
+    fn causal_windows_end_at_their_step() {
+        for (inputs, kernel, stride, dilation) in [(7, 3, 1, 1), (8, 3, 2, 1), (9, 2, 3, 4), (2, 5, 1, 2), (6, 1, 4, 1)] {
+            let window = Window { strides: [1, stride], dilation: [1, dilation], ..Window::along_steps(kernel) };
+            let window = Window { padding: Padding::Causal, ..window };
+            let axis = window.on(&[Shape::from([inputs, 3])]).expect("valid").horizontal;
+            // As many outputs as multiples of the stride are steps, the last tap on them.
+            assert_eq!(axis.outputs, (0..inputs).step_by(stride).count());
+            (0..axis.outputs).for_each(|o| assert_eq!(axis.input(o, kernel - 1), Some(o * stride), "{axis:?}"));
+        }
+        let image = Window { padding: Padding::Causal, ..Window::new(Size2D([3; 2])) };
+        let error = image.on(&[Shape::from([5, 5, 1])]).expect_err("no sequence");
+        assert_eq!(error, "valid or same padding: causal padding is for sequences");
     }
 
     #[test]

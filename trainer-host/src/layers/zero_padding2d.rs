@@ -1,6 +1,6 @@
 //! Zeros around an image: inputs `[H, W, C]`, outputs `[top + H + bottom, left + W + right, C]`.
 
-use super::windows::Size2D;
+use super::windows::{Size2D, checked, image_of, image_on_device, lower_on_images};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
@@ -9,6 +9,8 @@ use crate::graph::Shape;
 #[derive(Debug, Clone)]
 pub struct ZeroPadding2D {
     base: LayerBase,
+    /// Axes of the image: 2, or 1 for a sequence.
+    rank: usize,
     /// Top, bottom.
     rows: [usize; 2],
     /// Left, right.
@@ -27,7 +29,12 @@ impl ZeroPadding2D {
 
     /// `[top, bottom]` rows and `[left, right]` columns.
     pub fn with_sides(rows: [usize; 2], columns: [usize; 2]) -> Self {
-        Self { base: LayerBase::new(), rows, columns }
+        Self { base: LayerBase::new(), rank: 2, rows, columns }
+    }
+
+    /// Steps before and after a sequence.
+    pub(super) fn along_steps(sides: [usize; 2]) -> Self {
+        Self { rank: 1, ..Self::with_sides([0; 2], sides) }
     }
 
     /// Rows above and below, and columns to the left and to the right.
@@ -36,8 +43,7 @@ impl ZeroPadding2D {
     }
 
     /// Calls `visit` with the place of each row of an image within the padded image, in order.
-    fn for_each_row(&self, image: &Shape, mut visit: impl FnMut(usize)) {
-        let (height, width, channels) = (image[0], image[1], image[2]);
+    fn for_each_row(&self, [height, width, channels]: [usize; 3], mut visit: impl FnMut(usize)) {
         let padded = width + self.columns[0] + self.columns[1];
         (0..height).for_each(|row| visit(((row + self.rows[0]) * padded + self.columns[0]) * channels));
     }
@@ -51,19 +57,16 @@ impl Layer for ZeroPadding2D {
             return Err(format!("at most {LARGEST_PADDING} zeros on a side, not {side}"));
         }
         let [rows, columns] = [self.rows, self.columns].map(|sides| sides.iter().sum::<usize>());
-        match inputs {
-            [shape] => shape.as_image(),
-            _ => None,
-        }
-        .map(|(height, width, channels)| Shape::from([height + rows, width + columns, channels]))
-        .ok_or_else(|| "one input of shape [height, width, channels]".to_owned())
+        let [height, width, channels] = image_of(inputs, self.rank)?;
+        let padded = [height + rows, width + columns, channels];
+        Ok(Shape::from(&padded[2 - self.rank..]))
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
-        let image = &pass.input_shapes[0];
+        let image = checked(image_of(pass.input_shapes, self.rank));
         let row = image[1] * image[2];
         let outputs = pass.output.chunks_exact_mut(pass.output_shape.size());
-        for (output, input) in outputs.zip(pass.inputs.get(0).chunks_exact(image.size())) {
+        for (output, input) in outputs.zip(pass.inputs.get(0).chunks_exact(image.iter().product())) {
             output.fill(0.0);
             let mut rows = input.chunks_exact(row);
             self.for_each_row(image, |start| {
@@ -75,12 +78,12 @@ impl Layer for ZeroPadding2D {
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
-        let image = &pass.input_shapes[0];
+        let image = checked(image_of(pass.input_shapes, self.rank));
         let row = image[1] * image[2];
         let Some(slot) = pass.input_gradients.get_mut(0) else { return };
         let accumulate = slot.accumulate;
         let outputs = pass.output_gradient.chunks_exact(pass.output_shape.size());
-        for (gradient, output_gradient) in slot.values.chunks_exact_mut(image.size()).zip(outputs) {
+        for (gradient, output_gradient) in slot.values.chunks_exact_mut(image.iter().product()).zip(outputs) {
             let mut rows = gradient.chunks_exact_mut(row);
             self.for_each_row(image, |start| {
                 if let Some(values) = rows.next() {
@@ -92,11 +95,17 @@ impl Layer for ZeroPadding2D {
 
     fn describe(&self) -> String {
         let ([top, bottom], [left, right]) = self.sides();
+        if self.rank == 1 {
+            return format!("before {left}, after {right}");
+        }
         format!("top {top}, bottom {bottom}, left {left}, right {right}")
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        Ok(lowering.output(ops::Pad { top: self.rows[0], left: self.columns[0] }))
+        let Self { rank, rows: [top, _], columns: [left, _], .. } = *self;
+        let image = image_on_device(rank, &lowering.output_shape);
+        let (top, left) = if rank == 1 { (left, 0) } else { (top, left) };
+        Ok(lower_on_images(lowering, "pad", ops::Pad { top, left }, image))
     }
 }
 

@@ -12,6 +12,10 @@ use samara_runtime::ops::{
 pub struct Reshape;
 
 impl DeviceOp for Reshape {
+    fn is_reshape(&self) -> bool {
+        true
+    }
+
     fn tie(&self) -> Tie {
         Tie::Shared
     }
