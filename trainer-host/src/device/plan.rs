@@ -169,23 +169,52 @@ pub fn plan(needs: &[Need], steps: &[Step]) -> Plan {
     }
 }
 
+/// Which placed blocks there are at each step.
+struct Timeline {
+    steps: Vec<Vec<usize>>,
+}
+
+impl Timeline {
+    fn of(blocks: &[Block]) -> Self {
+        Self { steps: vec![Vec::new(); blocks.iter().map(|block| block.last + 1).max().unwrap_or(0)] }
+    }
+
+    fn put(&mut self, index: usize, block: &Block) {
+        self.steps[block.first..=block.last].iter_mut().for_each(|living| living.push(index));
+    }
+
+    /// What lives at the same time as a block: one that shares several steps with it comes several times. Their number is the
+    /// work of placing a block.
+    fn around(&self, block: &Block) -> impl Iterator<Item = usize> {
+        self.steps[block.first..=block.last].iter().flatten().copied()
+    }
+}
+
 fn place(blocks: &[Block], pairs: &[Pair]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..blocks.len()).filter(|&block| blocks[block].bytes > 0).collect();
     order.sort_by_key(|&block| (std::cmp::Reverse(blocks[block].bytes), blocks[block].first, block));
     let mut offsets = vec![0; blocks.len()];
-    let mut placed: Vec<usize> = Vec::new();
+    // A block's bytes overlap those of one input and of one output, at most.
+    let mut pairs_of: Vec<[Option<&Pair>; 2]> = vec![[None; 2]; blocks.len()];
+    for pair in pairs {
+        pairs_of[pair.input][0] = Some(pair);
+        pairs_of[pair.output][1] = Some(pair);
+    }
+    let mut timeline = Timeline::of(blocks);
     for index in order {
         let block = &blocks[index];
+        let mut others: Vec<usize> = timeline.around(block).collect();
+        others.sort_unstable();
+        others.dedup();
         // Each neighbour in time leaves free what is up to the first number and what is from the second on. The first place
         // that all leave free is taken.
-        let mut taken: Vec<(i64, usize)> = placed
-            .iter()
-            .filter(|&&other| blocks[other].first <= block.last && block.first <= blocks[other].last)
-            .map(|&other| {
+        let mut taken: Vec<(i64, usize)> = others
+            .into_iter()
+            .map(|other| {
                 let (start, end) = (offsets[other] as i64 - block.bytes as i64, offsets[other] + blocks[other].bytes);
-                let shared = |pair: &&Pair| [(index, other), (other, index)].contains(&(pair.input, pair.output));
+                let shared = |pair: &&&Pair| [(index, other), (other, index)].contains(&(pair.input, pair.output));
                 // The lower one of the two may reach into the other; below, this block is the lower one.
-                match pairs.iter().find(shared) {
+                match pairs_of[index].iter().flatten().find(shared) {
                     None => (start, end),
                     Some(pair) if (pair.order == Order::Forward) == (pair.output == index) => (start + pair.bytes as i64, end),
                     Some(pair) => (start, end.saturating_sub(pair.bytes)),
@@ -200,7 +229,7 @@ fn place(blocks: &[Block], pairs: &[Pair]) -> Vec<usize> {
             }
         }
         offsets[index] = offset;
-        placed.push(index);
+        timeline.put(index, block);
     }
     offsets
 }
@@ -271,6 +300,29 @@ mod tests {
         let range = |tensor: usize| planned.tensors[tensor]..planned.tensors[tensor] + needs[tensor].bytes;
         let apart = |a: usize, b: usize| range(a).end <= range(b).start || range(b).end <= range(a).start;
         assert!(apart(0, 1) && apart(0, 2) && apart(1, 2), "{planned:?}");
+    }
+
+    #[test]
+    fn the_work_grows_with_the_number_of_steps() {
+        // Chains with a residual path around each pair of steps: each block has few others around it.
+        let work = |count: usize| -> usize {
+            let blocks: Vec<Block> =
+                (0..count).map(|step| Block { bytes: 16, first: step, last: step + 1 + step % 2 }).collect();
+            let mut timeline = Timeline::of(&blocks);
+            let place = |block: &Block| {
+                let around = timeline.around(block).count();
+                timeline.put(0, block);
+                around
+            };
+            blocks.iter().map(place).sum()
+        };
+        assert!(work(2000) <= 2 * work(1000) + 8 && work(2000) < 10 * 2000, "{} for 2,000 steps", work(2000));
+        let needs: Vec<Need> = (0..=2000)
+            .map(|tensor| Need { is_input: tensor == 0, is_output: tensor == 2000, ..need(16 + tensor % 32) })
+            .collect();
+        let steps: Vec<Step> =
+            (0..2000).map(|step_of| step(&[step_of, step_of / 2 * 2], step_of + 1, Alias::InPlace(0), 8)).collect();
+        assert!(plan(&needs, &steps).arena_bytes <= 48 * 5);
     }
 
     /// Pseudo-random numbers for plans.

@@ -9,7 +9,7 @@ pub struct DeviceModel {
     bytes: AlignedBuffer,
 }
 
-/// Samples that one session runs before its results are collected.
+/// Samples that one session runs before its results are joined with others'.
 const SAMPLES_PER_TASK: usize = 64;
 
 impl DeviceModel {
@@ -57,25 +57,45 @@ impl DeviceModel {
     /// As [`run_each`](Self::run_each), for work that runs the session itself: to look at tensors between nodes.
     ///
     /// # Errors
-    /// The first that `work` returns.
+    /// One that `work` returns.
     pub fn work_each<T: Send>(
         &self,
         samples: usize,
         work: impl Fn(&mut Session<'_>, usize) -> Result<T, InputError> + Sync,
     ) -> Result<Vec<T>, RunError> {
-        let tasks: Vec<Vec<T>> = (0..samples.div_ceil(SAMPLES_PER_TASK))
-            .into_par_iter()
-            .map(|task| {
-                let model = self.model()?;
-                let mut arena = AlignedBuffer::zeros(model.arena_bytes());
-                let mut session = Session::new(model, arena.as_mut_slice())?;
-                let range = task * SAMPLES_PER_TASK..samples.min((task + 1) * SAMPLES_PER_TASK);
-                range
-                    .map(|sample| work(&mut session, sample).map_err(|error| RunError::Input { sample, error }))
-                    .collect::<Result<_, RunError>>()
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(tasks.into_iter().flatten().collect())
+        let push = |all: &mut Vec<T>, session: &mut Session<'_>, sample| Ok(all.push(work(session, sample)?));
+        let join = |mut all: Vec<T>, more| {
+            all.extend(more);
+            all
+        };
+        self.fold_each(samples, Vec::new, push, join)
+    }
+
+    /// Works on `samples` samples on all threads. What `work` finds in some consecutive samples it adds to one accumulator,
+    /// made by `new`; these are joined in the order of the samples as soon as may be, so that there are few at a time,
+    /// however many samples there are.
+    ///
+    /// # Errors
+    /// One that `work` returns.
+    pub fn fold_each<A: Send>(
+        &self,
+        samples: usize,
+        new: impl Fn() -> A + Sync,
+        work: impl Fn(&mut A, &mut Session<'_>, usize) -> Result<(), InputError> + Sync,
+        join: impl Fn(A, A) -> A + Sync,
+    ) -> Result<A, RunError> {
+        let task = |task: usize| {
+            let model = self.model()?;
+            let mut arena = AlignedBuffer::zeros(model.arena_bytes());
+            let mut session = Session::new(model, arena.as_mut_slice())?;
+            let mut found = new();
+            for sample in task * SAMPLES_PER_TASK..samples.min((task + 1) * SAMPLES_PER_TASK) {
+                work(&mut found, &mut session, sample).map_err(|error| RunError::Input { sample, error })?;
+            }
+            Ok(found)
+        };
+        let tasks = (0..samples.div_ceil(SAMPLES_PER_TASK)).into_par_iter();
+        tasks.map(task).try_reduce_with(|all, more| Ok(join(all, more))).unwrap_or_else(|| Ok(new()))
     }
 }
 

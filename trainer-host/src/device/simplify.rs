@@ -4,8 +4,8 @@ use super::{DeviceGraph, DeviceNode, Value, graph::Links};
 
 /// Folds what can be folded exactly. Real numbers only; values that are outputs of the model stay.
 ///
-/// Each round looks at every node once, so the work is linear in the size of the graph; a round follows while one folded a
-/// batch-norm.
+/// Each round looks at every node once and at few behind it, so the work is linear in the size of the graph; a round follows
+/// while one folded a batch-norm.
 pub fn simplify(graph: &mut DeviceGraph) {
     let mut folding = Folding { links: graph.links(), removed: vec![false; graph.nodes.len()], graph };
     let nodes = 0..folding.graph.nodes.len();
@@ -146,13 +146,20 @@ impl Folding<'_> {
     }
 }
 
-/// The only node that sees `value`, directly or behind ops that let a scale per channel pass.
+/// Behind how many ops [`behind_passing`] looks: beyond any net that makes sense, so that graphs of thousands of nodes take time
+/// in proportion.
+const FARTHEST: usize = 16;
+
+/// The only node that sees `value`, directly or behind some ops that let a scale per channel pass.
 pub(crate) fn behind_passing(graph: &DeviceGraph, links: &Links, value: Value, scale: &[f32]) -> Option<usize> {
     let mut reader = links.sole_reader(value)?;
-    while graph.nodes[reader].op.lets_pass(&graph.site(&graph.nodes[reader]), scale) {
+    for _ in 0..FARTHEST {
+        if !graph.nodes[reader].op.lets_pass(&graph.site(&graph.nodes[reader]), scale) {
+            return Some(reader);
+        }
         reader = links.sole_reader(graph.nodes[reader].output)?;
     }
-    Some(reader)
+    None
 }
 
 #[cfg(test)]

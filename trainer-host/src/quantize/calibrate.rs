@@ -1,5 +1,6 @@
 //! The ranges that tensors take on calibration samples.
 
+use super::sketch::Sketch;
 use crate::device::{
     DeviceGraph, ExportError,
     encode::{Numbers, encode, to_checked_bytes},
@@ -37,19 +38,67 @@ impl Range {
             maximum: if other.maximum > self.maximum { other.maximum } else { self.maximum },
         }
     }
+}
 
-    fn of(values: impl Iterator<Item = f32>) -> Self {
-        let widen = |range: Self, value: f32| {
+/// What the values of a graph were on the samples, by value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// The range, as the calibration takes it.
+    pub ranges: Vec<Range>,
+    /// The largest magnitude in each channel (of the last axis).
+    pub magnitudes: Vec<Vec<f32>>,
+}
+
+/// What was seen of one value so far.
+#[derive(Debug, Clone)]
+struct Seen {
+    range: Range,
+    magnitudes: Vec<f32>,
+    /// For percentiles.
+    sketch: Option<Sketch>,
+}
+
+impl Seen {
+    fn nothing(channels: usize, method: Calibration) -> Self {
+        let sketch = matches!(method, Calibration::Percentile(_)).then(Sketch::new);
+        Self { range: Range::ZERO, magnitudes: vec![0.0; channels], sketch }
+    }
+
+    fn add(&mut self, values: impl Iterator<Item = f32>) {
+        let channels = self.magnitudes.len();
+        for (place, value) in values.enumerate() {
             // No comparison lets a NaN through: it must not be lost.
             let value = if value.is_nan() { f32::INFINITY } else { value };
-            range.union(Self { minimum: value, maximum: value })
-        };
-        values.fold(Self::ZERO, widen)
+            self.range = self.range.union(Range { minimum: value, maximum: value });
+            let largest = &mut self.magnitudes[place % channels];
+            *largest = larger(*largest, value.abs());
+            if let Some(sketch) = self.sketch.as_mut().filter(|_| value.is_finite()) {
+                sketch.add(value);
+            }
+        }
+    }
+
+    fn join(self, more: Self) -> Self {
+        let magnitudes = self.magnitudes.into_iter().zip(more.magnitudes).map(|(a, b)| larger(a, b)).collect();
+        let sketch = self.sketch.zip(more.sketch).map(|(a, b)| a.join(b));
+        Self { range: self.range.union(more.range), magnitudes, sketch }
+    }
+
+    /// The range, cut to the percentile; never beyond what was seen.
+    fn range(&self, method: Calibration) -> Range {
+        let (Calibration::Percentile(part), Some(sketch)) = (method, &self.sketch) else { return self.range };
+        let [negative, positive] = sketch.reaches(part);
+        let Range { minimum, maximum } = self.range;
+        Range {
+            minimum: if -negative > minimum { -negative } else { minimum },
+            maximum: if positive < maximum { positive } else { maximum },
+        }
     }
 }
 
-/// Bins of a histogram.
-const BINS: usize = 4096;
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
 
 /// The graph as an f32 file, and the samples to run it on.
 #[derive(Debug)]
@@ -71,68 +120,41 @@ impl<'a> Observer<'a> {
         Ok(Self { graph, inputs, samples, model })
     }
 
-    /// Runs all samples. For each of the graph's values, `look` sees the tensor of every sample as soon as it is there, and `join` joins what it found.
-    fn each_value<T: Send>(
-        &self,
-        look: impl Fn(usize, &mut dyn Iterator<Item = f32>) -> T + Sync,
-        join: impl Fn(T, T) -> T,
-    ) -> Result<Vec<T>, ExportError> {
-        let sizes: Vec<usize> = self.graph.inputs.iter().map(|&input| self.graph.shape(input).size()).collect();
-        let work = |session: &mut Session<'_>, sample: usize| {
-            for (index, (values, &size)) in self.inputs.iter().zip(&sizes).enumerate() {
-                session.write_f32(index, &values[sample * size..(sample + 1) * size])?;
-            }
-            // What no node writes has no values; the file's tensors and nodes are the graph's, in their order.
-            let mut found: Vec<T> = (0..self.graph.values.len()).map(|value| look(value, &mut std::iter::empty())).collect();
-            let mut see = |tensors: &Tensors<'_>, value: usize| found[value] = look(value, &mut tensors.values(value as u32));
-            self.graph.inputs.iter().for_each(|input| see(&session.tensors(), input.0));
-            session.run_observed(|node, tensors| see(tensors, self.graph.nodes[node].output.0));
-            Ok(found)
-        };
-        let found = self.model.work_each(self.samples, work);
-        let found = found.map_err(|error| ExportError::Calibration(error.to_string()))?;
-        let all = found.into_iter().reduce(|all, more| all.into_iter().zip(more).map(|(a, b)| join(a, b)).collect());
-        Ok(all.unwrap_or_default())
-    }
-
-    /// Each value's range.
+    /// Runs all samples once, and looks at each tensor as soon as it is there. What is kept does not grow with the number of
+    /// samples.
     ///
     /// # Errors
-    /// If a value is not finite.
-    pub fn ranges(&self, method: Calibration) -> Result<Vec<Range>, ExportError> {
+    /// If a value is not finite, or the percentile is none.
+    pub fn observe(&self, method: Calibration) -> Result<Observed, ExportError> {
         if let Calibration::Percentile(part) = method
             && !(0.5..=1.0).contains(&part)
         {
             return Err(ExportError::Calibration(format!("a percentile lies between 0.5 and 1, this is {part}")));
         }
-        let ranges = self.each_value(|_, values| Range::of(values), Range::union)?;
-        for (range, (_, name)) in ranges.iter().zip(&self.graph.values) {
+        let sizes: Vec<usize> = self.graph.inputs.iter().map(|&input| self.graph.shape(input).size()).collect();
+        let new =
+            || -> Vec<Seen> { self.graph.values.iter().map(|(shape, _)| Seen::nothing(shape.channels(), method)).collect() };
+        let work = |all: &mut Vec<Seen>, session: &mut Session<'_>, sample: usize| {
+            for (index, (values, &size)) in self.inputs.iter().zip(&sizes).enumerate() {
+                session.write_f32(index, &values[sample * size..(sample + 1) * size])?;
+            }
+            session.reset_state();
+            // The file's tensors and nodes are the graph's, in their order.
+            let mut see = |tensors: &Tensors<'_>, value: usize| all[value].add(tensors.values(value as u32));
+            self.graph.inputs.iter().for_each(|input| see(&session.tensors(), input.0));
+            session.run_observed(|node, tensors| see(tensors, self.graph.nodes[node].output.0));
+            Ok(())
+        };
+        let join = |all: Vec<Seen>, more: Vec<Seen>| all.into_iter().zip(more).map(|(a, b)| a.join(b)).collect();
+        let seen = self.model.fold_each(self.samples, new, work, join);
+        let seen = seen.map_err(|error| ExportError::Calibration(error.to_string()))?;
+        for (Seen { range, .. }, (_, name)) in seen.iter().zip(&self.graph.values) {
             if !(range.minimum.is_finite() && range.maximum.is_finite()) {
                 return Err(ExportError::Calibration(format!("tensor {name:?} has values in f32 that are infinite or NaN")));
             }
         }
-        let Calibration::Percentile(part) = method else { return Ok(ranges) };
-        let add = |a: Vec<u64>, b: Vec<u64>| a.into_iter().zip(b).map(|(a, b)| a + b).collect();
-        let histograms = self.each_value(|value, values| histogram(values, ranges[value]), add)?;
-        Ok(ranges.iter().zip(histograms).map(|(range, histogram)| clip(*range, &histogram, part)).collect())
-    }
-
-    /// The largest magnitude in each channel (of the last axis) of each value.
-    ///
-    /// # Errors
-    /// If the samples do not fit.
-    pub fn channel_magnitudes(&self) -> Result<Vec<Vec<f32>>, ExportError> {
-        let larger = |a: f32, b: f32| if b > a { b } else { a };
-        let look = |value: usize, values: &mut dyn Iterator<Item = f32>| {
-            let mut largest = vec![0.0; self.graph.values[value].0.channels()];
-            let channels = largest.len();
-            values.enumerate().for_each(|(place, value)| {
-                let largest = &mut largest[place % channels];
-                *largest = larger(*largest, value.abs());
-            });
-            largest
-        };
-        self.each_value(look, |a, b| a.into_iter().zip(b).map(|(a, b)| larger(a, b)).collect())
+        let ranges = seen.iter().map(|seen| seen.range(method)).collect();
+        Ok(Observed { ranges, magnitudes: seen.into_iter().map(|seen| seen.magnitudes).collect() })
     }
 }
 
@@ -159,49 +181,49 @@ fn samples_of(graph: &DeviceGraph, inputs: &[&[f32]]) -> Result<usize, ExportErr
     samples.ok_or_else(|| ExportError::Calibration("the model has no inputs".to_owned()))
 }
 
-fn histogram(values: impl Iterator<Item = f32>, range: Range) -> Vec<u64> {
-    let mut bins = vec![0; BINS];
-    let width = (f64::from(range.maximum) - f64::from(range.minimum)) / BINS as f64;
-    for value in values {
-        let bin = if width > 0.0 { (f64::from(value) - f64::from(range.minimum)) / width } else { 0.0 };
-        bins[(bin as usize).min(BINS - 1)] += 1;
-    }
-    bins
-}
-
-/// Cuts both ends of a range until `part` of the values is left, never beyond 0.
-fn clip(range: Range, histogram: &[u64], part: f64) -> Range {
-    let total: u64 = histogram.iter().sum();
-    let spare = ((1.0 - part) / 2.0 * total as f64) as u64;
-    let bins_within_spare = |bins: &mut dyn Iterator<Item = &u64>| {
-        let mut seen = 0;
-        bins.take_while(|&&count| {
-            seen += count;
-            seen <= spare
-        })
-        .count()
-    };
-    let width = (range.maximum - range.minimum) / BINS as f32;
-    let minimum = range.minimum + width * bins_within_spare(&mut histogram.iter()) as f32;
-    let maximum = range.maximum - width * bins_within_spare(&mut histogram.iter().rev()) as f32;
-    Range { minimum: if minimum < 0.0 { minimum } else { 0.0 }, maximum: if maximum > 0.0 { maximum } else { 0.0 } }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{device::ops::Reshape, graph::Shape};
+
+    const PERCENTILE: Calibration = Calibration::Percentile(0.99);
+
+    fn observed(values: &[f32], method: Calibration) -> Result<Range, ExportError> {
+        let mut graph = DeviceGraph::default();
+        let x = graph.input(Shape::from([1]), "x");
+        let y = graph.push("same", Reshape, &[x], Shape::from([1]));
+        graph.outputs.push(y);
+        let inputs = [values];
+        let observed = Observer::new(&graph, &inputs)?.observe(method)?;
+        assert_eq!(observed.ranges[0], observed.ranges[1]);
+        Ok(observed.ranges[1])
+    }
 
     #[test]
     fn a_percentile_cuts_outliers_but_never_zero() {
-        let range = Range { minimum: -1.0, maximum: 1000.0 };
-        let values = (0..1000).map(|i| i as f32 / 1000.0).chain([1000.0, -1.0]);
-        let clipped = clip(range, &histogram(values, range), 0.99);
-        assert!(clipped.maximum < 2.0 && clipped.maximum >= 0.24, "{clipped:?}");
-        assert!(clipped.minimum <= 0.0, "{clipped:?}");
-        let positive = Range { minimum: 0.0, maximum: 1.0 };
-        let none = [0.5, f32::NAN, 1.0].into_iter();
-        assert_eq!(Range::of(none), Range { minimum: 0.0, maximum: f32::INFINITY }, "a NaN must be seen");
-        let whole = clip(positive, &histogram([0.5; 100].into_iter(), positive), 1.0);
-        assert_eq!(whole, Range { minimum: 0.0, maximum: 0.500_244_14 }, "empty bins go, the last full one stays");
+        let values: Vec<f32> = (1..=1000).map(|i| i as f32 / 1000.0).chain([1000.0, -1.0]).collect();
+        // Five of 1,002 values go on each side: 0.996 is the largest that stays.
+        let Range { minimum, maximum } = observed(&values, PERCENTILE).unwrap();
+        assert!(minimum == 0.0 && (0.996..=1.004).contains(&maximum), "{minimum} to {maximum}");
+        assert_eq!(observed(&values, Calibration::Percentile(1.0)).unwrap(), Range { minimum: -1.0, maximum: 1000.0 });
+        assert_eq!(observed(&values, Calibration::MinMax).unwrap(), Range { minimum: -1.0, maximum: 1000.0 });
+    }
+
+    #[test]
+    fn what_is_not_finite_is_refused() {
+        let mut seen = Seen::nothing(1, PERCENTILE);
+        seen.add([0.5, f32::NAN, 1.0].into_iter());
+        assert_eq!(seen.range, Range { minimum: 0.0, maximum: f32::INFINITY }, "a NaN must be seen");
+        for method in [Calibration::MinMax, PERCENTILE] {
+            assert!(observed(&[1.0, f32::INFINITY], method).is_err());
+        }
+        assert!(observed(&[1.0], Calibration::Percentile(0.4)).unwrap_err().to_string().contains("0.4"));
+    }
+
+    #[test]
+    fn channels_are_the_last_axis() {
+        let mut seen = Seen::nothing(2, Calibration::MinMax);
+        seen.add([1.0, -5.0, -3.0, 2.0].into_iter());
+        assert_eq!(seen.magnitudes, [3.0, 5.0]);
     }
 }

@@ -15,21 +15,24 @@ use crate::device::{DeviceGraph, simplify::behind_passing};
 const SMALLEST_PART: f32 = 1.0 / 64.0;
 
 /// Evens out the channels of every value that lies between two layers that take factors, given each channel's largest
-/// magnitude. The graph computes what it did, in real numbers.
-pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>]) {
+/// magnitude. The graph computes what it did, in real numbers. `false` if nothing was changed.
+pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>]) -> bool {
     let links = graph.links();
+    let mut changed = false;
     for producer in 0..graph.nodes.len() {
         let output = graph.nodes[producer].output;
         let Some(factors) = factors(&magnitudes[output.0]) else { continue };
         let Some(consumer) = behind_passing(graph, &links, output, &factors) else { continue };
         let inverse: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
-        if graph.nodes[consumer].op.takes_factors_for_free()
-            && graph.nodes[producer].op.scale_output(&factors)
-            && !graph.nodes[consumer].op.fold_input(&inverse, &vec![0.0; factors.len()])
-        {
-            graph.nodes[producer].op.scale_output(&inverse);
+        if graph.nodes[consumer].op.takes_factors_for_free() && graph.nodes[producer].op.scale_output(&factors) {
+            let folded = graph.nodes[consumer].op.fold_input(&inverse, &vec![0.0; factors.len()]);
+            if !folded {
+                graph.nodes[producer].op.scale_output(&inverse);
+            }
+            changed |= folded;
         }
     }
+    changed
 }
 
 /// What makes every channel reach as far as the largest. `None` if the value is always zero.
@@ -75,8 +78,11 @@ mod tests {
 
     fn equalized(mut graph: DeviceGraph) -> String {
         let magnitudes = vec![MAGNITUDES.to_vec(); graph.values.len()];
-        equalize(&mut graph, &magnitudes);
-        format!("{graph:?}")
+        let before = format!("{graph:?}");
+        let changed = equalize(&mut graph, &magnitudes);
+        let after = format!("{graph:?}");
+        assert_eq!(changed, before != after);
+        after
     }
 
     #[test]

@@ -6,8 +6,9 @@
 mod calibrate;
 mod equalize;
 mod scales;
+mod sketch;
 
-pub use calibrate::{Calibration, Observer, Range};
+pub use calibrate::{Calibration, Observed, Observer, Range};
 pub use equalize::equalize;
 pub use scales::{assign, part_fixed_inputs};
 
@@ -34,9 +35,161 @@ pub struct Options {
 /// If the samples do not fit the model's inputs or are not finite, or an op cannot be quantized.
 pub fn quantize(graph: &mut DeviceGraph, inputs: &[&[f32]], options: Options) -> Result<ModelFile, ExportError> {
     part_fixed_inputs(graph);
-    let magnitudes = Observer::new(graph, inputs)?.channel_magnitudes()?;
-    equalize(graph, &magnitudes);
-    let ranges = Observer::new(graph, inputs)?.ranges(options.calibration)?;
-    let quantizations = assign(graph, &ranges);
+    let mut observed = Observer::new(graph, inputs)?.observe(options.calibration)?;
+    if equalize(graph, &observed.magnitudes) {
+        observed = Observer::new(graph, inputs)?.observe(options.calibration)?;
+    }
+    let quantizations = assign(graph, &observed.ranges);
     encode(graph, Numbers::I8 { quantizations: &quantizations, float_ports: options.float_ports })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        device::{
+            Clamp, Constants, DeviceOp, Encoded, Quantization, Site, Tie, Value,
+            ops::{Add, Concat, Kind, Linear, Reshape, ScaleShift, Softmax},
+            simplify::simplify,
+        },
+        graph::Shape,
+    };
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
+    /// How often the exporter asked ops anything, and how often it encoded them in f32: once for each pass of calibration.
+    #[derive(Debug, Clone, Default)]
+    struct Visits {
+        all: Arc<AtomicUsize>,
+        encodings: Arc<AtomicUsize>,
+    }
+
+    /// A reshape that counts its visits.
+    #[derive(Debug, Clone)]
+    struct Counted(Visits);
+
+    impl Counted {
+        fn reshape(&self) -> Reshape {
+            self.0.all.fetch_add(1, Relaxed);
+            Reshape
+        }
+    }
+
+    impl DeviceOp for Counted {
+        fn tie(&self) -> Tie {
+            self.reshape().tie()
+        }
+
+        fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
+            self.reshape().least_output_scale(inputs)
+        }
+
+        fn fold_output(&mut self, scale: &[f32], shift: &[f32]) -> bool {
+            self.reshape().fold_output(scale, shift)
+        }
+
+        fn fold_input(&mut self, scale: &[f32], shift: &[f32]) -> bool {
+            self.reshape().fold_input(scale, shift)
+        }
+
+        fn scale_output(&mut self, factors: &[f32]) -> bool {
+            self.reshape().scale_output(factors)
+        }
+
+        fn as_scale_shift(&self) -> Option<(&[f32], &[f32])> {
+            self.0.all.fetch_add(1, Relaxed);
+            None
+        }
+
+        fn lets_pass(&self, site: &Site<'_>, scale: &[f32]) -> bool {
+            self.reshape().lets_pass(site, scale)
+        }
+
+        fn encode_f32(&self, site: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+            self.0.encodings.fetch_add(1, Relaxed);
+            self.reshape().encode_f32(site, constants)
+        }
+
+        fn encode_i8(
+            &self,
+            site: &Site<'_>,
+            _: &[Quantization],
+            _: Quantization,
+            constants: &mut Constants,
+        ) -> Result<Encoded, ExportError> {
+            self.reshape().encode_f32(site, constants)
+        }
+    }
+
+    fn pair() -> Shape {
+        Shape::from([2])
+    }
+
+    fn dense(graph: &mut DeviceGraph, x: Value) -> Value {
+        let rows = vec![vec![0.5, 0.25], vec![-0.5, 1.0]];
+        graph.push("dense", Linear::new(Kind::Dense, rows, vec![0.125, 0.0]), &[x], pair())
+    }
+
+    fn norm(graph: &mut DeviceGraph, x: Value) -> Value {
+        graph.push("norm", ScaleShift { scale: vec![0.75, 1.5], shift: vec![0.0, 0.5], clamp: Clamp::NONE }, &[x], pair())
+    }
+
+    /// The number of visits to a graph of this many nodes, from folding to the file.
+    fn visits(nodes: usize) -> usize {
+        let visits = Visits::default();
+        let mut graph = DeviceGraph::default();
+        let first = graph.input(pair(), "x");
+        let (mut x, mut shortcut) = (first, first);
+        while graph.nodes.len() < nodes {
+            x = match graph.nodes.len() % 20 {
+                0 => dense(&mut graph, x),
+                1 | 5 | 9 => norm(&mut graph, x),
+                10 => {
+                    let softmax = graph.push("softmax", Softmax, &[x], pair());
+                    let both = graph.push("both", Concat { axis: 0 }, &[softmax, shortcut], Shape::from([4]));
+                    let rows = vec![vec![0.25; 4], vec![-0.5; 4]];
+                    graph.push("halves", Linear::new(Kind::Dense, rows, vec![0.0; 2]), &[both], pair())
+                }
+                15 => {
+                    let sum = Add { coefficients: [0.5; 2], clamp: Clamp::NONE };
+                    shortcut = graph.push("sum", sum, &[x, shortcut], pair());
+                    shortcut
+                }
+                _ => graph.push("counted", Counted(visits.clone()), &[x], pair()),
+            };
+        }
+        graph.outputs.push(x);
+        simplify(&mut graph);
+        let values: Vec<f32> = (0..20).map(|value| value as f32 / 10.0 - 1.0).collect();
+        let file = quantize(&mut graph, &[&values], Options::default()).expect("a graph that can be quantized");
+        assert!(file.nodes.len() > nodes / 2);
+        visits.all.load(Relaxed)
+    }
+
+    #[test]
+    fn graphs_of_thousands_of_nodes_take_work_in_proportion() {
+        let (less, more) = (visits(1500), visits(3000));
+        assert!(more <= 2 * less + less / 50, "{less} visits to 1,500 nodes, {more} to 3,000");
+        assert!(more < 100 * 3000, "{more} visits to 3,000 nodes");
+    }
+
+    #[test]
+    fn samples_run_once_where_nothing_is_evened_out() {
+        let passes = |with_norm: bool| {
+            let visits = Visits::default();
+            let mut graph = DeviceGraph::default();
+            let x = graph.input(pair(), "x");
+            let mut y = dense(&mut graph, x);
+            y = graph.push("counted", Counted(visits.clone()), &[y], pair());
+            // A norm behind a layer takes factors, another layer does not.
+            y = if with_norm { norm(&mut graph, y) } else { dense(&mut graph, y) };
+            graph.outputs.push(y);
+            let method = Options { calibration: Calibration::Percentile(0.999), ..Options::default() };
+            quantize(&mut graph, &[&[1.0, 0.5, -1.0, 0.25]], method).expect("a graph that can be quantized");
+            visits.encodings.load(Relaxed)
+        };
+        assert_eq!((passes(false), passes(true)), (1, 2));
+    }
 }

@@ -1,7 +1,8 @@
 //! A scale and a zero point for every tensor.
 
 use super::Range;
-use crate::device::{DeviceGraph, DeviceNode, Quantization, Tie, Value, ops::Rescale};
+use crate::device::{DeviceGraph, Quantization, Tie, Value, ops::Rescale};
+use std::collections::BTreeSet;
 
 /// The scale of a tensor that is always zero.
 const SCALE_OF_ZERO: f32 = 1.0 / 128.0;
@@ -26,69 +27,78 @@ fn with_scale(range: Range, scale: f32) -> Quantization {
 /// gives its inputs one scale.
 pub fn part_fixed_inputs(graph: &mut DeviceGraph) {
     let mut fixed = vec![false; graph.values.len()];
-    let mut index = 0;
-    while index < graph.nodes.len() {
-        let node = &graph.nodes[index];
-        let (tie, output) = (node.op.tie(), node.output);
+    for mut node in std::mem::take(&mut graph.nodes) {
+        let tie = node.op.tie();
         let any_fixed = node.inputs.iter().any(|input| fixed[input.0]);
         if tie == Tie::Shared && node.inputs.len() > 1 && any_fixed {
-            for number in 0..graph.nodes[index].inputs.len() {
-                let input = graph.nodes[index].inputs[number];
-                if fixed[input.0] {
-                    let (shape, name) = graph.values[input.0].clone();
-                    let rescaled = graph.value(shape, format!("{name}/rescale"));
-                    fixed.push(false);
-                    let name = format!("{name}/rescale");
-                    graph
-                        .nodes
-                        .insert(index, DeviceNode { name, op: Box::new(Rescale), inputs: vec![input], output: rescaled });
-                    index += 1;
-                    graph.nodes[index].inputs[number] = rescaled;
-                }
+            for input in node.inputs.iter_mut().filter(|input| fixed[input.0]) {
+                let (shape, name) = graph.values[input.0].clone();
+                *input = graph.push(format!("{name}/rescale"), Rescale, &[*input], shape);
             }
+            fixed.resize(graph.values.len(), false);
         } else {
-            fixed[output.0] = matches!(tie, Tie::Fixed(_)) || (tie == Tie::Shared && any_fixed);
+            fixed[node.output.0] = matches!(tie, Tie::Fixed(_)) || (tie == Tie::Shared && any_fixed);
         }
-        index += 1;
+        graph.nodes.push(node);
     }
 }
+
+/// Values that have one quantization: a forest, each tree a group.
+struct Groups(Vec<usize>);
+
+impl Groups {
+    /// The group that a value belongs to.
+    fn of(&mut self, mut value: usize) -> usize {
+        while self.0[value] != value {
+            self.0[value] = self.0[self.0[value]];
+            value = self.0[value];
+        }
+        value
+    }
+
+    fn unite(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.of(a), self.of(b));
+        self.0[a.max(b)] = a.min(b);
+    }
+}
+
+/// How often a node may raise its output's scale: more than once only where groups feed back into themselves.
+const MOST_RAISES: usize = 16;
 
 /// Gives each value its quantization. Values that ops tie together form groups; a group takes the given quantization of a
 /// member, or covers all members' ranges. Scales that would push a multiplier out of its range are raised.
 pub fn assign(graph: &DeviceGraph, ranges: &[Range]) -> Vec<Quantization> {
-    let mut group: Vec<usize> = (0..graph.values.len()).collect();
+    let mut groups = Groups((0..graph.values.len()).collect());
     for node in graph.nodes.iter().filter(|node| node.op.tie() == Tie::Shared) {
-        for &Value(input) in &node.inputs {
-            let (from, to) = (group[node.output.0], group[input]);
-            group.iter_mut().filter(|group| **group == from).for_each(|group| *group = to);
-        }
+        node.inputs.iter().for_each(|input| groups.unite(node.output.0, input.0));
     }
+    let group: Vec<usize> = (0..graph.values.len()).map(|value| groups.of(value)).collect();
     let mut range_of = vec![Range::ZERO; group.len()];
     for (value, range) in ranges.iter().enumerate() {
         range_of[group[value]] = range_of[group[value]].union(*range);
     }
     let mut fixed = vec![false; group.len()];
     let mut chosen: Vec<Quantization> = range_of.iter().map(|&range| covering(range)).collect();
-    for node in &graph.nodes {
+    let mut readers = vec![Vec::new(); group.len()];
+    for (index, node) in graph.nodes.iter().enumerate() {
         if let Tie::Fixed(quantization) = node.op.tie() {
             chosen[group[node.output.0]] = quantization;
             fixed[group[node.output.0]] = true;
         }
+        node.inputs.iter().for_each(|input| readers[group[input.0]].push(index));
     }
-    // Raising one scale may raise what later nodes ask for; every round settles at least one more node.
-    for _ in 0..graph.nodes.len() {
-        let mut changed = false;
-        for node in &graph.nodes {
-            let inputs: Vec<Quantization> = node.inputs.iter().map(|&Value(input)| chosen[group[input]]).collect();
-            let output = group[node.output.0];
-            let least = node.op.least_output_scale(&inputs);
-            if chosen[output].scale < least && !fixed[output] {
-                chosen[output] = with_scale(range_of[output], least);
-                changed = true;
-            }
-        }
-        if !changed {
-            break;
+    // Raising one scale may raise what the nodes ask for that read it.
+    let mut pending: BTreeSet<usize> = (0..graph.nodes.len()).collect();
+    let mut raises = vec![0; graph.nodes.len()];
+    while let Some(index) = pending.pop_first() {
+        let node = &graph.nodes[index];
+        let inputs: Vec<Quantization> = node.inputs.iter().map(|&Value(input)| chosen[group[input]]).collect();
+        let output = group[node.output.0];
+        let least = node.op.least_output_scale(&inputs);
+        if chosen[output].scale < least && !fixed[output] && raises[index] < MOST_RAISES {
+            chosen[output] = with_scale(range_of[output], least);
+            raises[index] += 1;
+            pending.extend(&readers[output]);
         }
     }
     group.iter().map(|&group| chosen[group]).collect()
