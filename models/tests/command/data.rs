@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Place, archive, images, names, refusal, train};
+use crate::common::{Place, archive, images, json, names, refusal, train};
 
 /// `cargo xtask setup` puts data sets into the cache, at this path.
 #[test]
@@ -31,7 +31,8 @@ fn data_sets_are_listed_and_found() {
     let data = images(&place, 40, |sample| (sample % 10) as u8);
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_samara"));
-        let output = command.env("SAMARA_DATA", &data).args(["data"]).args(arguments).output().unwrap();
+        let command = command.env("SAMARA_DATA", &data).env("XDG_CACHE_HOME", place.0.path());
+        let output = command.args(["data"]).args(arguments).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     let parsed = |text: String| serde_json::from_str::<Value>(&text).unwrap();
@@ -39,7 +40,43 @@ fn data_sets_are_listed_and_found() {
     assert_eq!(run(&["fetch", "fashion-mnist"]), format!("{data}\n"));
     let (list, found) = (parsed(run(&["list", "--json"])), parsed(run(&["fetch", "fashion-mnist", "--json"])));
     assert_eq!((&found["data"], &found["directory"]), (&"fashion-mnist".into(), &data.as_str().into()));
-    assert_eq!(list, Value::from(vec![found]));
+    assert_eq!(list[0], found);
+    // MNIST's files have the same names: they are not taken for it.
+    assert_eq!((&list[1]["data"], &list[1]["directory"]), (&"mnist".into(), &Value::Null));
+}
+
+#[test]
+fn data_that_is_not_here_is_told_with_its_place() {
+    let place = Place::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_samara"));
+    command.args(["data", "fetch", "basic-motions"]).env_remove("SAMARA_DATA").env("XDG_CACHE_HOME", place.0.path());
+    let message = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    let start = "error: basic-motions is not on this machine, and is not downloaded: put BasicMotions_TRAIN.ts and ";
+    assert!(message.starts_with(start), "{message}");
+    assert!(message.trim_end().ends_with(&format!("into {}", place.text("samara/basic-motions"))), "{message}");
+}
+
+/// Pictures that are bright on the left or on the right, of another size than the net's.
+#[test]
+fn a_folder_of_pictures_is_brought_to_the_models_shape() {
+    let place = Place::new();
+    for sample in 0..20u8 {
+        let folder = place.path("sides").join(["left", "right"][usize::from(sample % 2)]);
+        fs::create_dir_all(&folder).unwrap();
+        let mut content = Vec::new();
+        let mut encoder = png::Encoder::new(&mut content, 6, 4);
+        encoder.set_color(png::ColorType::Rgb);
+        let is_bright = |value: u8| (value / 3 % 6 < 3) == (sample % 2 == 0);
+        let values: Vec<u8> = (0..72).map(|value| if is_bright(value) { 200 } else { sample }).collect();
+        encoder.write_header().unwrap().write_image_data(&values).unwrap();
+        fs::write(folder.join(format!("{sample}.png")), content).unwrap();
+    }
+    let (data, out) = (place.text("sides"), place.text("out"));
+    let described = json(&["train", "--model", "fashion-mlp", "--data", &data, "--epochs", "1", "--out", &out]);
+    assert_eq!(described["data"], data.as_str());
+    for file in [place.text("out/model.samara"), place.text("out/weights.bin")] {
+        assert_eq!(json(&["evaluate", &file, "--data", &data])["samples"], 4);
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod builder;
 mod dataset;
+mod log_mel;
+mod select;
 mod source;
 pub mod sources;
 mod tensor;
@@ -10,5 +12,7 @@ pub use crate::numeric::random::Random;
 pub use builder::DatasetBuilder;
 pub use dataset::Dataset;
 pub(crate) use dataset::check_weights;
+pub use log_mel::{LogMel, LogMelOptions};
+pub use select::{Select, validation_split};
 pub use source::{BatchBuffers, Field, Map, Sample, Source};
 pub use tensor::Tensor;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::curves::{self, Curve};
 use crate::losses::Measured;
 use crate::optimizers::{OptimizerArguments, OptimizerName};
-use crate::{files, names, output, train};
+use crate::{files, names, output, task, train};
 
 /// Arguments of `samara compare`.
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         bail!("--optimizer is given {} times, expected at most {most}: there are no more colours", optimizers.len());
     }
     files::prepare_directory(out.parent().unwrap_or(Path::new("")))?;
-    let splits = names::data(&arguments.data, Targets::Classes)?;
+    let shape = task::input_shape(&arguments.model.build()?);
+    let splits = names::data(&arguments.data, Targets::Classes, shape.as_ref())?;
     let mut outcomes = Vec::new();
     for (number, &contestant) in optimizers.iter().enumerate() {
         let outcome = train_with(arguments, &splits, contestant, number + 1)?;

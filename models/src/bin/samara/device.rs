@@ -73,6 +73,14 @@ pub fn check(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<()>
     Ok(())
 }
 
+/// The shape of the model's input.
+///
+/// # Errors
+/// If it has none.
+pub fn input_shape(model: &DeviceModel) -> Result<Shape> {
+    Ok(shape_of(&ports(model)?.0))
+}
+
 /// A tensor's shape, as the trainer has it.
 fn shape_of(tensor: &DeviceTensor) -> Shape {
     tensor.shape().iter().map(|&size| size as usize).collect::<Vec<_>>().into()

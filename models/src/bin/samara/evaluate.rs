@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 use samara_models::table_mlp;
 use samara_trainer::Model;
 use samara_trainer::checkpoint::Weights;
+use samara_trainer::graph::Shape;
 use samara_trainer::optimizers::Sgd;
 use serde_json::json;
 
 use crate::losses::{LossName, Measured};
 use crate::task::TestData;
-use crate::{device, files, names, output, train};
+use crate::{device, files, names, output, task, train};
 
 /// Arguments of `samara evaluate`.
 #[derive(Debug, clap::Args)]
@@ -39,13 +40,16 @@ pub struct Arguments {
 /// If the file is neither a model nor weights, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let are_weights = Weights::are_in(&files::read(&arguments.file)?);
-    let test_data = || TestData::of(&arguments.data, &arguments.file, arguments.target.as_deref(), arguments.loss);
+    let test_data = |shape: Option<&Shape>| {
+        TestData::of(&arguments.data, &arguments.file, shape, arguments.target.as_deref(), arguments.loss)
+    };
     let (name, measured, samples) = if are_weights {
         let saved = Weights::load(&arguments.file).with_context(|| arguments.file.display().to_string())?;
-        let TestData { samples, loss, columns } = test_data()?;
+        let of_zoo = zoo_model(arguments, &saved);
+        let TestData { samples, loss, columns } = test_data(of_zoo.as_ref().ok().and_then(task::input_shape).as_ref())?;
         let mut model = match columns {
             Some(columns) => table_mlp(&columns)?,
-            None => zoo_model(arguments, &saved)?,
+            None => of_zoo?,
         };
         model.compile(Sgd::new(1.0), loss.build())?;
         train::check_part(&model, "test", &samples, &arguments.data)?;
@@ -54,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (saved.model, measured, samples.samples())
     } else {
         let model = device::load(&arguments.file)?;
-        let TestData { samples, loss, .. } = test_data()?;
+        let TestData { samples, loss, .. } = test_data(Some(&device::input_shape(&model)?))?;
         (device::name(&model)?, device::measure(&model, &samples, &*loss.build())?, samples.samples())
     };
     if arguments.json {

@@ -43,7 +43,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let model = device::load(&arguments.model)?;
     let classes = LossName::SparseCategoricalCrossentropy;
-    let TestData { samples: test, .. } = TestData::of(&arguments.data, &arguments.model, None, Some(classes))?;
+    let shape = device::input_shape(&model)?;
+    let TestData { samples: test, .. } = TestData::of(&arguments.data, &arguments.model, Some(&shape), None, Some(classes))?;
     device::check(&model, &test, &SparseCategoricalCrossentropy).with_context(|| arguments.data.clone())?;
     let count = arguments.count;
     if count > test.samples() {

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum};
 use samara_models::{ZOO, ZooModel};
 use samara_trainer::data::sources::{self, SOURCES, SourceError, Splits, Targets};
+use samara_trainer::graph::Shape;
 use samara_trainer::quantize::Calibration;
 use samara_trainer::schedules::{Cosine, OneCycle, Schedule};
 
@@ -35,12 +36,12 @@ impl TypedValueParser for ModelParser {
     }
 }
 
-/// Reads a data set by name or by path, and says so.
+/// Reads a data set by name or by path, and says so. Pictures, sounds and series are brought to the shape of the model's input.
 ///
 /// # Errors
 /// If there is none, or it is damaged.
-pub fn data(name_or_path: &str, targets: Targets) -> Result<Splits> {
-    let splits = sources::load_with(name_or_path, targets).map_err(|error| {
+pub fn data(name_or_path: &str, targets: Targets, shape: Option<&Shape>) -> Result<Splits> {
+    let splits = sources::load_with(name_or_path, targets, shape).map_err(|error| {
         let names: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
         match error {
             SourceError::Unknown { .. } => anyhow::anyhow!(

@@ -8,6 +8,7 @@ use samara_models::{ZOO, ZooModel, table_mlp};
 use samara_trainer::Model;
 use samara_trainer::data::Dataset;
 use samara_trainer::data::sources::{Columns, CsvFile, Splits, TableOptions, Targets};
+use samara_trainer::graph::Shape;
 
 use crate::losses::LossName;
 use crate::{files, names, output};
@@ -54,8 +55,9 @@ impl Task {
             if let Some((argument, _)) = given.into_iter().find(|(_, value)| value.is_some()) {
                 bail!("{argument} names a column of a CSV file, but --data is {data}");
             }
-            let splits = names::data(data, loss.targets())?;
-            return Ok(Self { model: zoo_model(model, data)?.build()?, splits, loss, columns: None });
+            let model = zoo_model(model, data)?.build()?;
+            let splits = names::data(data, loss.targets(), input_shape(&model).as_ref())?;
+            return Ok(Self { model, splits, loss, columns: None });
         }
         refuse_zoo(model, data)?;
         let file = CsvFile::open(data)?;
@@ -84,8 +86,9 @@ impl Task {
     pub fn trained(model: Option<&ZooModel>, data: &str, directory: &Path, loss: Option<LossName>) -> Result<Self> {
         if !is_table(data) {
             let loss = loss.unwrap_or_default();
-            let splits = names::data(data, loss.targets())?;
-            return Ok(Self { model: zoo_model(model, data)?.build()?, splits, loss, columns: None });
+            let model = zoo_model(model, data)?.build()?;
+            let splits = names::data(data, loss.targets(), input_shape(&model).as_ref())?;
+            return Ok(Self { model, splits, loss, columns: None });
         }
         refuse_zoo(model, data)?;
         let (file, columns) = (CsvFile::open(data)?, columns_in(directory)?);
@@ -108,18 +111,24 @@ pub struct TestData {
 }
 
 impl TestData {
-    /// The test samples for a model file or weights. Of the CSV file that was trained on they are the rows that were held out, of
+    /// The test samples for a model file or weights, brought to the shape of the model's input. Of the CSV file that was trained on they are the rows that were held out, of
     /// another one all rows.
     ///
     /// # Errors
     /// If the data cannot be had, or it is a CSV file and there is none of its columns beside the file.
-    pub fn of(data: &str, file_of_model: &Path, target: Option<&str>, loss: Option<LossName>) -> Result<Self> {
+    pub fn of(
+        data: &str,
+        file_of_model: &Path,
+        shape: Option<&Shape>,
+        target: Option<&str>,
+        loss: Option<LossName>,
+    ) -> Result<Self> {
         if !is_table(data) {
             if target.is_some() {
                 bail!("--target names a column of a CSV file, but --data is {data}");
             }
             let loss = loss.unwrap_or_default();
-            return Ok(Self { samples: names::data(data, loss.targets())?.test, loss, columns: None });
+            return Ok(Self { samples: names::data(data, loss.targets(), shape)?.test, loss, columns: None });
         }
         let (file, columns) = (CsvFile::open(data)?, columns_in(file_of_model.parent().unwrap_or(Path::new("")))?);
         if let Some(target) = target.filter(|target| *target != columns.target.name) {
@@ -137,6 +146,12 @@ impl TestData {
         };
         Ok(Self { samples, loss, columns: Some(columns) })
     }
+}
+
+/// The shape of a model's first input.
+pub fn input_shape(model: &Model) -> Option<Shape> {
+    let graph = model.graph();
+    graph.inputs.first().map(|&input| graph.nodes[input].shape.clone())
 }
 
 fn is_table(data: &str) -> bool {

@@ -36,9 +36,9 @@ pub struct Arguments {
     /// Model of the zoo; none for a CSV file, for which a net of dense layers is made to fit
     #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
     model: Option<&'static ZooModel>,
-    /// Data set by name (see `samara data list`), or a path: a directory of IDX files named like MNIST's, x_train, y_train,
-    /// x_test, y_test in an NPZ archive or as NPY files in a directory, or a CSV file with a header, of whose rows a fifth is
-    /// held out to test
+    /// Data set by name (see `samara data list`), or a path: a directory of IDX files named like MNIST's, of NAME_TRAIN.ts and
+    /// NAME_TEST.ts, or of pictures or sounds with a sub-folder for each class; x_train, y_train, x_test, y_test in an NPZ archive
+    /// or as NPY files in a directory; or a CSV file with a header, of whose rows a fifth is held out to test
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
     #[command(flatten)]

@@ -176,7 +176,8 @@ impl Columns {
     pub fn splits(&self, file: &CsvFile) -> Result<Splits, SourceError> {
         let [train, validation, test] = file.split_rows()?;
         let part = |rows: &[usize]| self.rows(file, rows);
-        Ok(Splits { train: part(&train)?, validation: part(&validation)?, test: part(&test)? })
+        let class_names = self.classes().map(<[String]>::to_vec).unwrap_or_default();
+        Ok(Splits { train: part(&train)?, validation: part(&validation)?, test: part(&test)?, class_names })
     }
 
     /// All rows of a file.

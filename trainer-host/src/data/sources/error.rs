@@ -56,6 +56,16 @@ pub enum SourceError {
         /// The names that there are.
         known: String,
     },
+    /// A data set that is not downloaded is not on this machine.
+    #[error("{name} is not on this machine, and is not downloaded: put {files} into {}", directory.display())]
+    NotHere {
+        /// The data set.
+        name: &'static str,
+        /// What it consists of, and where that is to be had.
+        files: String,
+        /// Where it is looked for first.
+        directory: PathBuf,
+    },
     /// A file cannot be downloaded.
     #[error("{address} cannot be downloaded: {reason}")]
     Download {
@@ -85,6 +95,14 @@ impl SourceError {
 
     pub(super) fn written(path: &Path, error: io::Error) -> Self {
         Self::File { path: path.to_owned(), doing: "written", error }
+    }
+
+    /// An error of the trainer about a directory's samples, as one of the readers.
+    pub(super) fn of(directory: &Path, error: crate::error::Error) -> Self {
+        match error {
+            crate::error::Error::Source(error) => error,
+            other => Self::Data { origin: directory.display().to_string(), error: Box::new(other) },
+        }
     }
 
     pub(super) fn malformed(path: &Path, reason: impl Into<String>) -> Self {

@@ -3,13 +3,9 @@
 //! Source: H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
 //! Algorithms*, 2017. MIT licence.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{
-    SourceError, Splits,
-    download::{Remote, download},
-    idx, image_directory, places,
-};
+use super::{SourceError, Splits, idx_set::IdxSet, image_directory};
 
 /// The data set's name.
 pub const NAME: &str = "fashion-mnist";
@@ -18,28 +14,23 @@ pub const NAME: &str = "fashion-mnist";
 pub const CLASSES: [&str; 10] =
     ["T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
 
-/// Where Debian's package `dataset-fashion-mnist` puts the files.
-const SYSTEM_DIRECTORY: &str = "/usr/share/datasets/fashion-mnist";
-
-/// The official address, without TLS; the checksums make up for that.
-const ADDRESS: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
-
-/// The files, and the SHA-256 of what is in them.
-const FILES: [(&str, &str); 4] = [
-    (image_directory::TRAIN_IMAGES, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
-    (image_directory::TRAIN_LABELS, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
-    (image_directory::TEST_IMAGES, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
-    (image_directory::TEST_LABELS, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
-];
-
-/// No file of the data set is larger than this.
-const LARGEST_FILE: u64 = 64 << 20;
+pub(super) const SET: IdxSet = IdxSet {
+    name: NAME,
+    // Debian's package `dataset-fashion-mnist`.
+    system_directory: Some("/usr/share/datasets/fashion-mnist"),
+    may_be_given: true,
+    address: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+    files: [
+        (image_directory::TRAIN_IMAGES, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+        (image_directory::TRAIN_LABELS, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+        (image_directory::TEST_IMAGES, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
+        (image_directory::TEST_LABELS, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+    ],
+};
 
 /// The directory on this machine that holds the data set.
 pub fn locate() -> Option<PathBuf> {
-    let given = places::given();
-    let candidates = [given.as_ref().map(|given| given.join(NAME)), given, Some(SYSTEM_DIRECTORY.into()), places::cache(NAME)];
-    candidates.into_iter().flatten().find(|directory| FILES.iter().any(|(file, _)| idx::find(directory, file).is_ok()))
+    SET.locate()
 }
 
 /// Finds the data set on this machine, or downloads what is missing of it to the user's cache; returns its directory.
@@ -47,22 +38,7 @@ pub fn locate() -> Option<PathBuf> {
 /// # Errors
 /// If a file can neither be found nor downloaded.
 pub fn fetch() -> Result<PathBuf, SourceError> {
-    let cache = places::cache(NAME);
-    match locate() {
-        Some(directory) if cache.as_ref() != Some(&directory) => Ok(directory),
-        _ => fetch_to(&cache.ok_or(SourceError::NoCache)?, ADDRESS),
-    }
-}
-
-/// Downloads what `directory` lacks of the data set.
-fn fetch_to(directory: &Path, address: &str) -> Result<PathBuf, SourceError> {
-    for (file, content_sha256) in FILES {
-        if idx::find(directory, file).is_err() {
-            let address = format!("{address}/{file}.gz");
-            download(Remote { address: &address, content_sha256, limit: LARGEST_FILE }, &directory.join(format!("{file}.gz")))?;
-        }
-    }
-    Ok(directory.to_owned())
+    SET.fetch()
 }
 
 /// Reads the data set, downloading it if this machine does not have it.
@@ -70,26 +46,20 @@ fn fetch_to(directory: &Path, address: &str) -> Result<PathBuf, SourceError> {
 /// # Errors
 /// If it cannot be had, or a file is damaged.
 pub fn load() -> Result<Splits, SourceError> {
-    image_directory::load(&fetch()?)
+    Ok(SET.load()?.with_class_names(CLASSES.map(str::to_owned).to_vec()))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::idx;
     use super::*;
-
-    #[test]
-    fn a_download_that_fails_names_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let message = fetch_to(directory.path(), "http://127.0.0.1:1").unwrap_err().to_string();
-        assert!(message.starts_with("http://127.0.0.1:1/train-images-idx3-ubyte.gz cannot be downloaded:"), "{message}");
-    }
 
     #[test]
     #[ignore = "needs Fashion-MNIST"]
     fn the_real_files_have_the_known_content() {
         use sha2::{Digest, Sha256};
         let directory = fetch().unwrap();
-        for (file, sha256) in FILES {
+        for (file, sha256) in SET.files {
             let content = idx::content(&idx::find(&directory, file).unwrap()).unwrap();
             let found: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(found, sha256, "{file}");
