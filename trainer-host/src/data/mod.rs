@@ -1,5 +1,6 @@
 //! Data: tensors with values, data sets in memory, and sources of batches that need not be.
 
+pub mod augment;
 mod builder;
 mod dataset;
 mod log_mel;
@@ -7,6 +8,7 @@ mod select;
 mod source;
 pub mod sources;
 mod tensor;
+mod text;
 
 pub use crate::numeric::random::Random;
 pub use builder::DatasetBuilder;
@@ -16,3 +18,4 @@ pub use log_mel::{LogMel, LogMelOptions};
 pub use select::{Select, validation_split};
 pub use source::{BatchBuffers, Field, Map, Sample, Source};
 pub use tensor::Tensor;
+pub use text::{PADDING, Side, UNKNOWN, Vocabulary, pad_sequences};

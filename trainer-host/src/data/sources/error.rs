@@ -89,7 +89,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    pub(super) fn read(path: &Path, error: io::Error) -> Self {
+    pub(in crate::data) fn read(path: &Path, error: io::Error) -> Self {
         Self::File { path: path.to_owned(), doing: "read", error }
     }
 
@@ -105,7 +105,7 @@ impl SourceError {
         }
     }
 
-    pub(super) fn malformed(path: &Path, reason: impl Into<String>) -> Self {
+    pub(in crate::data) fn malformed(path: &Path, reason: impl Into<String>) -> Self {
         Self::Malformed { path: path.to_owned(), reason: reason.into() }
     }
 }

@@ -61,7 +61,10 @@ pub(super) fn read(directory: &Path, stem: &str, shape: Option<&Shape>) -> Resul
             format!("its classes are {found}, those of the training are {expected}"),
         ));
     }
-    let steps = shape.and_then(|shape| shape.first().copied()).unwrap_or(train.longest().max(test.longest()));
+    let steps = match shape.map(|shape| &shape[..]) {
+        Some(&[steps, channels]) if channels == train.channels => steps,
+        _ => train.longest().max(test.longest()),
+    };
     let class_names = train.class_names.clone();
     let dataset = |(file, path): (TsFile, &PathBuf)| {
         let data = file.padded(steps).and_then(|inputs| Dataset::new(inputs, file.targets()));

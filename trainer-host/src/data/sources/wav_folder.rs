@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{SourceError, folder::Files, wav::WavFile};
-use crate::data::{BatchBuffers, Field, LogMel, Source};
+use crate::data::augment::SoundAugmentation;
+use crate::data::{BatchBuffers, Field, LogMel, Random, Source};
 use crate::error::{Error, Result};
 use crate::graph::Shape;
 
@@ -28,6 +29,7 @@ pub struct WavFolder {
     files: Files,
     sample_rate: u32,
     length: usize,
+    augmentation: Option<SoundAugmentation>,
     log_mel: Option<LogMel>,
     shape: Shape,
 }
@@ -61,7 +63,7 @@ impl WavFolder {
             let expected = "at least 1 sample".to_owned();
             return Err(Error::Argument { name: "the length of sounds", found: "0".to_owned(), expected });
         }
-        Ok(Self { files, sample_rate, length, log_mel: None, shape: [length, 1].into() })
+        Ok(Self { files, sample_rate, length, augmentation: None, log_mel: None, shape: [length, 1].into() })
     }
 
     /// The same sounds as features `[frames, bands]`.
@@ -85,6 +87,12 @@ impl WavFolder {
     /// The same with one more dimension of 1: features `[frames, bands, 1]`, as pictures of one channel.
     pub fn as_images(self) -> Self {
         Self { shape: Shape::new([&self.shape[..], &[1]].concat()), ..self }
+    }
+
+    /// The same sounds, changed at random each time they are taken, before features are computed. The random numbers depend on the
+    /// seed, the epoch and the sample, and on nothing else.
+    pub fn augment(self, augmentation: SoundAugmentation) -> Self {
+        Self { augmentation: Some(augmentation), ..self }
     }
 
     /// The names of the classes, by number; none where targets are values.
@@ -111,7 +119,7 @@ impl Source for WavFolder {
         vec![Field { name: None, shape: self.files.target_shape.clone() }]
     }
 
-    fn fill(&self, samples: &[u32], _key: u64, batch: &mut BatchBuffers) -> Result<()> {
+    fn fill(&self, samples: &[u32], key: u64, batch: &mut BatchBuffers) -> Result<()> {
         for (&sample, values) in samples.iter().zip(batch.input(0).chunks_exact_mut(self.shape.size())) {
             let path = self.files.path(sample)?;
             let WavFile { sample_rate, samples: mut sound, .. } = WavFile::read(path)?;
@@ -120,6 +128,9 @@ impl Source for WavFolder {
                 return Err(SourceError::malformed(path, reason).into());
             }
             sound.resize(self.length, 0.0);
+            if let Some(augmentation) = &self.augmentation {
+                augmentation.apply(&mut sound, &mut Random::new(key, u64::from(sample)));
+            }
             match &self.log_mel {
                 Some(log_mel) => values.copy_from_slice(&log_mel.compute(&sound)),
                 None => values.copy_from_slice(&sound),
@@ -135,6 +146,7 @@ mod tests {
     use super::super::wav::tests::wav;
     use super::*;
     use crate::data::LogMelOptions;
+    use crate::data::augment::SoundChange;
     use std::fs;
 
     #[test]
@@ -154,6 +166,17 @@ mod tests {
         assert_eq!((batch.target_values(0), folder.inputs()[0].shape.to_vec()), (&[1.0, 0.0][..], vec![3, 1]));
         let message = batch.take(&folder, [2].into_iter(), 0).unwrap_err().to_string();
         assert!(message.ends_with("c.wav: it has 16000 samples per second, expected 8000: resample it"), "{message}");
+
+        let louder = SoundAugmentation::new(vec![SoundChange::Gain { decibels: 6.0 }]).unwrap();
+        let augmented = folder.clone().augment(louder);
+        let mut taken = |samples: &[u32], key: u64| {
+            batch.take(&augmented, samples.iter().copied(), key).unwrap();
+            batch.input_values(0).to_vec()
+        };
+        let first = taken(&[0, 1], 5);
+        assert_eq!(first[..3], taken(&[1, 0], 5)[3..], "the same in another place");
+        assert_ne!(first[..3], taken(&[0], 6)[..], "another in the next epoch");
+        assert_eq!((first[0], first[2]), (-first[1], 0.0));
 
         let log_mel = LogMel::new(LogMelOptions::at(8000)).unwrap();
         let message = folder.clone().log_mel(log_mel.clone()).unwrap_err().to_string();
