@@ -1,6 +1,6 @@
 //! What can go wrong, in sentences.
 
-use samara_runtime::{InputError, LoadError};
+use samara_runtime::{InputError, LoadError, SelfTestError, format::writer::GraphError};
 
 use crate::checkpoint::CheckpointError;
 use crate::data::sources::SourceError;
@@ -183,6 +183,18 @@ pub enum Error {
         /// The step within the epoch, from 1.
         step: usize,
     },
+    /// A layer, or the loss or a metric of its output, panicked: one that is written outside, most likely.
+    #[error("layer '{layer}' of kind {kind} failed in {doing}: {reason}")]
+    Panic {
+        /// The layer's name.
+        layer: String,
+        /// Its kind.
+        kind: &'static str,
+        /// What it was doing: "its forward pass".
+        doing: &'static str,
+        /// The panic's message.
+        reason: String,
+    },
     /// Something is given twice for one input or output.
     #[error("the {thing} for the {what} '{name}' is given twice")]
     GivenTwice {
@@ -231,6 +243,12 @@ pub enum Error {
     /// The runtime refuses a model file.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A session's golden samples did not come out as they should.
+    #[error(transparent)]
+    SelfTest(#[from] SelfTestError),
+    /// What is in a model file cannot be read, or not be written.
+    #[error(transparent)]
+    ModelFile(#[from] GraphError),
     /// A model file was not run on samples.
     #[error(transparent)]
     Run(#[from] RunError),

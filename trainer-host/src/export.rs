@@ -1,9 +1,11 @@
 //! From a trained model to a model file: each layer says in its own file what it is on the device.
 
+use samara_runtime::{Tensor as DeviceTensor, format::writer::ModelFile};
+
 use crate::{
-    Model,
+    Error, Model,
     data::Tensor,
-    device::{DeviceGraph, ExportError, Lowering, Value, encode, simplify},
+    device::{DeviceGraph, ExportError, Lowering, Value, encode, run::DeviceModel, simplify},
     graph::{Graph, ParameterValue},
     quantize,
 };
@@ -34,6 +36,45 @@ pub fn lower(name: &str, graph: &Graph) -> Result<DeviceGraph, ExportError> {
     device.inputs = graph.inputs.iter().map(|&input| values[input]).collect();
     device.outputs = graph.outputs.iter().map(|&output| values[output]).collect();
     Ok(device)
+}
+
+impl DeviceModel {
+    /// What the model gives for samples, one tensor for each input, by the device's own code: one tensor of numbers for each
+    /// output. [`DeviceModel::run_each`] sees all else that a session does.
+    ///
+    /// # Errors
+    /// If there are not as many tensors as inputs, or their samples do not fit them.
+    pub fn predict(&self, inputs: &[Tensor]) -> crate::Result<Vec<Tensor>> {
+        let model = self.model()?;
+        let expected = (0..).map_while(|number| model.input(number)).count();
+        if inputs.len() != expected {
+            let (model, found_what) = (ModelFile::from_bytes(self.bytes())?.metadata.name, "input tensors were");
+            return Err(Error::Count { model, what: "inputs", expected, found: inputs.len(), found_what });
+        }
+        let samples = inputs.first().map_or(0, Tensor::samples);
+        if let Some(number) = inputs.iter().position(|tensor| tensor.samples() != samples) {
+            let (what, found) = (format!("input {number}"), inputs[number].samples());
+            return Err(Error::SampleCount { what, found, expected: samples });
+        }
+        let outputs: Vec<_> = (0..).map_while(|number| model.output(number)).map(|output| model.tensor(output)).collect();
+        let rows = self.run_each(
+            samples,
+            |session, sample| {
+                let mut inputs = inputs.iter().enumerate();
+                inputs.try_for_each(|(number, tensor)| session.write_f32(number, &tensor.sample(sample).unwrap_or_default()))
+            },
+            |session, _| -> Vec<Vec<f32>> {
+                let numbers = 0..outputs.len();
+                numbers.map(|number| session.output_f32(number).map(Iterator::collect).unwrap_or_default()).collect()
+            },
+        )?;
+        let tensor = |(number, output): (usize, &DeviceTensor)| {
+            let values: Vec<f32> = rows.iter().flat_map(|row| &row[number]).copied().collect();
+            let shape = output.shape().iter().map(|&size| size as usize);
+            Tensor::new([samples].into_iter().chain(shape).collect::<Vec<_>>(), values)
+        };
+        outputs.iter().enumerate().map(tensor).collect()
+    }
 }
 
 impl Model {

@@ -59,7 +59,48 @@ pub use train::{
     TrainingState, on,
 };
 
-/// What most programs need: `use samara_trainer::prelude::*;`.
+/// What most programs need: `use samara_trainer::prelude::*;`. The errors of all that they call become an [`Error`], so
+/// that `?` takes them from data to the device:
+///
+/// ```
+/// use samara_trainer::prelude::*;
+///
+/// fn main() -> Result<()> {
+///     # let directory = std::env::temp_dir().join(format!("samara-prelude-{}", std::process::id()));
+///     # std::fs::create_dir_all(&directory)?;
+///     # let rows = (0..200).map(|i| format!("{},{},{}\n", i % 17, i % 5, if i % 17 > i % 5 { "above" } else { "below" }));
+///     # std::fs::write(directory.join("points.csv"), format!("x,y,place\n{}", rows.collect::<String>()))?;
+///     # let path = |name: &str| directory.join(name);
+///     let (splits, columns) = CsvFile::open(path("points.csv"))?.splits(&TableOptions::new("place"))?;
+///     let Splits { train, validation, test } = splits;
+///
+///     let mut model = Sequential::new("points", [columns.width()])
+///         .add(Dense::new(8).activation(Activation::Relu))
+///         .add(Dense::new(2).activation(Activation::Softmax))
+///         .build()?;
+///     model.compile(Adam::new(0.02), SparseCategoricalCrossentropy)?;
+///     let save = callbacks::SaveState::new(path("training.state"));
+///     let fit = Fit { epochs: 20, verbose: false, callbacks: vec![Box::new(save)], ..Fit::default() };
+///     model.fit(&train, Fit { validation: Some(&validation), ..fit })?;
+///     println!("accuracy {:?}", model.evaluate(&test)?.get("accuracy"));
+///     model.save_weights(path("weights.bin"))?;
+///     Weights::load(path("weights.bin"))?.restore(&model)?;
+///     let resume = Some(TrainingState::load(path("training.state"))?);
+///     model.fit(&train, Fit { epochs: 21, verbose: false, resume, ..Fit::default() })?;
+///
+///     let options = quantize::Options { calibration: Calibration::Percentile(0.999), ..Default::default() };
+///     let file = model.export_int8(train.inputs(), options)?;
+///     std::fs::write(path("points.samara"), &file)?;
+///     let device = DeviceModel::new(&std::fs::read(path("points.samara"))?)?;
+///     let (here, there) = (model.predict(&test)?, device.predict(test.inputs())?);
+///     let differences = here.values().iter().zip(there[0].values()).map(|(here, there)| (here - there).abs());
+///     assert!(differences.sum::<f32>() / (here.values().len() as f32) < 0.05);
+///     let arena_bytes = device.model()?.arena_bytes();
+///     # assert!(arena_bytes > 0);
+///     # std::fs::remove_dir_all(&directory)?;
+///     Ok(())
+/// }
+/// ```
 pub mod prelude {
     pub use crate::callbacks::{self, Callback};
     pub use crate::checkpoint::Weights;

@@ -76,6 +76,115 @@ fn tokens_are_integers_of_the_vocabulary_and_inputs_of_the_model() {
     assert!(error.contains("they must be an input of the model that embeddings alone read"), "{error}");
 }
 
+/// A layer that a user wrote, and that has another length in mind than it says.
+#[derive(Debug, Clone)]
+struct Careless {
+    base: LayerBase,
+    fails_in: &'static str,
+}
+
+impl Careless {
+    fn new(fails_in: &'static str) -> Self {
+        Self { base: LayerBase::new(), fails_in }
+    }
+}
+
+impl Layer for Careless {
+    identity!("Careless");
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        Ok(if self.fails_in == "place" { Shape::from([2]) } else { inputs[0].clone() })
+    }
+
+    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
+        Requirements { in_place: self.fails_in == "place", state: 1, ..Requirements::default() }
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        let input = pass.inputs.get(0);
+        let length = if self.fails_in == "forward" { input.len() - 1 } else { input.len() };
+        pass.output.copy_from_slice(&input[..length]);
+    }
+
+    fn prepare(&self, pass: &mut Prepare<'_>) {
+        if self.fails_in == "prepare" {
+            pass.state[1] = 0.0;
+        }
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        if let Some(slot) = pass.input_gradients.get_mut(0) {
+            slot.values.copy_from_slice(&pass.output_gradient[1..]);
+        }
+    }
+
+    fn lower(&self, lowering: &mut samara_trainer::device::Lowering<'_>) -> Result<samara_trainer::device::Value, String> {
+        Ok(lowering.inputs[0])
+    }
+}
+
+#[test]
+fn a_layer_from_outside_that_panics_is_named() {
+    let data = Dataset::new(Tensor::new([4, 3], vec![0.5; 12]).unwrap(), Tensor::from_labels(&[0u8, 1, 2, 0])).unwrap();
+    let model = |fails_in| {
+        let x = input([3]);
+        let y = Careless::new(fails_in).named("mine").apply(Dense::new(3).apply(&x));
+        let mut model = Model::new("careless", &x, ActivationLayer::new(Activation::Softmax).apply(&y))?;
+        model.compile(Sgd::new(0.1), SparseCategoricalCrossentropy)?;
+        Ok(model)
+    };
+    let start = "layer 'mine' of kind Careless failed in ";
+    let text = message(model("forward").unwrap().predict(&data));
+    assert!(text.starts_with(&format!("{start}its forward pass: ")) && text.contains("length"), "{text}");
+    assert_eq!(message(model("forward").unwrap().evaluate(&data)), text);
+    let text = message(model("prepare").unwrap().predict(&data));
+    assert!(text.starts_with(&format!("{start}what it prepares for a pass: index out of bounds")), "{text}");
+    let mut trained = model("backward").unwrap();
+    let before = trained.parameter("dense/kernel").unwrap();
+    let text = message(trained.fit(&data, quiet()));
+    assert!(text.starts_with(&format!("{start}its backward pass: ")), "{text}");
+    assert_eq!(trained.parameter("dense/kernel").unwrap(), before);
+    let text = message(model("place"));
+    let wanted =
+        "layer 'mine' is to work in place, but makes an output of shape [2] of [3]: expected one input of the output's size";
+    assert!(text.contains(wanted), "{text}");
+}
+
+#[test]
+fn model_files_take_as_many_tensors_as_they_have_inputs() {
+    let model = classifier();
+    let device = DeviceModel::new(&model.export_f32().unwrap()).unwrap();
+    let images = Tensor::new([3, 2, 2, 1], (0..12u8).map(|i| f32::from(i) / 12.0).collect()).unwrap();
+    let (here, there) = (model.predict(&images).unwrap(), device.predict(std::slice::from_ref(&images)).unwrap());
+    assert_eq!((there.len(), there[0].samples(), &there[0].sample_shape()[..]), (1, 3, &[3][..]));
+    assert!(here.values().iter().zip(there[0].values()).all(|(a, b)| (a - b).abs() < 1e-6));
+    let text = message(device.predict(&[]));
+    assert_eq!(text, "model 'classifier' has 1 input, but 0 input tensors were given");
+    let text = message(device.predict(&[images.clone(), images]));
+    assert_eq!(text, "model 'classifier' has 1 input, but 2 input tensors were given");
+    let text = message(device.predict(&[Tensor::new([2, 3], vec![0.0; 6]).unwrap()]));
+    assert!(text.starts_with("sample 0: "), "{text}");
+}
+
+/// `?` takes what any call of a program that trains, exports and runs models can return.
+#[test]
+fn one_error_for_a_whole_program() {
+    fn converts<E>()
+    where
+        Error: From<E>,
+    {
+    }
+    converts::<samara_runtime::LoadError>();
+    converts::<samara_runtime::InputError>();
+    converts::<samara_runtime::SelfTestError>();
+    converts::<samara_runtime::format::writer::GraphError>();
+    converts::<samara_trainer::checkpoint::CheckpointError>();
+    converts::<samara_trainer::data::sources::SourceError>();
+    converts::<samara_trainer::device::ExportError>();
+    converts::<samara_trainer::device::run::RunError>();
+    converts::<std::io::Error>();
+}
+
 #[test]
 fn penalties_must_be_sizes() {
     let x = input([4]);

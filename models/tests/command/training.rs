@@ -99,6 +99,20 @@ fn a_killed_training_goes_on_where_it_stood() {
         child.wait().unwrap();
     }
     assert!(kills > 1 && saved_epoch() >= 3, "{kills} kills, epoch {}", saved_epoch());
+    // What is said otherwise than at the beginning is told, before a step is made.
+    for (argument, value, expected) in [
+        ("--learning-rate", "0.5", "its optimizer was Adam { learning_rate: 0.001,"),
+        ("--clip-norm", "1", "its optimizer was Adam"),
+        ("--schedule", "one-cycle", "its schedule was Cosine"),
+        ("--batch", "20", "its batch was 10, but is 20 here"),
+    ] {
+        let mut other: Vec<&str> = resumed.iter().map(String::as_str).collect();
+        match other.iter().position(|given| *given == argument) {
+            Some(place) => other[place + 1] = value,
+            None => other.extend([argument, value]),
+        }
+        assert!(refusal(1, &other).contains(&format!("the training cannot be resumed: {expected}")), "{argument}");
+    }
     assert!(command(&resumed).status().unwrap().success());
     for name in ["weights.bin", "model.samara", "model-f32.samara"] {
         assert!(

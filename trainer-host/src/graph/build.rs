@@ -164,7 +164,17 @@ impl Graph {
         let mut position = 0;
         for index in 0..self.nodes.len() {
             let Some(layer) = self.nodes[index].layer.clone() else { continue };
-            let specs = layer.parameters(&self.input_shapes(index));
+            let shapes = self.input_shapes(index);
+            let is_same_size = shapes.len() == 1 && shapes[0].size() == self.nodes[index].shape.size();
+            if layer.requirements(&shapes).in_place && !is_same_size {
+                let Node { name, shape, .. } = &self.nodes[index];
+                let shapes = shapes.iter().map(Shape::to_string).collect::<Vec<_>>().join(" and ");
+                faults.push(format!(
+                    "layer '{name}' is to work in place, but makes an output of shape {shape} of {shapes}: expected one input of the output's size"
+                ));
+                continue;
+            }
+            let specs = layer.parameters(&shapes);
             let too_large = specs.iter().find_map(|spec| Some((spec.name, &spec.shape, spec.shape.fault()?)));
             if let Some((name, shape, fault)) = too_large {
                 let layer = &self.nodes[index].name;

@@ -34,7 +34,7 @@ impl<'a> Evaluator<'a> {
         let Self { executor, loader } = self;
         let mut sums = vec![0.0; executor.results().len()];
         loader.for_each(Order::Range(range), 0, |feed, buffers| {
-            executor.run(values, Batch { feed, buffers, key: 0 });
+            executor.run(values, Batch { feed, buffers, key: 0 })?;
             for (sum, part) in sums.iter_mut().zip(executor.results()) {
                 *sum += part;
             }

@@ -1,11 +1,15 @@
 //! Runs a plan: lanes in parallel, meetings in between.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+
 use rayon::prelude::*;
 
 use super::feed::Feed;
 use super::objective::{Objective, class_of};
 use super::plan::{Meeting, Piece, PieceGradient, Plan, PlanNode, Step};
 use crate::data::BatchBuffers;
+use crate::error::{Error, Result};
 use crate::graph::pass::{
     Backward, Forward, InputGradients, Inputs, ParameterGradients, Parameters, Prepare, RandomKey, WeightGradient,
 };
@@ -51,6 +55,8 @@ struct Lane {
     sums: Vec<f64>,
     /// For each output the sum of its losses, then the sums of its metrics; the last is left to the executor.
     results: Vec<f64>,
+    /// What went wrong in it.
+    fault: Option<Fault>,
 }
 
 /// A plan with its memory.
@@ -103,6 +109,7 @@ impl Executor {
                 gradients: Aligned::zeros(plan.lane_gradients),
                 sums: vec![0.0; plan.largest_sums],
                 results: vec![0.0; results],
+                fault: None,
             })
             .collect();
         Self {
@@ -120,7 +127,10 @@ impl Executor {
 
     /// Runs all steps for a batch of at most the planned size. The results are, for each output, the sum of its losses,
     /// then of its metrics; last, the regularizers' penalty, once for each sample.
-    pub fn run(&mut self, values: &mut Values, batch: Batch<'_>) {
+    ///
+    /// # Errors
+    /// If a layer, loss or metric panics, which may be written outside.
+    pub fn run(&mut self, values: &mut Values, batch: Batch<'_>) -> Result<()> {
         let count = batch.buffers.samples();
         for shard in self.lanes.iter_mut().flat_map(|lane| &mut lane.shards) {
             shard.samples = count.saturating_sub(shard.first).min(self.plan.shard_samples);
@@ -134,7 +144,7 @@ impl Executor {
         self.meeting_gradients.fill(0.0);
         for node in 0..self.plan.nodes.len() {
             if self.plan.nodes[node].sums == 0 && self.plan.nodes[node].state > 0 {
-                self.meet(Meeting::Forward { node }, values, count);
+                self.meet(Meeting::Forward { node }, values, count)?;
             }
         }
         for segment in 0..self.plan.segments.len() {
@@ -143,7 +153,10 @@ impl Executor {
             let shared = Shared { plan, objectives, training: *training, weights, statistics, states, batch };
             let steps = &shared.plan.segments[segment].steps;
             lanes.par_iter_mut().with_max_len(1).for_each(|lane| lane.run(steps, segment == 0, shared));
-            self.meet(self.plan.segments[segment].meeting, values, count);
+            if let Some(fault) = lanes.iter_mut().find_map(|lane| lane.fault.take()) {
+                return Err(fault.of(plan));
+            }
+            self.meet(self.plan.segments[segment].meeting, values, count)?;
         }
         self.results.fill(0.0);
         for lane in &self.lanes {
@@ -156,17 +169,18 @@ impl Executor {
         if let Some(last) = self.results.last_mut() {
             *last = penalty * count as f64;
         }
+        Ok(())
     }
 
     /// Adds up the lanes' sums, in their order, and lets the layer use them.
-    fn meet(&mut self, meeting: Meeting, values: &mut Values, samples: usize) {
+    fn meet(&mut self, meeting: Meeting, values: &mut Values, samples: usize) -> Result<()> {
         let (index, forward) = match meeting {
             Meeting::Forward { node } => (node, true),
             Meeting::Backward { node } => (node, false),
-            Meeting::End => return,
+            Meeting::End => return Ok(()),
         };
         let node = &self.plan.nodes[index];
-        let Some(layer) = &node.layer else { return };
+        let Some(layer) = &node.layer else { return Ok(()) };
         let sums = &mut self.sums[..if forward { node.sums } else { node.backward_sums }];
         sums.fill(0.0);
         for lane in &self.lanes {
@@ -185,15 +199,15 @@ impl Executor {
             places: &node.parameters,
             gradients: ParameterGradients { values: &mut self.meeting_gradients, places: &node.parameters },
         };
-        if forward {
-            layer.prepare(&mut pass);
-        } else {
-            layer.prepare_backward(&mut pass);
-        }
+        let work = || if forward { layer.prepare(&mut pass) } else { layer.prepare_backward(&mut pass) };
+        guarded(index, "what it prepares for a pass", work).map_err(|fault| fault.of(&self.plan))
     }
 
     /// Brings all gradients together and, with an optimizer, changes the weights: where it clips, when all gradients
     /// are there; else each piece at once, while it is in the cache. `sizes` are those of the weights.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
     pub fn update(
         &mut self,
         values: &mut Values,
@@ -201,12 +215,16 @@ impl Executor {
         slots: &mut [Aligned],
         sizes: &[usize],
         optimizer: Option<(&dyn Optimizer, f32, u64)>,
-    ) {
+    ) -> Result<()> {
         let this = &*self;
+        let failed = Mutex::new(None);
         let clipping = optimizer.and_then(|(optimizer, ..)| optimizer.clipping());
         let pieces = &self.plan.pieces;
         let work = |piece: &Piece, mut parts: Parts<'_>| {
-            this.bring_together(piece, parts.gradients);
+            if let Err(fault) = this.bring_together(piece, parts.gradients) {
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+                return;
+            }
             if let Some((transform, first)) = &piece.transform {
                 transform.change_gradient(*first, parts.weights, parts.gradients);
             }
@@ -218,15 +236,19 @@ impl Executor {
             }
         };
         for_each_piece(pieces, 0, Parts::new(&mut values.weights, gradients, slots), &work);
+        if let Some(fault) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(fault.of(&self.plan));
+        }
         if let Some(clipping) = clipping {
             clipping.apply(gradients, sizes);
             let work = |piece: &Piece, mut parts: Parts<'_>| parts.change(piece, optimizer);
             for_each_piece(pieces, 0, Parts::new(&mut values.weights, gradients, slots), &work);
         }
+        Ok(())
     }
 
     /// The gradient of a piece.
-    fn bring_together(&self, piece: &Piece, gradient: &mut [f32]) {
+    fn bring_together(&self, piece: &Piece, gradient: &mut [f32]) -> Result<(), Fault> {
         match &piece.gradient {
             PieceGradient::Lanes { start } => {
                 let range = *start..start + piece.length;
@@ -248,7 +270,7 @@ impl Executor {
                             visit(inputs, &shard.gradients[place.slot][..place.size * samples]);
                         }
                     };
-                    layer.weight_gradient(&mut WeightGradient {
+                    let mut pass = WeightGradient {
                         parameter: *parameter,
                         range: *start..start + piece.length,
                         gradient,
@@ -256,10 +278,12 @@ impl Executor {
                         input_shapes: &node.input_shapes,
                         output_shape: &node.shape,
                         shards: &shards,
-                    });
+                    };
+                    guarded(index, "the gradient of its weights", || layer.weight_gradient(&mut pass))?;
                 }
             }
         }
+        Ok(())
     }
 
     /// What the last run measured.
@@ -289,6 +313,31 @@ impl Executor {
             to.extend_from_slice(&shard.values[place.slot][..place.size * shard.samples]);
         }
     }
+}
+
+/// A panic in what may be written outside.
+#[derive(Debug)]
+struct Fault {
+    node: usize,
+    doing: &'static str,
+    reason: String,
+}
+
+impl Fault {
+    fn of(self, plan: &Plan) -> Error {
+        let node = &plan.nodes[self.node];
+        let kind = node.layer.as_ref().map_or("input", |layer| layer.kind());
+        Error::Panic { layer: node.name.clone(), kind, doing: self.doing, reason: self.reason }
+    }
+}
+
+/// Calls a layer, a loss or a metric.
+fn guarded(node: usize, doing: &'static str, work: impl FnOnce()) -> Result<(), Fault> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        Fault { node, doing, reason: text.unwrap_or_else(|| "it panicked".to_owned()) }
+    })
 }
 
 /// The weights that layers see.
@@ -366,16 +415,28 @@ impl Lane {
             self.results.fill(0.0);
             self.gradients.fill(0.0);
         }
-        let Self { shards, scratch, gradients, sums, results } = self;
+        let Self { shards, scratch, gradients, sums, results, fault } = self;
         for shard in shards.iter_mut().filter(|shard| shard.samples > 0) {
             for &step in steps {
-                match step {
+                let (node, doing) = match step {
+                    Step::Gather { input } => (shared.plan.inputs[input], "gathering its samples"),
+                    Step::ForwardSums { node } => (node, "the sums before its forward pass"),
+                    Step::Forward { node } => (node, "its forward pass"),
+                    Step::Loss { output } => (shared.plan.outputs[output].node, "the loss or a metric of its output"),
+                    Step::BackwardSums { node } => (node, "the sums before its backward pass"),
+                    Step::Backward { node } => (node, "its backward pass"),
+                };
+                let work = || match step {
                     Step::Gather { input } => shard.gather(input, shared),
                     Step::ForwardSums { node } => shard.forward(node, shared, scratch, Some(sums)),
                     Step::Forward { node } => shard.forward(node, shared, scratch, None),
                     Step::Loss { output } => shard.loss(output, shared, results),
                     Step::BackwardSums { node } => shard.backward(node, shared, scratch, gradients, Some(sums)),
                     Step::Backward { node } => shard.backward(node, shared, scratch, gradients, None),
+                };
+                if let Err(found) = guarded(node, doing, work) {
+                    *fault = Some(found);
+                    return;
                 }
             }
         }

@@ -38,8 +38,9 @@ pub struct Fit<'a> {
     pub verbose: bool,
     /// Who else wants to know, and perhaps to act.
     pub callbacks: Vec<Box<dyn Callback + 'a>>,
-    /// Goes on where a training stood ([`Training::state`]) instead of beginning. Model, optimizer, data and options must be
-    /// those of that training; only `epochs` may be larger (which a schedule notices).
+    /// Goes on where a training stood ([`Training::state`]) instead of beginning. Model, optimizer, losses, schedule, data and
+    /// options must be those of that training, which is checked but for the data's values and what a transform does; only
+    /// `epochs` may be larger (which a schedule notices).
     pub resume: Option<TrainingState>,
 }
 
@@ -99,6 +100,7 @@ impl Model {
         let mut loader = Loader::new(feed, batch);
         let mut validation = validation.map(|(feed, range)| (Evaluator::new(&graph, feed, range.len()), range));
         let mut training = Training::new(self, batch, samples, seed, epochs, shuffle)?;
+        training.schedule = schedule.as_ref().map_or("none".to_owned(), |schedule| format!("{schedule:?}"));
         if let Some(state) = resume {
             state.restore(&mut training)?;
         }

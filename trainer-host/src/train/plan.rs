@@ -54,6 +54,7 @@ pub(super) struct Segment {
 /// A node of the plan.
 #[derive(Debug)]
 pub(super) struct PlanNode {
+    pub name: String,
     /// The layer; `None` for inputs.
     pub layer: Option<Arc<dyn Layer>>,
     pub input_shapes: Vec<Shape>,
@@ -174,6 +175,7 @@ impl Plan {
                 let requirements = requirements.unwrap_or_default();
                 let training = training && !keeps_statistics(&graph.parameters[node.parameters.clone()]);
                 PlanNode {
+                    name: node.name.clone(),
                     training,
                     layer: node.layer.clone(),
                     shape: node.shape.clone(),

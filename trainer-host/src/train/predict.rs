@@ -102,7 +102,7 @@ impl Predictor<'_> {
         let mut loader = Loader::new(feed, (*batch).min(samples).max(1));
         in_pool(|| {
             loader.for_each(Order::Range(0..samples), 0, |feed, buffers| {
-                executor.run(values, Batch { feed, buffers, key: 0 });
+                executor.run(values, Batch { feed, buffers, key: 0 })?;
                 for (output, (to, _)) in outputs.iter_mut().enumerate() {
                     executor.read_output(output, to);
                 }

@@ -228,6 +228,19 @@ fn states_of_other_trainings_are_refused() {
     let mut other = small_net();
     other.compile(Sgd::new(0.1), SparseCategoricalCrossentropy).unwrap();
     refused(other, &data, quiet(2), &cannot("optimizer was adam, but is sgd"));
+    let told = |mut model: Model, data: &Dataset, fit: Fit<'_>, parts: [&str; 2]| {
+        let message = model.fit(data, Fit { resume: Some(state.clone()), ..fit }).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    };
+    let mut other = small_net();
+    other.compile(Adam::new(0.02), SparseCategoricalCrossentropy).unwrap();
+    told(other, &data, quiet(2), ["its optimizer was Adam { learning_rate: 0.01,", "but is Adam { learning_rate: 0.02,"]);
+    let mut other = small_net();
+    let weighted = crate::train::Objective::new(SparseCategoricalCrossentropy).class_weights([1.0, 2.0, 1.0]);
+    other.compile(Adam::new(0.01), weighted).unwrap();
+    told(other, &data, quiet(2), ["its loss was [Objective", "class_weights: Some([1.0, 2.0, 1.0])"]);
+    let schedule = Some(Box::new(Cosine::new()) as Box<dyn Schedule>);
+    told(small_net(), &data, Fit { schedule, ..quiet(2) }, ["its schedule was none, but is Cosine", "here"]);
     let x = input([12]);
     let mut other = Model::new("small", &x, Dense::new(3).activation(Activation::Softmax).apply(&x)).unwrap();
     other.compile(Adam::new(0.01), SparseCategoricalCrossentropy).unwrap();

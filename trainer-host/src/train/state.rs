@@ -13,10 +13,12 @@ use crate::graph::{ParameterEntry, ParameterKind};
 const MAGIC: [u8; 4] = *b"SMRT";
 /// What the names of an optimizer's slots have before them in files.
 const SLOTS_PREFIX: &str = "slots/";
+/// What the names of settings have before them in files.
+const SETTINGS_PREFIX: &str = "settings/";
 
 /// Where a training stands: weights and statistics, what the optimizer keeps, the position, what was measured. A training
 /// that is resumed from it ([`Fit::resume`](super::Fit::resume)) ends with the same bits as one that was not interrupted,
-/// if model, optimizer, data and options are the same. What callbacks keep for themselves is not in it.
+/// if model, optimizer, losses, schedule, data and options are the same. What callbacks keep for themselves is not in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingState {
     optimizer: String,
@@ -24,6 +26,8 @@ pub struct TrainingState {
     batch: usize,
     samples: usize,
     shuffle: bool,
+    /// Optimizer, losses and schedule with all that is set of them.
+    settings: Vec<(String, String)>,
     epoch: usize,
     step: usize,
     /// Of the optimizer, from its first on.
@@ -63,6 +67,7 @@ impl TrainingState {
             batch: training.batch,
             samples: training.samples,
             shuffle: training.shuffle,
+            settings: settings_of(training),
             epoch: training.epoch,
             step: training.step,
             steps: training.trainer.state().steps,
@@ -90,6 +95,12 @@ impl TrainingState {
         check("batch", self.batch.to_string(), training.batch.to_string())?;
         check("number of samples", self.samples.to_string(), training.samples.to_string())?;
         check("shuffling", self.shuffle.to_string(), training.shuffle.to_string())?;
+        let here = settings_of(training);
+        check("number of settings", self.settings.len().to_string(), here.len().to_string())?;
+        for ((saved_name, saved), (name, own)) in self.settings.iter().zip(here) {
+            check("setting", saved_name.clone(), name.clone())?;
+            check(&name, saved.clone(), own)?;
+        }
         check("number of measurements", self.sums.len().to_string(), training.sums.len().to_string())?;
         let model = training.model;
         self.weights.fitting(model, "")?;
@@ -176,6 +187,7 @@ impl TrainingState {
             Record::list("layers/trainable", Values::U64(learn.into_iter().map(u64::from).collect())),
             Record::list("layers/rate_factors", Values::F32(factors)),
         ];
+        records.extend(self.settings.iter().map(|(name, value)| text(&format!("{SETTINGS_PREFIX}{name}"), value)));
         for log in &self.history.epochs {
             let EpochLog { epoch, learning_rate, seconds, measurements } = log;
             let facts = vec![*epoch as f64, f64::from(*learning_rate), *seconds];
@@ -244,6 +256,7 @@ impl TrainingState {
             batch,
             samples,
             shuffle: shuffle == 1,
+            settings: Vec::new(),
             epoch,
             step,
             steps,
@@ -261,6 +274,8 @@ impl TrainingState {
                 state.history.read(rest, &record.values).ok_or_else(wrong)?;
             } else if record.name.starts_with(WEIGHTS_PREFIX) {
                 state.weights.parameters.push(SavedParameter::from_record(record, WEIGHTS_PREFIX).ok_or_else(wrong)?);
+            } else if let Some(name) = record.name.strip_prefix(SETTINGS_PREFIX) {
+                state.settings.push((name.to_owned(), text(&record.name)?));
             } else if record.name.starts_with(SLOTS_PREFIX) {
                 state.slots.push(SavedParameter::from_record(record, SLOTS_PREFIX).ok_or_else(wrong)?);
             }
@@ -298,6 +313,13 @@ impl History {
         }
         Some(())
     }
+}
+
+/// Optimizer, losses and schedule with all that is set of them, as texts to be compared.
+fn settings_of(training: &Training<'_>) -> Vec<(String, String)> {
+    let [optimizer, losses] = training.trainer.settings();
+    let all = [optimizer, losses, ("schedule", training.schedule.clone())];
+    all.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// The weights of a graph, with their stretches of a buffer that is laid out as all weights.

@@ -9,6 +9,7 @@ use super::history::Measurements;
 use super::objective::Objective;
 use super::plan::Plan;
 use crate::data::BatchBuffers;
+use crate::error::Result;
 use crate::graph::{Graph, ParameterEntry, ParameterKind};
 use crate::numeric::Aligned;
 use crate::numeric::random::derive;
@@ -170,15 +171,15 @@ impl Trainer {
     /// One step on a batch, at most of the planned size; the learning rate is the optimizer's times
     /// `rate_factor`. Returns for each output the sum of its samples' losses, then of its metrics; last the penalty, once
     /// for each sample.
-    pub(super) fn step(&mut self, feed: &Feed<'_>, buffers: &BatchBuffers, rate_factor: f32) -> &[f64] {
+    pub(super) fn step(&mut self, feed: &Feed<'_>, buffers: &BatchBuffers, rate_factor: f32) -> Result<&[f64]> {
         self.follow_freezing();
         let key = derive(self.seed, self.state.steps);
         self.state.steps += 1;
-        self.executor.run(&mut self.values, Batch { feed, buffers, key });
+        self.executor.run(&mut self.values, Batch { feed, buffers, key })?;
         let rate = self.optimizer.learning_rate() * rate_factor;
         let optimizer = Some((&*self.optimizer, rate, self.state.steps));
-        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, optimizer);
-        self.executor.results()
+        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, optimizer)?;
+        Ok(self.executor.results())
     }
 
     /// The gradients of all weights for a batch, in the order of the model's table, and the loss. Changes
@@ -188,8 +189,8 @@ impl Trainer {
         let mut buffers = BatchBuffers::new(feed.source(), indices.len());
         feed.take(indices.iter().copied(), 0, &mut buffers).unwrap();
         let key = derive(self.seed, self.state.steps);
-        self.executor.run(&mut self.values, Batch { feed, buffers: &buffers, key });
-        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, None);
+        self.executor.run(&mut self.values, Batch { feed, buffers: &buffers, key }).unwrap();
+        self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, None).unwrap();
         (self.executor.loss_of(self.executor.results(), indices.len()), &self.gradients)
     }
 
@@ -222,6 +223,11 @@ impl Trainer {
     /// The optimizer's slots with their names.
     pub(super) fn slots(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
         self.optimizer.slots().iter().copied().zip(self.state.slots.iter().map(|slot| &slot[..]))
+    }
+
+    /// The optimizer and the losses with all their settings, as texts to be compared.
+    pub(super) fn settings(&self) -> [(&'static str, String); 2] {
+        [("optimizer", format!("{:?}", self.optimizer)), ("loss", format!("{:?}", self.objectives))]
     }
 
     pub(super) fn optimizer_name(&self) -> &'static str {

@@ -20,6 +20,8 @@ pub struct Training<'a> {
     pub(super) batch: usize,
     pub(super) samples: usize,
     pub(super) shuffle: bool,
+    /// The schedule with all its settings, as a text to be compared.
+    pub(super) schedule: String,
     /// The epoch under way or just finished, 0 before the first; and how many of its steps were made.
     pub(super) epoch: usize,
     pub(super) step: usize,
@@ -44,6 +46,7 @@ impl<'a> Training<'a> {
             batch,
             samples,
             shuffle,
+            schedule: String::new(),
             epoch: 0,
             step: 0,
             sums: vec![0.0; trainer.executor().results().len()],
@@ -230,10 +233,10 @@ impl<'a> Training<'a> {
     }
 
     /// Makes a step; `factor` is the schedule's. The loss must stay finite.
-    pub(super) fn make_step(&mut self, factor: f32, step: impl FnOnce(&mut Trainer, f32) -> &[f64]) -> Result<()> {
+    pub(super) fn make_step(&mut self, factor: f32, step: impl FnOnce(&mut Trainer, f32) -> Result<&[f64]>) -> Result<()> {
         let factor = factor * self.rate_factor;
         self.learning_rate = self.trainer.base_rate() * factor;
-        let results = step(&mut self.trainer, factor);
+        let results = step(&mut self.trainer, factor)?;
         for (sum, part) in self.sums.iter_mut().zip(results) {
             *sum += part;
         }
