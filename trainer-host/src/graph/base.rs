@@ -127,6 +127,16 @@ impl LayerBase {
         Self::default()
     }
 
+    /// Another base of the same name with copies of the parameters.
+    pub fn duplicate(&self) -> Self {
+        let shared = Shared {
+            parameters: RwLock::new(self.parameters().clone()),
+            trainable: AtomicBool::new(self.is_trainable()),
+            learning_rate_factor: AtomicU32::new(self.learning_rate_factor().to_bits()),
+        };
+        Self { name: self.name.clone(), shared: Arc::new(shared) }
+    }
+
     /// The name given by the user.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()

@@ -30,7 +30,8 @@ pub struct Requirements {
     pub saved: usize,
 }
 
-/// The kind's name and the access to the field `base: LayerBase`, for an `impl` of [`Layer`].
+/// The kind's name, the access to the field `base: LayerBase`, and deep copies, for an `impl` of [`Layer`] by a type that is
+/// `Clone`.
 ///
 /// ```
 /// use samara_trainer::device::{Lowering, Value};
@@ -79,6 +80,12 @@ macro_rules! identity {
         fn base_mut(&mut self) -> &mut $crate::layers::LayerBase {
             &mut self.base
         }
+
+        fn duplicate(&self) -> std::sync::Arc<dyn $crate::graph::Layer> {
+            let mut copy = Self::clone(self);
+            copy.base = self.base.duplicate();
+            std::sync::Arc::new(copy)
+        }
     };
 }
 
@@ -102,6 +109,10 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
 
     /// As [`Layer::base`], to set the name before the layer is applied.
     fn base_mut(&mut self) -> &mut LayerBase;
+
+    /// Another layer with the same configuration, the same name and the same values of the parameters: what happens to one
+    /// does not happen to the other. (A clone is the same layer.)
+    fn duplicate(&self) -> Arc<dyn Layer>;
 
     /// The output's shape, or a sentence's end that says what was wanted: `"inputs of rank 3, [height, width, channels]"`.
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String>;

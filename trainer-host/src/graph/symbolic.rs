@@ -122,6 +122,21 @@ impl SymbolicTensor {
         Self::new(Origin::Layer { layer, part_of, inputs, scope }, shape)
     }
 
+    /// What this is, made of other tensors: of copies of its layer, and of an input's shape and name.
+    pub(crate) fn again(&self, inputs: Vec<SymbolicTensor>, mut copy: impl FnMut(&Arc<dyn Layer>) -> Arc<dyn Layer>) -> Self {
+        let Origin::Layer { layer, part_of, scope, .. } = self.origin() else { return self.as_input() };
+        Self::of_layer(copy(layer), inputs, part_of.as_ref().map(copy), scope.clone())
+    }
+
+    /// An input of this shape, of this name if this is an input that has one.
+    pub(crate) fn as_input(&self) -> Self {
+        let copy = Self::of_input(self.shape().cloned().unwrap_or_default());
+        match self.input_name() {
+            Some(name) => copy.renamed(&name),
+            None => copy,
+        }
+    }
+
     pub(crate) fn of_fault(sentence: String) -> Self {
         Self::new(Origin::Nothing, Err(ShapeFault::Sentence(sentence)))
     }

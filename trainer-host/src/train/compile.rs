@@ -10,7 +10,7 @@ use crate::data::check_weights;
 use crate::error::{Error, Result};
 use crate::optimizers::{Optimizer, check_option};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Compiled {
     pub optimizer: Arc<dyn Optimizer>,
     /// In the order of the outputs.

@@ -4,6 +4,8 @@ mod arrange;
 #[cfg(test)]
 mod callback_tests;
 mod compile;
+#[cfg(test)]
+mod duplicate_tests;
 mod evaluate;
 mod execute;
 mod feed;

@@ -1,12 +1,13 @@
 //! Models: a checked graph, and what it is trained with.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::compile::Compiled;
 use super::trainer::{OptimizerState, Trainer};
 use crate::error::{Error, Result};
-use crate::graph::{Application, Apply, Graph, IntoInputs, Node, ParameterEntry, Scope, Shape, SymbolicTensor};
+use crate::graph::{Application, Apply, Graph, IntoInputs, Layer, Node, ParameterEntry, Scope, Shape, SymbolicTensor};
 
 /// A model: what lies between some inputs and some outputs. Its layers hold the parameters, so models made of the same
 /// layers share them.
@@ -151,6 +152,38 @@ impl Model {
             }
         }
         self.graph.outputs.iter().filter_map(|&output| tensors[output].clone()).collect()
+    }
+
+    /// A model of its own, equal in all: layers, shared ones and applied models as they are here, values of parameters, what is
+    /// frozen, transforms, and what it was compiled with, the optimizer's state included. Training one does not change the
+    /// other, as it does where a new model is made of the same layers.
+    ///
+    /// ```
+    /// use samara_trainer::prelude::*;
+    ///
+    /// let x = input([2]);
+    /// let model = Model::new("m", &x, Dense::new(1).apply(&x))?;
+    /// let copy = model.duplicate()?;
+    /// copy.set_parameter("dense/bias", &[1.0])?;
+    /// assert_eq!(model.parameter("dense/bias")?, [0.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// None in practice: this model was built before.
+    pub fn duplicate(&self) -> Result<Self> {
+        let mut layers: HashMap<usize, Arc<dyn Layer>> = HashMap::new();
+        let mut copy =
+            |layer: &Arc<dyn Layer>| layers.entry(layer.base().identity()).or_insert_with(|| layer.duplicate()).clone();
+        let mut tensors: Vec<SymbolicTensor> = Vec::with_capacity(self.graph.nodes.len());
+        for node in &self.graph.nodes {
+            let inputs = node.inputs.iter().map(|&input| tensors[input].clone()).collect();
+            let is_input = node.layer.is_none();
+            tensors.push(if is_input { node.symbol.as_input() } else { node.symbol.again(inputs, &mut copy) });
+        }
+        let chosen = |nodes: &[usize]| nodes.iter().map(|&node| tensors[node].clone()).collect::<Vec<_>>();
+        let model = Self::new(&self.name, chosen(&self.graph.inputs), chosen(&self.graph.outputs))?;
+        Ok(Self { compiled: self.compiled.clone(), ..model })
     }
 
     /// A table of the layers with their shapes and parameters.
