@@ -218,6 +218,7 @@ impl Columns {
     }
 
     fn inputs_of(&self, file: &CsvFile, rows: &[usize]) -> Result<Tensor, SourceError> {
+        // Columns that were read from a file may have no values: no samples of them, but no panic.
         let width = self.width();
         let mut values = vec![0.0; rows.len() * width];
         let mut start = 0;
@@ -225,13 +226,13 @@ impl Columns {
             let place = file.column(&column.name)?;
             match &column.kind {
                 ColumnKind::Number { mean, deviation } => {
-                    for (sample, &row) in values.chunks_exact_mut(width).zip(rows) {
+                    for (sample, &row) in values.chunks_exact_mut(width.max(1)).zip(rows) {
                         sample[start] = (number(file, row, place)? - mean) / deviation;
                     }
                 }
                 ColumnKind::Category(names) => {
                     let places = places(names);
-                    for (sample, &row) in values.chunks_exact_mut(width).zip(rows) {
+                    for (sample, &row) in values.chunks_exact_mut(width.max(1)).zip(rows) {
                         let field = file.field(row, place);
                         if field.is_empty() {
                             return Err(file.fault(row, place, format!("one of {}", shown(names))));
@@ -440,5 +441,10 @@ mod tests {
         let (_, columns) = learned(TEXT, &options()).unwrap();
         let text = serde_json::to_string(&columns).unwrap();
         assert_eq!(serde_json::from_str::<Columns>(&text).unwrap(), columns);
+        // What someone has changed by hand makes no panic.
+        let file = parsed(TEXT).unwrap();
+        let none =
+            Columns { inputs: vec![Column { kind: ColumnKind::Category(vec![]), ..columns.inputs[0].clone() }], ..columns };
+        assert!(none.samples(&file).unwrap().values().is_empty());
     }
 }
