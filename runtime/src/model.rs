@@ -109,8 +109,7 @@ impl<'a> Model<'a> {
         for index in 0..self.view.node_count() {
             let refuse = |fault| LoadError::Node { node: index, fault };
             let (node, sound) = Node::decode(records.bytes());
-            let tensors = self.view.tensor_count() as u32;
-            if !(sound && records.is_sound() && node.output < tensors && node.inputs().all(|input| input < tensors)) {
+            if !(sound && records.is_sound()) {
                 return Err(refuse(NodeFault::Record));
             }
             let op = self.op(node.code).ok_or(LoadError::UnknownOp { node: index, code: node.code })?;

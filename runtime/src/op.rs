@@ -114,6 +114,8 @@ pub struct NodeCheck<'a> {
 
 impl<'a> NodeCheck<'a> {
     pub(crate) fn new(view: &'a View<'a>, node: &'a Node<'a>, op: &OpDef) -> Result<Self, NodeFault> {
+        let tensors = view.tensor_count() as u32;
+        ensure(node.output < tensors, NodeFault::Record)?;
         let output = view.tensor(node.output);
         let scratch = node.scratch_offset..node.scratch_offset.wrapping_add(node.scratch_bytes);
         if !scratch.start.is_multiple_of(ALIGNMENT)
@@ -127,7 +129,9 @@ impl<'a> NodeCheck<'a> {
         let group = output.length_group;
         let mut check = Self { view, node, output, is_fixed: group == 0, has_rows: true };
         let (mut alias, mut shares) = (Alias::Disjoint, false);
-        for (number, input) in node.inputs().map(|input| view.tensor(input)).enumerate() {
+        for (number, input) in node.inputs().enumerate() {
+            ensure(input < tensors, NodeFault::Record)?;
+            let input = view.tensor(input);
             if number == 0 {
                 alias = (op.alias)(&input, &output, node.parameters.clone());
             }
@@ -292,7 +296,7 @@ impl Overlapping<'_> {
     pub fn input_i8(&self, at: usize, bytes: usize) -> &[i8] {
         let (behind, start) = self.input;
         let part = if behind { &*self.behind } else { &*self.before };
-        as_i8(part.get(start + at..).and_then(|tail| tail.get(..bytes)).unwrap_or_default())
+        as_i8(part.get(start + at..start + at + bytes).unwrap_or_default())
     }
 
     /// `bytes` of the output from byte `at` on.
@@ -300,7 +304,7 @@ impl Overlapping<'_> {
     pub fn output_i8(&mut self, at: usize, bytes: usize) -> &mut [i8] {
         let (behind, start) = self.output;
         let part = if behind { &mut *self.behind } else { &mut *self.before };
-        as_i8_mut(part.get_mut(start + at..).and_then(|tail| tail.get_mut(..bytes)).unwrap_or_default())
+        as_i8_mut(part.get_mut(start + at..start + at + bytes).unwrap_or_default())
     }
 }
 

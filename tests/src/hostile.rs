@@ -1,6 +1,14 @@
 //! Feeds damaged model files to the runtime as firmware would: parse, and if the file is accepted, run it.
 
-use samara_runtime::{ALL_OPS, LoadError, Model, Session, arena::AlignedBuffer, format::writer::ModelFile};
+use samara_runtime::{
+    ALL_OPS, ElementType, LengthGroup, LoadError, Model, Session, Tensor,
+    arena::AlignedBuffer,
+    format::writer::{ModelFile, NodeRecord, encode_parameters},
+    ops::{
+        add::{self, ADD_I8},
+        lut::{self, LUT_I8},
+    },
+};
 
 /// Largest arena that a damaged file gets. Files that ask for more are checked, but not run.
 pub const LARGEST_ARENA: usize = 1 << 20;
@@ -98,4 +106,48 @@ pub fn cost(model: &Model<'_>) -> u64 {
         elements(node.output).saturating_mul(inputs.max(1)).saturating_add(node.scratch_bytes as u64)
     };
     model.nodes().map(of_node).fold(0, u64::saturating_add)
+}
+
+fn tensor(offset: u32) -> Tensor {
+    let (element_type, dimensions) = (ElementType::I8, [2, 2, 4, 1]);
+    Tensor { element_type, rank: 3, zero_point: 0, dimensions, scale: 0.5, offset, length_group: 0 }
+}
+
+/// `x + lut(x)`: input at 32, the table's output at 48, the sum at 64, scratch from 80 to 96; 16 bytes of state.
+///
+/// # Panics
+/// Never: the sum's scales are fixed.
+pub fn two_nodes() -> ModelFile {
+    let table = encode_parameters(&lut::Parameters { table: 0 });
+    let sum = add::factors([(0.5, 0), (0.5, 0)], [1.0; 2], (0.5, 0), (-128, 127)).expect("scales that fit");
+    let node = |code: u8, inputs: &[u32], output, parameters| NodeRecord {
+        code: code.into(),
+        inputs: inputs.to_vec(),
+        output,
+        scratch_offset: 80,
+        scratch_bytes: 16,
+        parameters,
+        ..NodeRecord::default()
+    };
+    let mut first = node(LUT_I8.code, &[0], 1, table);
+    (first.state_bytes, first.macs) = (16, 7);
+    ModelFile {
+        tensors: vec![tensor(32), tensor(48), tensor(64)],
+        nodes: vec![first, node(ADD_I8.code, &[0, 1], 2, encode_parameters(&sum))],
+        inputs: vec![0],
+        outputs: vec![2],
+        constants: vec![0; 256],
+        arena_bytes: 96,
+        ..ModelFile::default()
+    }
+}
+
+/// As [`two_nodes`], with rows of one length.
+pub fn two_nodes_of_a_length() -> ModelFile {
+    let mut file = two_nodes();
+    file.length_groups.push(LengthGroup::own(4));
+    for tensor in &mut file.tensors {
+        (tensor.rank, tensor.dimensions, tensor.length_group) = (2, [4, 4, 1, 1], 1);
+    }
+    file
 }

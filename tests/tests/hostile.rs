@@ -3,9 +3,13 @@
 //!
 //! If one fails, the message names the model and what was done to it.
 
-use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use rand::{
+    Rng,
+    rngs::StdRng,
+    seq::{IndexedMutRandom, IndexedRandom},
+};
 use samara_runtime::{
-    ElementType, LengthGroup, LoadError, Tensor,
+    ALL_OPS, ElementType, LengthGroup, LoadError, Tensor,
     format::{
         HEADER_BYTES,
         header::LEAST_HEADER_BYTES,
@@ -21,7 +25,7 @@ use samara_runtime::{
 use samara_tests::{
     examples::{self, Small},
     generator,
-    hostile::{Fate, Victim},
+    hostile::{Fate, Victim, two_nodes, two_nodes_of_a_length},
 };
 use samara_trainer::device::ops::window;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,9 +63,16 @@ impl Tally {
     }
 }
 
+/// Small models of every op, and two of several nodes, with state and with lengths.
+fn small_models() -> Vec<Small> {
+    let small = |name: &str, file| Small { name: name.to_owned(), file };
+    let more = [small("two nodes", two_nodes()), small("two nodes of a length", two_nodes_of_a_length())];
+    examples::small().into_iter().chain(more).collect()
+}
+
 /// The models' bytes.
 fn small_files() -> Vec<(String, Vec<u8>)> {
-    examples::small().into_iter().map(|Small { name, file }| (name, file.to_bytes())).collect()
+    small_models().into_iter().map(|Small { name, file }| (name, file.to_bytes())).collect()
 }
 
 /// Field of the header that says how long the file is.
@@ -216,8 +227,8 @@ fn mutate(file: &mut ModelFile, random: &mut StdRng) {
     let tensors = file.tensors.len();
     let tensor = random.random_range(0..tensors);
     let tensor_count = tensors as u32;
-    let node = &mut file.nodes[0];
-    match random.random_range(0..19) {
+    let node = file.nodes.choose_mut(random).expect("a node");
+    match random.random_range(0..21) {
         0 | 1 => file.tensors[tensor].dimensions[random.random_range(0..4)] = edge(random),
         // All tensors alike, so that shapes fit together.
         2 | 3 => {
@@ -252,19 +263,24 @@ fn mutate(file: &mut ModelFile, random: &mut StdRng) {
             1 => node.inputs.push(random.random_range(0..=tensor_count)),
             _ => drop(node.inputs.pop()),
         },
-        13 => node.code = random.random_range(0..30),
-        14 => file.tensors[tensor].length_group = random.random_range(0..4),
+        13 => node.code = ALL_OPS.choose(random).expect("an op").code.into(),
+        14 => node.code = random.random_range(0..200),
         15 => {
+            file.tensors[tensor].element_type =
+                *[ElementType::F32, ElementType::I8, ElementType::I32].choose(random).expect("a type");
+        }
+        16 => file.tensors[tensor].length_group = random.random_range(0..4),
+        17 => {
             let (source, stride) = (random.random_range(0..4), random.random_range(0..4));
             let add = edge(random) as i32 * if random.random() { 1 } else { -1 };
             let maximum = if random.random() { file.tensors[tensor].dimensions[0] } else { edge(random) };
             file.length_groups.push(LengthGroup { source, stride, add, maximum });
         }
-        16 => {
+        18 => {
             node.state_offset = edge(random);
             node.state_bytes = edge(random);
         }
-        17 => node.macs = edge(random),
+        19 => node.macs = edge(random),
         _ => file.golden.push(GoldenSample { inputs: vec![1; random.random_range(0..40)], checksum: random.random() }),
     }
 }
@@ -274,7 +290,7 @@ fn hostile_but_well_formed_models_are_harmless() {
     let mut random = generator(12);
     let mut victim = Victim::default();
     let mut tally = Tally::default();
-    let models = examples::small();
+    let models = small_models();
     for round in 0..300_000 {
         let Small { name, file } = models.choose(&mut random).unwrap();
         let mut file = file.clone();

@@ -23,7 +23,7 @@ use samara_trainer::{
     device::{
         Clamp, DeviceGraph, DeviceNode, DeviceOp, Quantization,
         encode::{Numbers, encode},
-        golden::add_golden_samples,
+        golden::{add_golden_samples, usual_count},
         ops::{self, Activation, Add, Kind, Linear, Pool, PoolKind},
         plan::arrange,
     },
@@ -307,6 +307,8 @@ fn golden_samples_find_two_wrong_bits_and_do_not_change_the_hash() {
     assert_eq!(with_session(&cut, ALL_OPS, |session| session.self_test()), Err(SelfTestError::Malformed));
     add_golden_samples(&mut file, &[&samples], None).unwrap();
     assert_eq!(file.golden.len(), 4, "as many as are usual: {} bytes of file", file.to_bytes().len());
+    file.tensors[file.inputs[0] as usize].dimensions[0] = 1 << 20;
+    assert_eq!(usual_count(&file), 1, "for large inputs, too, a device can test itself");
 }
 
 /// A net over `rows` rows of 3 channels: a convolution with stride 2, a depthwise one with `same` padding, a max pool, a dense

@@ -124,6 +124,15 @@ pub fn infer(board: &Board, elf: &Elf, inputs: &[u8], clock: Clock, limit: Durat
     Ok(Inferred { outputs, report })
 }
 
+/// Runs the golden samples of the model in `infer`, and returns how many there are. No record is streamed.
+///
+/// # Errors
+/// As [`run`]: with code 1, if a sample gives other outputs on the board.
+pub fn golden_samples(board: &Board, elf: &Elf, limit: Duration) -> Result<u64> {
+    let place = run(board, elf, &[], &["golden"], Clock::Free, limit)?;
+    Report::read(&place.join("report"))?.number("golden_samples")
+}
+
 /// The firmware counts a loop of known length first: if that is off by 0.1 percent, no count can be trusted.
 fn check_counter(board: &Board, report: &Report) -> Result<()> {
     let (expected, counted) = (report.number("loop_expected")?, report.number("loop_counted")?);

@@ -3,7 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use samara_runtime::{ALL_OPS, Model, Session, arena::AlignedBuffer, format::writer::ModelFile};
+use samara_runtime::{
+    ALL_OPS, Model, Session,
+    arena::AlignedBuffer,
+    format::writer::{GoldenSample, ModelFile},
+    golden::checksum,
+};
 
 use crate::{boards::Board, paths};
 
@@ -99,6 +104,33 @@ impl ModelBytes {
             }
             Ok(outputs)
         })
+    }
+}
+
+impl ModelBytes {
+    /// Writes the model beside the others that tests make, with one golden sample that is right on this machine, or whose checksum
+    /// is off by one bit.
+    ///
+    /// # Errors
+    /// If the model is refused, or the file cannot be written.
+    pub fn with_golden_sample(&self, right: bool) -> Result<Self> {
+        let mut file = ModelFile::from_bytes(&self.bytes)?;
+        file.golden = with_model(&self.bytes, |model| {
+            let mut arena = AlignedBuffer::zeros(model.arena_bytes());
+            let mut session = Session::new(*model, arena.as_mut_slice())?;
+            let mut inputs = Vec::new();
+            for index in 0.. {
+                let Ok(input) = session.input_bytes_mut(index) else { break };
+                input.iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * 73) as u8);
+                inputs.extend_from_slice(input);
+            }
+            session.run();
+            Ok(vec![GoldenSample { inputs, checksum: checksum(&session) ^ u32::from(!right) }])
+        })?;
+        let name = if right { "golden" } else { "golden-tampered" };
+        let path = paths::artifacts("selftest").join(name).with_extension("samara");
+        std::fs::write(&path, file.to_bytes()).with_context(|| format!("{} cannot be written", paths::shown(&path)))?;
+        Self::read(&path)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     device_bench,
     emulator::{self, Clock},
     firmware::{self, Embed},
+    host::ModelBytes,
     layers,
     made::Results,
     paths, process, publish,
@@ -19,6 +20,9 @@ use crate::{
     symbols,
     table::{self, thousands},
 };
+
+/// Boards whose firmware runs golden samples, right ones and others: an Arm core with a floating-point unit, and a RISC-V one.
+const GOLDEN_BOARDS: [&str; 2] = ["an386", "virt"];
 
 /// A stage of the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -242,6 +246,10 @@ fn qemu(tally: &mut Tally) -> Result<()> {
                 emulator::run_silent(board, &minimal, EMULATOR_LIMIT)
             });
         }
+        if let Some(model) = cases.model(EVERY_INT8_OP).filter(|model| GOLDEN_BOARDS.contains(&board.name) && model.fits(board))
+        {
+            tally.check(&format!("golden samples on {}", board.name), |_| golden_samples(board, model));
+        }
         tally.check(&format!("self-test on {} ({})", board.name, board.core), |_| {
             let found = cases.run(board)?;
             println!("  {found}");
@@ -253,6 +261,23 @@ fn qemu(tally: &mut Tally) -> Result<()> {
         tally.check(&format!("{} says what ran", layers::TABLE), |_| layers::check(cases.made(), &ran));
     }
     Ok(())
+}
+
+/// A golden sample that is right, and one whose checksum was tampered with: the firmware must tell them apart, and the second must
+/// still run its records, so that it is refused for nothing else.
+fn golden_samples(board: &'static Board, model: &ModelBytes) -> Result<()> {
+    let build = |right| firmware::build(board, "infer", Embed::model(&model.with_golden_sample(right)?.path));
+    let samples = emulator::golden_samples(board, &build(true)?, EMULATOR_LIMIT)?;
+    if samples != 1 {
+        bail!("the firmware found {samples} golden samples, 1 is there");
+    }
+    let tampered = build(false)?;
+    emulator::infer(board, &tampered, &device_bench::random_records(model)?, Clock::Free, EMULATOR_LIMIT)?;
+    match emulator::golden_samples(board, &tampered, EMULATOR_LIMIT) {
+        Err(error) if error.to_string().contains("ended with code 1.") => Ok(()),
+        Err(error) => Err(error.context("with a tampered golden sample the firmware must end with code 1")),
+        Ok(_) => bail!("the firmware took a tampered golden sample for right"),
+    }
 }
 
 /// The boards that are not `unavailable`; these are counted as skipped, with the reason.

@@ -14,8 +14,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// One byte.
-    #[inline(never)]
+    #[inline(never)] // Called by most decoders; varints have a copy of their own, since most of parsing is there.
     pub fn u8(&mut self) -> u8 {
+        self.next()
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> u8 {
         match self.bytes.split_first() {
             Some((&first, rest)) => {
                 self.bytes = rest;
@@ -44,10 +49,15 @@ impl<'a> Cursor<'a> {
     /// A varint of at most 32 bits: seven bits a byte, least significant first.
     #[inline(never)]
     pub fn u32(&mut self) -> u32 {
+        // Most are small, and most of parsing is here.
+        if let [first @ ..128, rest @ ..] = self.bytes {
+            self.bytes = rest;
+            return u32::from(*first);
+        }
         let mut value = 0;
         let mut shift = 0;
         while shift < 32 {
-            let byte = self.u8();
+            let byte = self.next();
             let bits = u32::from(byte & 127);
             // The fifth byte has room for four bits only.
             self.broken |= shift == 28 && bits > 15;

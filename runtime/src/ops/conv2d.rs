@@ -6,7 +6,7 @@
 
 use super::{
     linear::{F32_LANES, LinearF32, LinearI8, alias_of_rows, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
-    window::Window,
+    window::{Span, Window},
 };
 use crate::{
     error::NodeFault,
@@ -99,7 +99,8 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let Some((packed, patches)) = scratch.split_at_mut_checked(rows_scratch_bytes(rows * columns, fan_in)) else { return };
     let Some((first, second)) = as_i8_mut(patches).split_at_mut_checked(fan_in) else { return };
     let Some(second) = second.get_mut(..fan_in) else { return };
-    let image = Image { pixels: image, height, width, depth, padding: input.zero_point };
+    let vertical = window.rows(0, height);
+    let mut image = Image { pixels: image, height, width, depth, padding: input.zero_point, vertical };
     let packed: &mut [u32] = bytemuck::try_cast_slice_mut(packed).unwrap_or_default();
     let mut positions = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
     for outputs in output.chunks_mut((2 * channels).max(1)) {
@@ -124,12 +125,17 @@ struct Image<'a> {
     width: usize,
     depth: usize,
     padding: i8,
+    /// The taps of the output row that was begun last.
+    vertical: Span,
 }
 
 impl Image<'_> {
-    /// Copies what lies under the window of an output pixel, `[kernel height][kernel width][depth]`.
-    fn gather(&self, window: &Window, row: usize, column: usize, patch: &mut [i8]) {
-        let (vertical, horizontal) = (window.rows(row, self.height), window.columns(column, self.width));
+    /// Copies what lies under the window of an output pixel, from column 0 of a row on, `[kernel height][kernel width][depth]`.
+    fn gather(&mut self, window: &Window, row: usize, column: usize, patch: &mut [i8]) {
+        if column == 0 {
+            self.vertical = window.rows(row, self.height);
+        }
+        let (vertical, horizontal) = (self.vertical, window.columns(column, self.width));
         let kernel_width = usize::from(window.kernel[1]);
         if vertical.taps < usize::from(window.kernel[0]) || horizontal.taps < kernel_width {
             fill(bytemuck::cast_slice_mut(patch), self.padding as u8);

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::Model;
 use samara_trainer::data::Tensor;
-use samara_trainer::device::golden::add_golden_samples;
+use samara_trainer::device::golden::{add_golden_samples, usual_count};
 use samara_trainer::device::run::DeviceModel;
 use samara_trainer::quantize::Options;
 
@@ -13,8 +13,8 @@ use crate::output;
 /// How many golden samples a file gets.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Golden {
-    /// Golden samples in each file, inputs whose outputs a device can compare: 0 for none [default: up to 4, in at most a
-    /// sixteenth of the file]
+    /// Golden samples in each file, inputs whose outputs a device can compare: 0 for none [default: 1, and up to 4
+    /// in at most a sixteenth of the file]
     #[arg(long = "golden", value_name = "N")]
     count: Option<usize>,
 }
@@ -44,7 +44,8 @@ fn with_golden_samples(bytes: &[u8], samples: &[Tensor], Golden { count }: Golde
     }
     let mut file = ModelFile::from_bytes(bytes)?;
     let inputs: Vec<&[f32]> = samples.iter().map(Tensor::values).collect();
-    add_golden_samples(&mut file, &inputs, count)?;
+    let count = count.unwrap_or_else(|| usual_count(&file).min(there));
+    add_golden_samples(&mut file, &inputs, Some(count))?;
     Ok(DeviceModel::new(&file.to_bytes())?)
 }
 
