@@ -29,7 +29,7 @@ const TOLERANCE: f32 = 1e-5;
 const LEAST_RATIO: f64 = 20.0;
 /// What one output of an int8 file may lose against each value rounded once, and the outputs once more, in decibels: behind
 /// few values, luck decides.
-const LARGEST_LOSS: f64 = 12.0;
+const LARGEST_LOSS: f64 = 15.0;
 /// What all outputs lose on average, at most: they win 2.2 dB, since the device seldom rounds an output once more.
 const LARGEST_MEAN_LOSS: f64 = -1.8;
 /// One output in so many may be below the least ratio, since rounding alone is.
@@ -152,6 +152,10 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
     let found = whole::run(&int8, &inputs, SAMPLES)?;
     let rounded = whole::run(&whole::rounded(&quantized, &int8.tensors), &inputs, SAMPLES)?;
     for (output, expected) in expected.iter().enumerate() {
+        if expected.values().iter().all(|&value| value == 0.0) {
+            // No signal has no ratio: what rectifiers make of each other.
+            continue;
+        }
         let ratio = |found| signal_to_noise(expected.values(), &whole::real(found, output));
         let (by_rounding, by_device) =
             (decibels_with(expected.values(), ratio(&rounded), step_of(&int8, output)), ratio(&found));

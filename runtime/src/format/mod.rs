@@ -8,7 +8,7 @@
 //! | tensors | `tensors_offset` | `tensor_count` records of `tensor_record_bytes` each ([`header::TENSOR_RECORD_BYTES`] in this version) |
 //! | nodes | `nodes_offset` | `node_count` records, each a varint length and that many bytes ([`node`]) |
 //! | ports | `ports_offset` | two lists of tensor indices: inputs, outputs |
-//! | metadata | after the ports | names, for the host; never read on a device |
+//! | metadata | after the ports | names, and the exporter's notes where there are some, for the host; never read on a device |
 //! | length groups | `length_groups_offset` | [`header::LENGTH_GROUP_BYTES`] each |
 //! | golden samples | `golden_offset` | checksums and inputs ([`golden`](crate::golden)) |
 //! | constants | `constants_offset`, a multiple of 16 | weights, biases and tables, used where they lie |

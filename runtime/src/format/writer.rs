@@ -77,6 +77,9 @@ pub struct Metadata {
     pub tensors: Vec<String>,
     /// Names of the nodes, in their order.
     pub nodes: Vec<String>,
+    /// What the exporter has to say: sentences. Behind the names, only in files that have some.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// A tensor's record of [`TENSOR_RECORD_BYTES`]: numbers of fixed width, so that the device finds the n-th at once.
@@ -146,6 +149,9 @@ impl ModelFile {
         let ports_end = bytes.len();
         let mut hash = fnv1a(FNV_OFFSET, bytes.get(HEADER_BYTES..).unwrap_or_default());
         bytes.extend(encode_parameters(&self.metadata));
+        if !self.metadata.notes.is_empty() {
+            bytes.extend(encode_parameters(&self.metadata.notes));
+        }
         let length_groups_offset = bytes.len();
         self.length_groups.iter().for_each(|group| bytes.extend(length_group_bytes(group)));
         hash = fnv1a(hash, bytes.get(length_groups_offset..).unwrap_or_default());
@@ -233,7 +239,12 @@ impl ModelFile {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, GraphError> {
         // Fields that a short header does not have read as 0.
         let (header, graph) = bytes.split_at_checked(u16_at(bytes, at::HEADER_BYTES).into()).unwrap_or_default();
-        let graph: Graph = decode(graph)?;
+        let (mut graph, behind): (Graph, _) = take(graph)?;
+        // Up to the length groups, which stand behind the metadata.
+        let notes = (u32_at(header, at::LENGTH_GROUPS_OFFSET) as usize).saturating_sub(bytes.len() - behind.len());
+        if let Some(notes) = behind.get(..notes).filter(|notes| !notes.is_empty()) {
+            graph.metadata.notes = decode(notes)?;
+        }
         let nodes = graph.nodes.iter().map(|record| decode(record)).collect::<Result<_, _>>()?;
         let section = |offset: usize, length: u32| {
             let tail = bytes.get(u32_at(header, offset) as usize..);
@@ -287,7 +298,12 @@ pub fn repair_crc(bytes: &mut [u8]) {
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, GraphError> {
-    postcard::take_from_bytes(bytes).map(|(value, _)| value).map_err(|error| GraphError(std::format!("{error}")))
+    take(bytes).map(|(value, _)| value)
+}
+
+/// A value, and what stands behind it.
+fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), GraphError> {
+    postcard::take_from_bytes(bytes).map_err(|error| GraphError(std::format!("{error}")))
 }
 
 fn record_of(tensor: &Tensor) -> TensorRecord {

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 pub struct Value(pub(crate) usize);
 
 /// A node of a [`DeviceGraph`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DeviceNode {
     /// Its name.
     pub name: String,
@@ -22,7 +22,7 @@ pub struct DeviceNode {
 }
 
 /// A graph of the runtime's ops on real numbers. Nodes stand in the order in which they run.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DeviceGraph {
     /// The model's name.
     pub name: String,

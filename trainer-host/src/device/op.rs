@@ -155,8 +155,26 @@ impl Constants {
     }
 }
 
+/// Cloning of boxed ops: what every op that is `Clone` has.
+pub trait CloneOp {
+    /// The same op once more.
+    fn clone_op(&self) -> Box<dyn DeviceOp>;
+}
+
+impl<T: DeviceOp + Clone + 'static> CloneOp for T {
+    fn clone_op(&self) -> Box<dyn DeviceOp> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn DeviceOp> {
+    fn clone(&self) -> Self {
+        (**self).clone_op()
+    }
+}
+
 /// An op of the runtime, in real numbers: the host's twin of a file in `samara_runtime::ops`.
-pub trait DeviceOp: fmt::Debug + Send + Sync {
+pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     /// Multiply-accumulates (of one sample), 0 for ops that have none.
     fn macs(&self, site: &Site<'_>) -> u64 {
         let _ = site;

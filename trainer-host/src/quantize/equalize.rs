@@ -9,30 +9,54 @@
 //! batch-norm that could not be folded. A dense layer or a convolution behind has not: there, the factors were tried as the paper
 //! balances them, and lost as often as they won.
 
-use crate::device::{DeviceGraph, simplify::behind_passing};
+use crate::device::{DeviceGraph, Value, simplify::behind_passing};
 
 /// A channel counts as at least this part of the largest: one that calibration hardly saw must not be blown up without bounds.
 const SMALLEST_PART: f32 = 1.0 / 64.0;
 
 /// Evens out the channels of every value that lies between two layers that take factors, given each channel's largest
-/// magnitude. The graph computes what it did, in real numbers. `false` if nothing was changed.
-pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>]) -> bool {
+/// magnitude. The graph computes what it did, in real numbers. `false` if nothing was changed. The nodes of each group in
+/// `together` stay equal: they get the same factors, or none.
+pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>], together: &[Vec<usize>]) -> bool {
     let links = graph.links();
+    let mut group_of: Vec<Option<usize>> = vec![None; graph.nodes.len()];
+    for (number, group) in together.iter().enumerate() {
+        group.iter().for_each(|&node| group_of[node] = Some(number));
+    }
+    let all_of = |node: usize| group_of[node].map_or_else(|| vec![node], |number| together[number].clone());
     let mut changed = false;
-    for producer in 0..graph.nodes.len() {
-        let output = graph.nodes[producer].output;
-        let Some(factors) = factors(&magnitudes[output.0]) else { continue };
-        let Some(consumer) = behind_passing(graph, &links, output, &factors) else { continue };
+    for first in 0..graph.nodes.len() {
+        let producers = all_of(first);
+        if producers[0] != first {
+            continue;
+        }
+        let outputs: Vec<Value> = producers.iter().map(|&producer| graph.nodes[producer].output).collect();
+        let largest = outputs.iter().map(|output| magnitudes[output.0].clone()).reduce(largest_of_both);
+        let Some(factors) = largest.and_then(|magnitudes| factors(&magnitudes)) else { continue };
+        let consumers: Option<Vec<usize>> =
+            outputs.iter().map(|&output| behind_passing(graph, &links, output, &factors)).collect();
+        let Some(consumers) = consumers else { continue };
+        let mut sorted = consumers.clone();
+        sorted.sort_unstable();
+        if sorted != all_of(sorted[0]) || !graph.nodes[sorted[0]].op.takes_factors_for_free() {
+            continue;
+        }
         let inverse: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
-        if graph.nodes[consumer].op.takes_factors_for_free() && graph.nodes[producer].op.scale_output(&factors) {
-            let folded = graph.nodes[consumer].op.fold_input(&inverse, &vec![0.0; factors.len()]);
-            if !folded {
-                graph.nodes[producer].op.scale_output(&inverse);
+        for (&producer, &consumer) in producers.iter().zip(&consumers) {
+            if graph.nodes[producer].op.scale_output(&factors) {
+                let folded = graph.nodes[consumer].op.fold_input(&inverse, &vec![0.0; factors.len()]);
+                if !folded {
+                    graph.nodes[producer].op.scale_output(&inverse);
+                }
+                changed |= folded;
             }
-            changed |= folded;
         }
     }
     changed
+}
+
+fn largest_of_both(a: Vec<f32>, b: Vec<f32>) -> Vec<f32> {
+    a.into_iter().zip(b).map(|(a, b)| if b > a { b } else { a }).collect()
 }
 
 /// What makes every channel reach as far as the largest. `None` if the value is always zero.
@@ -79,7 +103,7 @@ mod tests {
     fn equalized(mut graph: DeviceGraph) -> String {
         let magnitudes = vec![MAGNITUDES.to_vec(); graph.values.len()];
         let before = format!("{graph:?}");
-        let changed = equalize(&mut graph, &magnitudes);
+        let changed = equalize(&mut graph, &magnitudes, &[]);
         let after = format!("{graph:?}");
         assert_eq!(changed, before != after);
         after

@@ -66,11 +66,24 @@ impl Groups {
 const MOST_RAISES: usize = 16;
 
 /// Gives each value its quantization. Values that ops tie together form groups; a group takes the given quantization of a
-/// member, or covers all members' ranges. Scales that would push a multiplier out of its range are raised.
-pub fn assign(graph: &DeviceGraph, ranges: &[Range]) -> Vec<Quantization> {
+/// member, or covers all members' ranges. Scales that would push a multiplier out of its range are raised. The nodes of each group
+/// in `together` have the same quantizations around them, but for given ones.
+pub fn assign(graph: &DeviceGraph, ranges: &[Range], together: &[Vec<usize>]) -> Vec<Quantization> {
     let mut groups = Groups((0..graph.values.len()).collect());
     for node in graph.nodes.iter().filter(|node| node.op.tie() == Tie::Shared) {
         node.inputs.iter().for_each(|input| groups.unite(node.output.0, input.0));
+    }
+    let mut given = vec![false; graph.values.len()];
+    for node in graph.nodes.iter().filter(|node| matches!(node.op.tie(), Tie::Fixed(_))) {
+        given[groups.of(node.output.0)] = true;
+    }
+    for (first, other) in together.iter().flat_map(|nodes| nodes.iter().map(|&node| (nodes[0], node))) {
+        let values = |node: usize| graph.nodes[node].inputs.iter().chain([&graph.nodes[node].output]);
+        for (a, b) in values(first).zip(values(other)) {
+            if !given[groups.of(a.0)] && !given[groups.of(b.0)] {
+                groups.unite(a.0, b.0);
+            }
+        }
     }
     let group: Vec<usize> = (0..graph.values.len()).map(|value| groups.of(value)).collect();
     let mut range_of = vec![Range::ZERO; group.len()];
@@ -132,7 +145,7 @@ mod tests {
         part_fixed_inputs(&mut graph);
         assert_eq!(graph.nodes.len(), 4);
         let ranges = vec![Range { minimum: 0.0, maximum: 2.55 }; graph.values.len()];
-        let chosen = assign(&graph, &ranges);
+        let chosen = assign(&graph, &ranges, &[]);
         assert_eq!(chosen[c.0], Quantization { scale: 1.0 / 256.0, zero_point: -128 });
         assert_eq!((chosen[a.0], chosen[d.0]), (covering(ranges[0]), covering(ranges[0])));
         assert_eq!(chosen[graph.nodes[2].output.0], chosen[d.0]);

@@ -128,7 +128,8 @@ fn draw(file: &ModelFile, model_bytes: usize, self_test: &Result<usize, SelfTest
         Err(error) => error.to_string(),
     };
     rows.push(vec!["self-test".to_owned(), outcome]);
-    text + "\n" + &output::table(&["total", ""], &rows)
+    let notes: String = file.metadata.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    text + "\n" + &output::table(&["total", ""], &rows) + "\n" + &notes
 }
 
 fn describe(path: &Path, file: &ModelFile, model_bytes: usize, self_test: &Result<usize, SelfTestError>) -> Value {
@@ -170,5 +171,6 @@ fn describe(path: &Path, file: &ModelFile, model_bytes: usize, self_test: &Resul
         "golden_samples": file.golden.len(),
         "golden_bytes": file.golden_bytes(),
         "self_test": self_test.is_ok(),
+        "notes": file.metadata.notes,
     })
 }
