@@ -76,4 +76,21 @@ mod tests {
         let output = harness.forward();
         assert!((output[0] - 2.0).abs() < 1e-6 && (output[1] - 2.0).abs() < 1e-6, "{output:?}");
     }
+    #[test]
+    fn rounds_in_the_order_of_the_device() {
+        // Each input times the rounded third, then added one after the other: what the file's chain of sums does.
+        let layer = Average::new();
+        let values = [[1.1f32, -0.3, 7.7e8], [0.7, 1e-9, -3.3], [1e7, 0.2, 5.5]];
+        let mut harness = Harness::new(&layer, &vec![Shape::from([3]); 3], 1);
+        for (input, values) in harness.inputs.iter_mut().zip(&values) {
+            input.copy_from_slice(values);
+        }
+        let third = 1.0f32 / 3.0;
+        let expected =
+            [0, 1, 2].map(|place| values.iter().skip(1).fold(third * values[0][place], |sum, x| sum + third * x[place]));
+        assert_eq!(harness.forward(), expected);
+        harness.output_gradient.copy_from_slice(&[3.0, -1.0, 1e-8]);
+        harness.backward(true, false);
+        assert!(harness.input_gradients.iter().all(|gradient| gradient[..] == [third * 3.0, -third, third * 1e-8]));
+    }
 }

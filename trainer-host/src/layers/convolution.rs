@@ -188,14 +188,22 @@ impl AddKernelGradient<'_> {
         for ky in self.geometry.vertical.taps(spot.row) {
             for kx in 0..self.geometry.horizontal.kernel {
                 let mut channel = 0;
-                // Sixteen sums, enough to hide the latency of adding to one.
+                // Sixteen sums hide the latency of adding to one; with fewer registers, those that there are.
                 while S::REGISTER_COUNT >= 32 && VECTORS == 1 && channel + 16 <= channels {
                     self.tile::<S, FULL, VECTORS, 16>(simd, spot, [ky, kx, channel]);
                     channel += 16;
                 }
-                while channel + 8 <= channels {
+                while (S::REGISTER_COUNT >= 32 || VECTORS == 1) && channel + 8 <= channels {
                     self.tile::<S, FULL, VECTORS, 8>(simd, spot, [ky, kx, channel]);
                     channel += 8;
+                }
+                while S::REGISTER_COUNT < 32 && channel + 6 <= channels {
+                    self.tile::<S, FULL, VECTORS, 6>(simd, spot, [ky, kx, channel]);
+                    channel += 6;
+                }
+                while S::REGISTER_COUNT < 32 && channel + 4 <= channels {
+                    self.tile::<S, FULL, VECTORS, 4>(simd, spot, [ky, kx, channel]);
+                    channel += 4;
                 }
                 while channel + 3 <= channels {
                     self.tile::<S, FULL, VECTORS, 3>(simd, spot, [ky, kx, channel]);

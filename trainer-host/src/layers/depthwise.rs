@@ -5,6 +5,8 @@
 //! kernel and, where the window moves by one pixel, of the image serve several times. A tap in the padding lies outside
 //! its row's slice, so the check that Rust makes anyway is what gives it zero: no border needs code of its own.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use super::windows::{Axis, Geometry};
@@ -248,23 +250,49 @@ impl KernelGradient<'_> {
     /// What one row of the output gives, for the channels of one full vector and windows three pixels wide.
     #[inline(always)]
     fn row_of_three<S: Simd, const STRIDE: usize>(&mut self, simd: S, output_row: usize, channel: usize) {
+        match self.geometry.vertical.taps(output_row) {
+            // Nine sums at a time hide the latency of adding to one.
+            Range { start: 0, end: 3 } => self.rows_of_three::<S, STRIDE, 3>(simd, output_row, channel, 0),
+            taps => taps.for_each(
+                #[inline(always)]
+                |ky| self.rows_of_three::<S, STRIDE, 1>(simd, output_row, channel, ky),
+            ),
+        }
+    }
+
+    /// The same for `ROWS` rows of the kernel from `ky` on, which lie within the image.
+    #[inline(always)]
+    fn rows_of_three<S: Simd, const STRIDE: usize, const ROWS: usize>(
+        &mut self,
+        simd: S,
+        output_row: usize,
+        channel: usize,
+        ky: usize,
+    ) {
         const TILE: usize = 4;
         let Geometry { vertical, horizontal, channels, .. } = *self.geometry;
         let gradients = row(self.output_gradient, Some(output_row), horizontal.outputs * channels);
         let before = horizontal.before.wrapping_mul(channels);
-        for ky in vertical.taps(output_row) {
-            let line = row(self.input, vertical.input(output_row, ky), horizontal.inputs * channels);
-            let kernel_at = ky * 3 * channels + channel;
-            let mut sums = [0, 1, 2].map(|kx| load::<S, true>(simd, self.kernel_gradient, kernel_at + kx * channels, 0));
-            for output in (0..horizontal.outputs).step_by(TILE) {
-                // Beyond the row's end there are zeros.
-                let mut gradient = [simd.splat_f32s(0.0); TILE];
-                for (tile, gradient) in gradient.iter_mut().enumerate() {
-                    *gradient = load::<S, true>(simd, gradients, (output + tile) * channels + channel, 0);
-                }
-                let first = (output * STRIDE * channels + channel).wrapping_sub(before);
-                for pixel in 0..(TILE - 1) * STRIDE + 3 {
-                    let value = load::<S, true>(simd, line, first.wrapping_add(pixel * channels), 0);
+        let kernel_at = |row: usize, kx: usize| ((ky + row) * 3 + kx) * channels + channel;
+        let mut lines = [&[][..]; ROWS];
+        let mut sums = [[simd.splat_f32s(0.0); 3]; ROWS];
+        for (number, (line, sums)) in lines.iter_mut().zip(&mut sums).enumerate() {
+            *line = row(self.input, vertical.input(output_row, ky + number), horizontal.inputs * channels);
+            for (kx, sum) in sums.iter_mut().enumerate() {
+                *sum = load::<S, true>(simd, self.kernel_gradient, kernel_at(number, kx), 0);
+            }
+        }
+        for output in (0..horizontal.outputs).step_by(TILE) {
+            // Beyond the row's end there are zeros.
+            let mut gradient = [simd.splat_f32s(0.0); TILE];
+            for (tile, gradient) in gradient.iter_mut().enumerate() {
+                *gradient = load::<S, true>(simd, gradients, (output + tile) * channels + channel, 0);
+            }
+            let first = (output * STRIDE * channels + channel).wrapping_sub(before);
+            for pixel in 0..(TILE - 1) * STRIDE + 3 {
+                let at = first.wrapping_add(pixel * channels);
+                for (line, sums) in lines.iter().zip(&mut sums) {
+                    let value = load::<S, true>(simd, line, at, 0);
                     for (tile, &gradient) in gradient.iter().enumerate() {
                         if tile * STRIDE <= pixel && pixel < tile * STRIDE + 3 {
                             let sum = &mut sums[pixel - tile * STRIDE];
@@ -273,8 +301,10 @@ impl KernelGradient<'_> {
                     }
                 }
             }
+        }
+        for (number, sums) in sums.iter().enumerate() {
             for (kx, &sum) in sums.iter().enumerate() {
-                store::<S, true>(simd, self.kernel_gradient, kernel_at + kx * channels, 0, sum);
+                store::<S, true>(simd, self.kernel_gradient, kernel_at(number, kx), 0, sum);
             }
         }
     }
@@ -384,7 +414,7 @@ fn shifted_rows<'a>(
     horizontal: &'a Axis,
     input: &'a [f32],
     output_row: usize,
-) -> impl Iterator<Item = (usize, &'a [f32], std::ops::Range<usize>)> {
+) -> impl Iterator<Item = (usize, &'a [f32], Range<usize>)> {
     vertical.taps(output_row).flat_map(move |ky| {
         let line = row(input, vertical.input(output_row, ky), horizontal.inputs);
         (0..horizontal.kernel).map(move |kx| {

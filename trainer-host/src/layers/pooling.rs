@@ -6,12 +6,12 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[OH, OW, C]`, or `[C]` for the whole image. Where tap `ky, kx` stands: windows.rs.
 
-use super::windows::{Geometry, Window, checked, image_of};
+use super::windows::{Geometry, Window, WindowPixels, checked, image_of};
 use super::{Backward, Forward, Requirements};
 use crate::device::ops::{Pool, PoolKind};
 use crate::device::{Lowering, Value};
 use crate::graph::Shape;
-use crate::numeric::{add_column_sums, vectorized};
+use crate::numeric::{BLOCK, add_column_sums, vectorized};
 
 /// A pool of some kind over windows, or over whole images.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +78,9 @@ impl Pooling {
         match self.kind {
             PoolKind::Maximum => {
                 let values = pass.inputs.get(0).chunks_exact(input_size).zip(pass.output.chunks_exact(output_size));
-                for (gradients, values) in gradients.zip(values) {
-                    gradients_of_maxima(&geometry, replace, values, gradients);
+                let work = if replace { gradients_of_maxima::<true> } else { gradients_of_maxima::<false> };
+                for ((gradient, output_gradient), values) in gradients.zip(values) {
+                    work(&geometry, values, (gradient, output_gradient));
                 }
             }
             PoolKind::Average => gradients.for_each(|gradients| gradients_of_means(&geometry, replace, gradients)),
@@ -104,20 +105,31 @@ fn maxima(geometry: &Geometry, input: &[f32], output: &mut [f32]) {
         geometry.for_each_window(
             #[inline(always)]
             |pixel, taps| {
-                let output = &mut output[pixel * channels..][..channels];
-                for (number, tap) in taps.enumerate() {
-                    let values = &input[tap * channels..][..channels];
-                    if number == 0 {
-                        output.copy_from_slice(values);
-                    } else {
-                        for (largest, &value) in output.iter_mut().zip(values) {
-                            *largest = if value > *largest { value } else { *largest };
-                        }
-                    }
+                let (blocks, rest) = output[pixel * channels..][..channels].as_chunks_mut::<BLOCK>();
+                let first_of_rest = blocks.len() * BLOCK;
+                for (number, block) in blocks.iter_mut().enumerate() {
+                    *block = largest(&input[number * BLOCK..], channels, taps.clone());
+                }
+                for (channel, value) in rest.iter_mut().enumerate() {
+                    [*value] = largest(&input[first_of_rest + channel..], channels, taps.clone());
                 }
             },
         );
     });
+}
+
+/// The largest values under a window of the `N` channels with which `input` begins. They stay in registers: a choice
+/// between a new value and the one that stands in the output would become a masked store, which is slow on some processors.
+#[inline(always)]
+fn largest<const N: usize>(input: &[f32], channels: usize, mut taps: WindowPixels) -> [f32; N] {
+    let values = |tap: usize| input[tap * channels..].first_chunk::<N>();
+    let mut largest = taps.next().and_then(values).copied().unwrap_or([0.0; N]);
+    for values in taps.filter_map(values) {
+        for lane in 0..N {
+            largest[lane] = if values[lane] > largest[lane] { values[lane] } else { largest[lane] };
+        }
+    }
+    largest
 }
 
 /// The forward pass of one image.
@@ -149,33 +161,60 @@ fn means(geometry: &Geometry, input: &[f32], output: &mut [f32]) {
     });
 }
 
-/// The backward pass of one image: the output's gradient becomes what is left of it when each tap has taken its share.
-fn gradients_of_maxima(
+/// The backward pass of one image.
+fn gradients_of_maxima<const REPLACE: bool>(
     geometry: &Geometry,
-    replace: bool,
     (input, output): (&[f32], &[f32]),
-    (gradient, left): (&mut [f32], &mut [f32]),
+    (gradient, output_gradient): (&mut [f32], &[f32]),
 ) {
     let channels = geometry.channels;
     vectorized!({
         geometry.for_each_window(
             #[inline(always)]
             |pixel, taps| {
-                let largest = &output[pixel * channels..][..channels];
-                let left = &mut left[pixel * channels..][..channels];
-                for tap in taps {
-                    let values = &input[tap * channels..][..channels];
-                    let gradient = &mut gradient[tap * channels..][..channels];
-                    for (((gradient, &value), &largest), left) in gradient.iter_mut().zip(values).zip(largest).zip(&mut *left) {
-                        let is_largest = value == largest;
-                        let part = if is_largest { *left } else { 0.0 };
-                        *left = if is_largest { 0.0 } else { *left };
-                        *gradient = if replace { part } else { *gradient + part };
-                    }
+                let of_pixel = pixel * channels..(pixel + 1) * channels;
+                let (outputs, rest) = output[of_pixel.clone()].as_chunks::<BLOCK>();
+                let (parts, rest_of_parts) = output_gradient[of_pixel].as_chunks::<BLOCK>();
+                let first_of_rest = outputs.len() * BLOCK;
+                for (number, (largest, part)) in outputs.iter().zip(parts).enumerate() {
+                    let window = (&input[number * BLOCK..], &mut gradient[number * BLOCK..]);
+                    give_to_largest::<REPLACE, BLOCK>(window, channels, taps.clone(), largest, *part);
+                }
+                for (channel, (&largest, &part)) in rest.iter().zip(rest_of_parts).enumerate() {
+                    let window = (&input[first_of_rest + channel..], &mut gradient[first_of_rest + channel..]);
+                    give_to_largest::<REPLACE, 1>(window, channels, taps.clone(), &[largest], [part]);
                 }
             },
         );
     });
+}
+
+/// Gives the gradients of the largest values under a window to the first taps that have them, for the `N` channels with
+/// which the slices begin. What is left of the gradients stays in registers; see [`largest`].
+#[inline(always)]
+fn give_to_largest<const REPLACE: bool, const N: usize>(
+    (input, gradient): (&[f32], &mut [f32]),
+    channels: usize,
+    taps: WindowPixels,
+    largest: &[f32; N],
+    mut left: [f32; N],
+) {
+    for tap in taps {
+        let at = tap * channels;
+        let (Some(values), Some(gradient)) = (input[at..].first_chunk::<N>(), gradient[at..].first_chunk_mut::<N>()) else {
+            continue;
+        };
+        let mut parts = [0.0; N];
+        for lane in 0..N {
+            let is_largest = values[lane] == largest[lane];
+            parts[lane] = if is_largest { left[lane] } else { 0.0 };
+            left[lane] = if is_largest { 0.0 } else { left[lane] };
+            if !REPLACE {
+                parts[lane] += gradient[lane];
+            }
+        }
+        *gradient = parts;
+    }
 }
 
 /// The backward pass of one image.

@@ -72,7 +72,7 @@ impl Layer for RReLU {
             vectorized!({
                 for (position, value) in values.iter_mut().enumerate() {
                     let slope = if training { self.slope(key, position) } else { mean };
-                    *value = if *value > 0.0 { *value } else { slope * *value };
+                    *value *= if *value > 0.0 { 1.0 } else { slope };
                 }
             });
         }

@@ -130,6 +130,40 @@ mod tests {
     }
 
     #[test]
+    fn gradients_are_those_of_the_formulas() {
+        // Two samples of two positions with three classes; a loss is the mean over the positions, or over all values.
+        let shape = Shape::from([2, 3]);
+        let logits: [f32; 12] = [0.5, -1.0, 0.2, 1.0, 0.0, -0.3, 7.0, -6.5, 0.01, 3.0, 3.0, -2.0];
+        let soft: [f32; 12] = [0.2, 0.3, 0.5, 0.0, 1.0, 0.0, 0.7, 0.1, 0.1, 0.0, 0.25, 0.5];
+        let labels: [f32; 4] = [2.0, 1.0, 0.0, 2.0];
+        let softmax = |at: usize| {
+            let row = &logits[at / 3 * 3..at / 3 * 3 + 3];
+            f64::from(logits[at]).exp() / row.iter().map(|&z| f64::from(z).exp()).sum::<f64>()
+        };
+        let binary = |at: usize| (1.0 / (1.0 + (-f64::from(logits[at])).exp()) - f64::from(soft[at])) / 6.0;
+        let dense = |at: usize| {
+            let total = soft[at / 3 * 3..at / 3 * 3 + 3].iter().map(|&t| f64::from(t)).sum::<f64>();
+            (total * softmax(at) - f64::from(soft[at])) / 2.0
+        };
+        let sparse = |at: usize| (softmax(at) - f64::from(u8::from(labels[at / 3] as usize == at % 3))) / 2.0;
+        let cases: [(&dyn Loss, &[f32], &dyn Fn(usize) -> f64, bool); 6] = [
+            (&BinaryCrossentropyFromLogits, &soft, &binary, false),
+            (&BinaryCrossentropy, &soft, &binary, true),
+            (&CategoricalCrossentropyFromLogits, &soft, &dense, false),
+            (&CategoricalCrossentropy, &soft, &dense, true),
+            (&SparseCategoricalCrossentropyFromLogits, &labels, &sparse, false),
+            (&SparseCategoricalCrossentropy, &labels, &sparse, true),
+        ];
+        for (loss, targets, expected, fused) in cases {
+            let (_, gradient) = check::evaluate(loss, &shape, &logits, targets, fused);
+            for (at, &found) in gradient.iter().enumerate() {
+                let difference = (f64::from(found) - expected(at)).abs();
+                assert!(difference < 1e-7, "{} {at}: {found} instead of {}", loss.name(), expected(at));
+            }
+        }
+    }
+
+    #[test]
     fn large_logits_do_not_overflow() {
         let (loss, gradient) = check::evaluate(&BinaryCrossentropyFromLogits, &Shape::from([1]), &[-500.0], &[1.0], false);
         assert_eq!((loss, gradient[0]), (500.0, -1.0));

@@ -1,7 +1,9 @@
 //! Loops over rows that several layers share: a row is the values of one position, one for each channel.
 //!
 //! They walk a row in blocks of 16, a vector register each: with a row's length unknown, the compiler unrolls for rows of
-//! 64 and more, and leaves shorter ones to a scalar loop (four times slower for 16 channels).
+//! 64 and more, and leaves shorter ones to a scalar loop (four times slower for 16 channels). A block is computed aside and
+//! then stored as a whole: stored value by value it might change what the next value is made of, for all that the compiler
+//! knows, and stays scalar.
 
 use super::vectorized;
 
@@ -15,9 +17,11 @@ pub fn add_bias(values: &mut [f32], bias: &[f32]) {
         for row in values.chunks_exact_mut(bias.len()) {
             let (blocks, rest) = row.as_chunks_mut::<BLOCK>();
             for (values, bias) in blocks.iter_mut().zip(bias_blocks) {
+                let mut sums = *values;
                 for lane in 0..BLOCK {
-                    values[lane] += bias[lane];
+                    sums[lane] += bias[lane];
                 }
+                *values = sums;
             }
             for (value, bias) in rest.iter_mut().zip(bias_rest) {
                 *value += bias;
@@ -64,9 +68,11 @@ pub(crate) fn scale_and_shift(output: &mut [f32], input: &[f32], [center, scale,
             let (input_blocks, input_rest) = input.as_chunks::<BLOCK>();
             let factors = center_blocks.iter().zip(scale_blocks).zip(shift_blocks);
             for ((output, input), ((center, scale), shift)) in output_blocks.iter_mut().zip(input_blocks).zip(factors) {
+                let mut values = *input;
                 for lane in 0..BLOCK {
-                    output[lane] = (input[lane] - center[lane]) * scale[lane] + shift[lane];
+                    values[lane] = (values[lane] - center[lane]) * scale[lane] + shift[lane];
                 }
+                *output = values;
             }
             let factors = center_rest.iter().zip(scale_rest).zip(shift_rest);
             for ((output, input), ((center, scale), shift)) in output_rest.iter_mut().zip(input_rest).zip(factors) {
@@ -95,10 +101,14 @@ pub(crate) fn combine<const ACCUMULATE: bool>(
             let values = output_blocks.iter_mut().zip(a_blocks).zip(b_blocks);
             let factors = scale_blocks.iter().zip(center_blocks).zip(factor_blocks).zip(shift_blocks);
             for (((output, a), b), (((scale, center), factor), shift)) in values.zip(factors) {
+                let mut values = *a;
                 for lane in 0..BLOCK {
-                    let value = a[lane] * scale[lane] + (b[lane] - center[lane]) * factor[lane] + shift[lane];
-                    output[lane] = if ACCUMULATE { output[lane] + value } else { value };
+                    values[lane] = values[lane] * scale[lane] + (b[lane] - center[lane]) * factor[lane] + shift[lane];
+                    if ACCUMULATE {
+                        values[lane] += output[lane];
+                    }
                 }
+                *output = values;
             }
             let values = output_rest.iter_mut().zip(a_rest).zip(b_rest);
             let factors = scale_rest.iter().zip(center_rest).zip(factor_rest).zip(shift_rest);
