@@ -51,10 +51,44 @@ pub fn mean(sum: i32, count: core::num::NonZeroU32) -> i8 {
     ((shifted << 1).wrapping_add(count.get()) / doubled).wrapping_sub(128) as i8
 }
 
+/// `floor(sqrt(value))`, a bit at a time.
+pub const fn square_root(value: u64) -> u64 {
+    let (mut root, mut rest, mut bit) = (0, value, 1 << 62);
+    while bit != 0 {
+        let part: u64 = root + bit;
+        root >>= 1;
+        if rest >= part {
+            rest -= part;
+            root += bit;
+        }
+        bit >>= 2;
+    }
+    root
+}
+
+/// `floor(numerator / divisor)`, 0 for a divisor of 0.
+pub const fn divide(numerator: u64, divisor: u64) -> u64 {
+    match numerator.checked_div(divisor) {
+        Some(quotient) => quotient,
+        None => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use core::num::NonZeroU32;
+
+    #[test]
+    fn square_roots_are_rounded_down() {
+        for root in [0, 1, 2, 3, 1000, 65_535, 65_536, 3_037_000_499, u64::from(u32::MAX)] {
+            let square = root * root;
+            assert_eq!(square_root(square), root);
+            assert_eq!(square_root(square + 2 * root), root, "just below the next square");
+            assert_eq!(square_root(square.saturating_sub(1)), root.saturating_sub(1));
+        }
+        assert_eq!((square_root(u64::MAX), divide(7, 2), divide(7, 0)), (u64::from(u32::MAX), 3, 0));
+    }
 
     #[test]
     fn requantize_rounds_half_up_once() {

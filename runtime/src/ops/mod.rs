@@ -9,7 +9,9 @@ pub mod concat;
 pub mod conv2d;
 pub mod dense;
 pub mod depthwise_conv2d;
+pub mod dot;
 pub mod embedding;
+pub mod layer_normalization;
 pub mod linear;
 pub mod lut;
 pub mod maximum;
@@ -65,6 +67,10 @@ pub static ALL_OPS: &[&OpDef] = &[
     &mean::MEAN_I8,
     &mean::MEAN_F32,
     &embedding::EMBEDDING,
+    &layer_normalization::LAYER_NORMALIZATION_I8,
+    &layer_normalization::LAYER_NORMALIZATION_F32,
+    &dot::DOT_I8,
+    &dot::DOT_F32,
 ];
 
 /// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.

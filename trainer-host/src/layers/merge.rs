@@ -14,6 +14,14 @@ pub(super) fn common_shape(inputs: &[Shape]) -> Result<Shape, String> {
     }
 }
 
+/// The shape that both of two inputs have.
+pub(super) fn two_of_one_shape(inputs: &[Shape]) -> Result<Shape, String> {
+    match inputs {
+        [_, _] => common_shape(inputs).map_err(|_| "two inputs of the same shape".to_owned()),
+        _ => Err("exactly two inputs".to_owned()),
+    }
+}
+
 /// Merges the first input with the second, the result with the third, and so on; `op` gives the op that takes in the
 /// input with this number.
 pub(super) fn chain<O: DeviceOp + 'static>(lowering: &mut Lowering<'_>, part: &str, op: impl Fn(usize) -> O) -> Value {

@@ -23,6 +23,7 @@ mod pooling;
 mod steps;
 mod windows;
 
+mod absolute_difference;
 mod activation;
 mod add;
 mod average;
@@ -35,6 +36,7 @@ mod conv2d;
 mod dense;
 mod depthwise_conv1d;
 mod depthwise_conv2d;
+mod dot;
 mod dropout;
 mod embedding;
 mod flatten;
@@ -42,6 +44,7 @@ mod global_average_pooling1d;
 mod global_average_pooling2d;
 mod global_max_pooling1d;
 mod global_max_pooling2d;
+mod layer_normalization;
 mod max_pooling1d;
 mod max_pooling2d;
 mod maximum;
@@ -58,6 +61,7 @@ mod upsampling2d;
 mod zero_padding1d;
 mod zero_padding2d;
 
+pub use absolute_difference::AbsoluteDifference;
 pub use activation::ActivationLayer;
 pub use add::Add;
 pub use average::Average;
@@ -70,6 +74,7 @@ pub use conv2d::Conv2D;
 pub use dense::Dense;
 pub use depthwise_conv1d::DepthwiseConv1D;
 pub use depthwise_conv2d::DepthwiseConv2D;
+pub use dot::Dot;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
@@ -77,6 +82,7 @@ pub use global_average_pooling1d::GlobalAveragePooling1D;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling1d::GlobalMaxPooling1D;
 pub use global_max_pooling2d::GlobalMaxPooling2D;
+pub use layer_normalization::LayerNormalization;
 pub use max_pooling1d::MaxPooling1D;
 pub use max_pooling2d::MaxPooling2D;
 pub use maximum::Maximum;
@@ -144,6 +150,7 @@ impl Example {
 
 /// Every kind of layer.
 pub static ALL_LAYERS: &[LayerKind] = &[
+    LayerKind { name: "AbsoluteDifference", examples: absolute_difference::examples },
     LayerKind { name: "Activation", examples: activation::examples },
     LayerKind { name: "Add", examples: add::examples },
     LayerKind { name: "Average", examples: average::examples },
@@ -156,6 +163,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "Dense", examples: dense::examples },
     LayerKind { name: "DepthwiseConv1D", examples: depthwise_conv1d::examples },
     LayerKind { name: "DepthwiseConv2D", examples: depthwise_conv2d::examples },
+    LayerKind { name: "Dot", examples: dot::examples },
     LayerKind { name: "Dropout", examples: dropout::examples },
     LayerKind { name: "Embedding", examples: embedding::examples },
     LayerKind { name: "Flatten", examples: flatten::examples },
@@ -163,6 +171,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "GlobalAveragePooling2D", examples: global_average_pooling2d::examples },
     LayerKind { name: "GlobalMaxPooling1D", examples: global_max_pooling1d::examples },
     LayerKind { name: "GlobalMaxPooling2D", examples: global_max_pooling2d::examples },
+    LayerKind { name: "LayerNormalization", examples: layer_normalization::examples },
     LayerKind { name: "MaxPooling1D", examples: max_pooling1d::examples },
     LayerKind { name: "MaxPooling2D", examples: max_pooling2d::examples },
     LayerKind { name: "Maximum", examples: maximum::examples },

@@ -1,6 +1,6 @@
 //! Subtract: the first tensor minus the second, of one shape: `y = x_1 - x_2`.
 
-use super::merge::{common_shape, lower_weighted_sum, weighted_sum, weighted_sum_backward};
+use super::merge::{lower_weighted_sum, two_of_one_shape, weighted_sum, weighted_sum_backward};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value};
 use crate::graph::Shape;
@@ -22,10 +22,7 @@ impl Layer for Subtract {
     identity!("Subtract");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        match inputs {
-            [_, _] => common_shape(inputs).map_err(|_| "two inputs of the same shape".to_owned()),
-            _ => Err("exactly two inputs".to_owned()),
-        }
+        two_of_one_shape(inputs)
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

@@ -4,9 +4,11 @@ mod activation;
 mod add;
 mod concat;
 mod convert;
+mod dot;
 mod embedding;
 #[cfg(test)]
 mod golden;
+mod layer_normalization;
 mod linear;
 mod maximum;
 mod mean;
@@ -23,7 +25,9 @@ mod upsample;
 pub use activation::Activation;
 pub use add::Add;
 pub use concat::Concat;
+pub use dot::Dot;
 pub use embedding::Embedding;
+pub use layer_normalization::LayerNormalization;
 pub use linear::{Kind, Linear};
 pub use maximum::Maximum;
 pub use mean::Mean;
@@ -49,7 +53,9 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &add::KIND,
     &concat::KIND,
     &convert::KIND,
+    &dot::KIND,
     &embedding::KIND,
+    &layer_normalization::KIND,
     &linear::KIND,
     &maximum::KIND,
     &mean::KIND,
