@@ -62,6 +62,12 @@ macro_rules! layer_on_steps {
             self.layer.base_mut()
         }
 
+        fn duplicate(&self) -> std::sync::Arc<dyn $crate::layers::Layer> {
+            let mut copy = self.clone();
+            *copy.layer.base_mut() = self.layer.base().duplicate();
+            std::sync::Arc::new(copy)
+        }
+
         fn output_shape(&self, inputs: &[$crate::graph::Shape]) -> Result<$crate::graph::Shape, String> {
             self.layer.output_shape(inputs)
         }
