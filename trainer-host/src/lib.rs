@@ -72,7 +72,7 @@ pub use train::{
 ///     # std::fs::write(directory.join("points.csv"), format!("x,y,place\n{}", rows.collect::<String>()))?;
 ///     # let path = |name: &str| directory.join(name);
 ///     let (splits, columns) = CsvFile::open(path("points.csv"))?.splits(&TableOptions::new("place"))?;
-///     let Splits { train, validation, test } = splits;
+///     let Splits { train, validation, test, .. } = splits;
 ///
 ///     let mut model = Sequential::new("points", [columns.width()])
 ///         .add(Dense::new(8).activation(Activation::Relu))

@@ -63,7 +63,10 @@ impl DeviceModel {
         samples: usize,
         work: impl Fn(&mut Session<'_>, usize) -> Result<T, InputError> + Sync,
     ) -> Result<Vec<T>, RunError> {
-        let push = |all: &mut Vec<T>, session: &mut Session<'_>, sample| Ok(all.push(work(session, sample)?));
+        let push = |all: &mut Vec<T>, session: &mut Session<'_>, sample| {
+            all.push(work(session, sample)?);
+            Ok(())
+        };
         let join = |mut all: Vec<T>, more| {
             all.extend(more);
             all

@@ -181,7 +181,7 @@ pub struct ParameterGradients<'a> {
 impl ParameterGradients<'_> {
     /// The gradient of one weight, to be added to; `None` if it does not learn.
     pub fn get_mut(&mut self, parameter: usize) -> Option<&mut [f32]> {
-        let range = self.places[parameter].lane_range.clone();
+        let range = self.places.get(parameter)?.lane_range.clone();
         (!range.is_empty()).then(|| &mut self.values[range])
     }
 }

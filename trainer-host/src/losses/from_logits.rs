@@ -146,7 +146,8 @@ mod tests {
             (total * softmax(at) - f64::from(soft[at])) / 2.0
         };
         let sparse = |at: usize| (softmax(at) - f64::from(u8::from(labels[at / 3] as usize == at % 3))) / 2.0;
-        let cases: [(&dyn Loss, &[f32], &dyn Fn(usize) -> f64, bool); 6] = [
+        type Case<'a> = (&'a dyn Loss, &'a [f32], &'a dyn Fn(usize) -> f64, bool);
+        let cases: [Case<'_>; 6] = [
             (&BinaryCrossentropyFromLogits, &soft, &binary, false),
             (&BinaryCrossentropy, &soft, &binary, true),
             (&CategoricalCrossentropyFromLogits, &soft, &dense, false),

@@ -76,8 +76,8 @@ fn layers_are_shared_within_a_copy_and_not_with_it() {
     let again = part.duplicate().unwrap();
     assert_eq!(names(&again), names(&part));
     copy.set_parameter("base/shared/bias", &[1.0; 4]).unwrap();
-    assert_eq!(part.parameter("base/shared/bias").unwrap(), [1.0; 4]);
-    assert_eq!(again.parameter("base/shared/bias").unwrap(), [0.0; 4]);
+    assert_eq!(part.parameter("base/shared@1/bias").unwrap(), [1.0; 4]);
+    assert_eq!(again.parameter("base/shared@1/bias").unwrap(), [0.0; 4]);
     assert_eq!(model.parameter("base/shared/bias").unwrap(), [0.0; 4]);
 }
 

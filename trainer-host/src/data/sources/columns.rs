@@ -44,7 +44,6 @@ pub struct Column {
     /// Its name in the header.
     pub name: String,
     /// What its fields are.
-    #[serde(flatten)]
     pub kind: ColumnKind,
 }
 
