@@ -2,11 +2,11 @@
 //! beta_c`, mean and variance those of the row's `n` values, clamped.
 //!
 //! int8, in integers alone. The scale of the input cancels but for epsilon, its zero point altogether: with `S = sum x_c`,
-//! `W = n * sum x_c^2 - S^2` (`n^2` times the variance) and `E = round(epsilon * n^2 / scale_in^2)`, a normalized value is
-//! `(n * x_c - S) / sqrt(W + E)`.
+//! `W = n * sum x_c^2 - S^2` (`n^2` times the variance) and `E = round(2^12 * epsilon * n^2 / scale_in^2)`, a normalized value is
+//! `(n * x_c - S) / sqrt(W + E / 2^12)`.
 //!
-//! - `D = max(W + E, 1)`; `z` = its leading zeros in 64 bits, the last bit cleared; `r = floor(sqrt(D << z))`, `2^31 <= r < 2^32`;
-//!   `q = floor(2^63 / r)`; `s = 40 - z / 2`
+//! - `D = max(2^12 * W + E, 1)`; `z` = its leading zeros in 64 bits, the last bit cleared; `r = floor(sqrt(D << z))`, `2^31 <= r < 2^32`;
+//!   `q = floor(2^63 / r)`; `s = 34 - z / 2`
 //! - `N_c = ((n * x_c - S) * q + 2^(s - 1)) >> s`, the normalized value in units of `2^-23`
 //! - `y_c = clamp(zero_point + ((N_c * multiplier_c + bias_c * 2^16 + 2^31) >> 32))`, `multiplier = round(gamma / scale_out * 2^9)`,
 //!   `bias = round(beta / scale_out * 2^16)`
@@ -74,7 +74,7 @@ impl ParametersF32 {
 /// Most values of a row.
 pub const MAXIMUM_CHANNELS: usize = 1 << 14;
 
-/// Largest shift of epsilon: `W + E` stays below `2^63`.
+/// Largest shift of epsilon: `D` stays below `2^63`.
 pub const LARGEST_EPSILON_SHIFT: u8 = 30;
 
 fn check_form(node: &NodeCheck<'_>, element_type: ElementType, constants: u32) -> Result<(), NodeFault> {
@@ -99,11 +99,11 @@ fn reciprocal(row: &[i8], epsilon: u64) -> (i64, u32, i64) {
         sum += x;
         squares += x * x;
     }
-    let spread = (row.len() as i64 * squares - sum * sum) as u64 + epsilon;
+    let spread = (((row.len() as i64 * squares - sum * sum) as u64) << 12) + epsilon;
     let spread = if spread == 0 { 1 } else { spread };
     let zeros = spread.leading_zeros() & !1;
     let root = quant::square_root(spread << zeros);
-    (quant::divide(1 << 63, root) as i64, 40 - zeros / 2, sum)
+    (quant::divide(1 << 63, root) as i64, 34 - zeros / 2, sum)
 }
 
 fn run_i8(node: &mut NodeRun<'_>) {
@@ -174,8 +174,8 @@ mod tests {
                     let (factor, shift, sum) = reciprocal(&row, epsilon);
                     let n = row.len() as f64;
                     let squares: f64 = row.iter().map(|&x| f64::from(x).powi(2)).sum();
-                    let spread = n * squares - (sum as f64).powi(2) + epsilon as f64;
-                    let wanted = 1.0 / if spread > 0.0 { spread.sqrt() } else { 1.0 };
+                    let spread = n * squares - (sum as f64).powi(2) + epsilon as f64 / 4096.0;
+                    let wanted = 1.0 / if spread > 0.0 { spread.sqrt() } else { 1.0 / 64.0 };
                     let found = factor as f64 / 2f64.powi(shift as i32 + 23);
                     assert!((found / wanted - 1.0).abs() < 1e-9, "{found} instead of {wanted}: {length} values");
                 }
