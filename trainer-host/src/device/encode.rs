@@ -50,16 +50,16 @@ pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>) -> Result<ModelFile, Ex
         }
     }
     for node in &graph.nodes {
-        let site = graph.site(node);
+        let context = graph.context(node);
         let encoded = match numbers {
-            Numbers::F32 => node.op.encode_f32(&site, &mut draft.constants)?,
+            Numbers::F32 => node.op.encode_f32(&context, &mut draft.constants)?,
             Numbers::I8 { quantizations, .. } => {
                 let inputs: Vec<_> = node.inputs.iter().map(|&Value(input)| quantizations[input]).collect();
-                node.op.encode_i8(&site, &inputs, quantizations[node.output.0], &mut draft.constants)?
+                node.op.encode_i8(&context, &inputs, quantizations[node.output.0], &mut draft.constants)?
             }
         };
         let inputs = node.inputs.iter().map(|value| value.0).collect();
-        draft.node(&node.name, encoded, inputs, node.output.0, node.op.macs(&site));
+        draft.node(&node.name, encoded, inputs, node.output.0, node.op.macs(&context));
     }
     let mut outputs: Vec<usize> = graph.outputs.iter().map(|value| value.0).collect();
     if float_ports {

@@ -1,6 +1,6 @@
 //! The graph of the runtime's ops, in real numbers.
 
-use super::{DeviceOp, ExportError, Site};
+use super::{DeviceOp, ExportError, NodeContext};
 use crate::graph::Shape;
 use std::collections::HashSet;
 
@@ -111,8 +111,8 @@ impl DeviceGraph {
     }
 
     /// What `node` sees of its tensors.
-    pub fn site<'a>(&'a self, node: &'a DeviceNode) -> Site<'a> {
-        Site {
+    pub fn context<'a>(&'a self, node: &'a DeviceNode) -> NodeContext<'a> {
+        NodeContext {
             name: &node.name,
             inputs: node.inputs.iter().map(|&input| self.shape(input)).collect(),
             output: self.shape(node.output),

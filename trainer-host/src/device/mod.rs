@@ -23,4 +23,4 @@ pub mod simplify;
 pub use error::ExportError;
 pub use graph::{DeviceGraph, DeviceNode, Value};
 pub use lowering::{Lowering, linear};
-pub use op::{Clamp, CloneOp, Constants, DeviceOp, Encoded, Quantization, Site, Tie};
+pub use op::{Clamp, CloneOp, Constants, DeviceOp, Encoded, NodeContext, OutputQuantization, Quantization};

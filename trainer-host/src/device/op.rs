@@ -18,7 +18,7 @@ pub struct Quantization {
 
 /// How an op ties the quantization of its output to that of its inputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Tie {
+pub enum OutputQuantization {
     /// Not at all: the output's own range decides.
     Free,
     /// Inputs and output have one scale and zero point.
@@ -74,7 +74,7 @@ impl From<Clamp> for ClampF32 {
 
 /// A node's tensors as an op sees them.
 #[derive(Debug, Clone)]
-pub struct Site<'a> {
+pub struct NodeContext<'a> {
     /// The node's name, for errors.
     pub name: &'a str,
     /// Shapes of the inputs.
@@ -83,7 +83,7 @@ pub struct Site<'a> {
     pub output: &'a Shape,
 }
 
-impl Site<'_> {
+impl NodeContext<'_> {
     /// An error that names the node.
     pub fn error(&self, reason: impl Into<String>) -> ExportError {
         ExportError::Layer { layer: self.name.to_owned(), reason: reason.into() }
@@ -176,8 +176,8 @@ impl Clone for Box<dyn DeviceOp> {
 /// An op of the runtime, in real numbers: the host's twin of a file in `samara_runtime::ops`.
 pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     /// Multiply-accumulates (of one sample), 0 for ops that have none.
-    fn macs(&self, site: &Site<'_>) -> u64 {
-        let _ = site;
+    fn macs(&self, context: &NodeContext<'_>) -> u64 {
+        let _ = context;
         0
     }
 
@@ -187,8 +187,8 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     }
 
     /// How quantization passes through.
-    fn tie(&self) -> Tie {
-        Tie::Free
+    fn output_quantization(&self) -> OutputQuantization {
+        OutputQuantization::Free
     }
 
     /// The smallest scale that the output may have, given the inputs': below it, multipliers leave their range.
@@ -246,23 +246,23 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     /// `true` if `scale[i % scale.len()] * x[i]` and a shift like it, of each element `i` of the only input, may be computed
     /// behind this op as well: element `j` of the output depends only on elements `i` with `i % scale.len() == j % scale.len()`,
     /// and commutes with such a scale. A reshape may stand between, so the input can have other than `scale.len()` channels.
-    fn lets_pass(&self, site: &Site<'_>, scale: &[f32]) -> bool {
-        let _ = (site, scale);
+    fn lets_pass(&self, context: &NodeContext<'_>, scale: &[f32]) -> bool {
+        let _ = (context, scale);
         false
     }
 
     /// The op for f32 tensors.
-    fn encode_f32(&self, site: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError>;
+    fn encode_f32(&self, context: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError>;
 
     /// The op for int8 tensors of the given quantization; that for f32 if the op moves elements of any type.
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError> {
         let _ = (inputs, output);
-        self.encode_f32(site, constants)
+        self.encode_f32(context, constants)
     }
 }

@@ -118,3 +118,17 @@ pub enum RunError {
         error: InputError,
     },
 }
+
+/// What the device makes of bytes: a graph of one output, for the tests of ops.
+#[cfg(test)]
+pub(crate) fn answer(graph: &super::DeviceGraph, numbers: super::encode::Numbers<'_>, inputs: &[&[u8]]) -> Vec<u8> {
+    let file = super::encode::encode(graph, numbers).expect("a graph that can be encoded").to_bytes();
+    let write = |session: &mut Session<'_>, _| {
+        for (number, bytes) in inputs.iter().enumerate() {
+            session.input_bytes_mut(number)?.copy_from_slice(bytes);
+        }
+        Ok(())
+    };
+    let read = |session: &Session<'_>, _| session.output_bytes(0).unwrap_or_default().to_vec();
+    DeviceModel::new(&file).expect("a file").run_each(1, write, read).expect("a run").concat()
+}

@@ -154,7 +154,7 @@ const FARTHEST: usize = 16;
 pub(crate) fn behind_passing(graph: &DeviceGraph, links: &Links, value: Value, scale: &[f32]) -> Option<usize> {
     let mut reader = links.sole_reader(value)?;
     for _ in 0..FARTHEST {
-        if !graph.nodes[reader].op.lets_pass(&graph.site(&graph.nodes[reader]), scale) {
+        if !graph.nodes[reader].op.lets_pass(&graph.context(&graph.nodes[reader]), scale) {
             return Some(reader);
         }
         reader = links.sole_reader(graph.nodes[reader].output)?;

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::{
         device::{
-            Clamp, Constants, DeviceOp, Encoded, Quantization, Site, Tie, Value,
+            Clamp, Constants, DeviceOp, Encoded, NodeContext, OutputQuantization, Quantization, Value,
             ops::{Add, Concat, Kind, Linear, Reshape, ScaleShift, Softmax},
             simplify::simplify,
         },
@@ -95,8 +95,8 @@ mod tests {
     }
 
     impl DeviceOp for Counted {
-        fn tie(&self) -> Tie {
-            self.reshape().tie()
+        fn output_quantization(&self) -> OutputQuantization {
+            self.reshape().output_quantization()
         }
 
         fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
@@ -120,23 +120,23 @@ mod tests {
             None
         }
 
-        fn lets_pass(&self, site: &Site<'_>, scale: &[f32]) -> bool {
-            self.reshape().lets_pass(site, scale)
+        fn lets_pass(&self, context: &NodeContext<'_>, scale: &[f32]) -> bool {
+            self.reshape().lets_pass(context, scale)
         }
 
-        fn encode_f32(&self, site: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+        fn encode_f32(&self, context: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
             self.0.encodings.fetch_add(1, Relaxed);
-            self.reshape().encode_f32(site, constants)
+            self.reshape().encode_f32(context, constants)
         }
 
         fn encode_i8(
             &self,
-            site: &Site<'_>,
+            context: &NodeContext<'_>,
             _: &[Quantization],
             _: Quantization,
             constants: &mut Constants,
         ) -> Result<Encoded, ExportError> {
-            self.reshape().encode_f32(site, constants)
+            self.reshape().encode_f32(context, constants)
         }
     }
 

@@ -1,7 +1,7 @@
 //! A scale and a zero point for every tensor.
 
 use super::Range;
-use crate::device::{DeviceGraph, Quantization, Tie, Value, ops::Rescale};
+use crate::device::{DeviceGraph, OutputQuantization, Quantization, Value, ops::Rescale};
 use std::collections::BTreeSet;
 
 /// The scale of a tensor that is always zero.
@@ -28,16 +28,17 @@ fn with_scale(range: Range, scale: f32) -> Quantization {
 pub fn part_fixed_inputs(graph: &mut DeviceGraph) {
     let mut fixed = vec![false; graph.values.len()];
     for mut node in std::mem::take(&mut graph.nodes) {
-        let tie = node.op.tie();
+        let tie = node.op.output_quantization();
         let any_fixed = node.inputs.iter().any(|input| fixed[input.0]);
-        if tie == Tie::Shared && node.inputs.len() > 1 && any_fixed {
+        if tie == OutputQuantization::Shared && node.inputs.len() > 1 && any_fixed {
             for input in node.inputs.iter_mut().filter(|input| fixed[input.0]) {
                 let (shape, name) = graph.values[input.0].clone();
                 *input = graph.push(format!("{name}/rescale"), Rescale, &[*input], shape);
             }
             fixed.resize(graph.values.len(), false);
         } else {
-            fixed[node.output.0] = matches!(tie, Tie::Fixed(_)) || (tie == Tie::Shared && any_fixed);
+            fixed[node.output.0] =
+                matches!(tie, OutputQuantization::Fixed(_)) || (tie == OutputQuantization::Shared && any_fixed);
         }
         graph.nodes.push(node);
     }
@@ -70,11 +71,11 @@ const MOST_RAISES: usize = 16;
 /// in `together` have the same quantizations around them, but for given ones.
 pub fn assign(graph: &DeviceGraph, ranges: &[Range], together: &[Vec<usize>]) -> Vec<Quantization> {
     let mut groups = Groups((0..graph.values.len()).collect());
-    for node in graph.nodes.iter().filter(|node| node.op.tie() == Tie::Shared) {
+    for node in graph.nodes.iter().filter(|node| node.op.output_quantization() == OutputQuantization::Shared) {
         node.inputs.iter().for_each(|input| groups.unite(node.output.0, input.0));
     }
     let mut given = vec![false; graph.values.len()];
-    for node in graph.nodes.iter().filter(|node| matches!(node.op.tie(), Tie::Fixed(_))) {
+    for node in graph.nodes.iter().filter(|node| matches!(node.op.output_quantization(), OutputQuantization::Fixed(_))) {
         given[groups.of(node.output.0)] = true;
     }
     for (first, other) in together.iter().flat_map(|nodes| nodes.iter().map(|&node| (nodes[0], node))) {
@@ -94,7 +95,7 @@ pub fn assign(graph: &DeviceGraph, ranges: &[Range], together: &[Vec<usize>]) ->
     let mut chosen: Vec<Quantization> = range_of.iter().map(|&range| covering(range)).collect();
     let mut readers = vec![Vec::new(); group.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
-        if let Tie::Fixed(quantization) = node.op.tie() {
+        if let OutputQuantization::Fixed(quantization) = node.op.output_quantization() {
             chosen[group[node.output.0]] = quantization;
             fixed[group[node.output.0]] = true;
         }

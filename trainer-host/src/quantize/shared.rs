@@ -25,7 +25,7 @@ pub fn shared_layers(graph: &DeviceGraph) -> Result<Vec<Vec<usize>>, ExportError
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, node) in graph.nodes.iter().enumerate() {
         let mut constants = Constants::default();
-        let encoded = node.op.encode_f32(&graph.site(node), &mut constants)?;
+        let encoded = node.op.encode_f32(&graph.context(node), &mut constants)?;
         let constants = constants.into_bytes();
         if !constants.is_empty() {
             let first = *first.entry((encoded.op.code, encoded.parameters, constants)).or_insert(index);

@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
-use super::execute::{Batch, Executor, Values};
 use super::feed::{Feed, Purpose};
 use super::loader::{Loader, Order};
 use super::model::check_batch;
 use super::plan::Plan;
 use super::{Measurements, Model, in_pool};
+use super::{
+    execute::{Executor, Values},
+    lane::Batch,
+};
 use crate::data::Source;
 use crate::error::Result;
 use crate::graph::Graph;

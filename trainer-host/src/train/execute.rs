@@ -1,62 +1,22 @@
-//! Runs a plan: lanes in parallel, meetings in between.
+//! Runs a plan: lanes in parallel, barriers in between.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::feed::Feed;
-use super::objective::{Objective, class_of};
-use super::plan::{Meeting, Piece, PieceGradient, Plan, PlanNode, Step};
-use crate::data::BatchBuffers;
-use crate::error::{Error, Result};
-use crate::graph::pass::{
-    Backward, Forward, InputGradients, Inputs, ParameterGradients, Parameters, Prepare, RandomKey, WeightGradient,
-};
-use crate::losses::{Loss, LossPass};
-use crate::metrics::MetricPass;
+use super::lane::{Batch, Fault, Lane, Shard, Shared, guarded};
+use super::objective::Objective;
+use super::plan::{Barrier, BlockGradient, ParameterBlock, Plan};
+use crate::error::Result;
+use crate::graph::pass::{Inputs, ParameterGradients, Prepare, WeightGradient};
 use crate::numeric::Aligned;
-use crate::numeric::random::derive;
 use crate::optimizers::{MOST_SLOTS, Optimizer, Update};
-
-/// A batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Batch<'a> {
-    pub feed: &'a Feed<'a>,
-    pub buffers: &'a BatchBuffers,
-    /// From which layers' random numbers derive.
-    pub key: u64,
-}
 
 /// The parameters' values.
 #[derive(Debug)]
 pub(crate) struct Values {
     pub weights: Aligned,
     pub statistics: Aligned,
-}
-
-/// Buffers of some consecutive samples.
-#[derive(Debug)]
-struct Shard {
-    /// Where it begins within the batch, and how many samples it has in this step.
-    first: usize,
-    samples: usize,
-    values: Vec<Aligned>,
-    gradients: Vec<Aligned>,
-    targets: Vec<Aligned>,
-}
-
-/// What one thread works on at a time: some shards in a row, with the sums over them.
-#[derive(Debug)]
-struct Lane {
-    shards: Vec<Shard>,
-    scratch: Aligned,
-    gradients: Aligned,
-    sums: Vec<f64>,
-    /// For each output the sum of its losses, then the sums of its metrics; the last is left to the executor.
-    results: Vec<f64>,
-    /// What went wrong in it.
-    fault: Option<Fault>,
 }
 
 /// A plan with its memory.
@@ -70,21 +30,9 @@ pub(crate) struct Executor {
     /// The weights that layers see, where they are not the stored ones.
     effective: Aligned,
     sums: Vec<f64>,
-    /// Gradients that come out of meetings, laid out as those of lanes.
+    /// Gradients that come out of barriers, laid out as those of lanes.
     meeting_gradients: Aligned,
     results: Vec<f64>,
-}
-
-/// What all lanes may read.
-#[derive(Clone, Copy)]
-struct Shared<'a> {
-    plan: &'a Plan,
-    objectives: &'a [Objective],
-    training: bool,
-    weights: &'a [f32],
-    statistics: &'a [f32],
-    states: &'a [Vec<f32>],
-    batch: Batch<'a>,
 }
 
 impl Executor {
@@ -144,7 +92,7 @@ impl Executor {
         self.meeting_gradients.fill(0.0);
         for node in 0..self.plan.nodes.len() {
             if self.plan.nodes[node].sums == 0 && self.plan.nodes[node].state > 0 {
-                self.meet(Meeting::Forward { node }, values, count)?;
+                self.meet(Barrier::Forward { node }, values, count)?;
             }
         }
         for segment in 0..self.plan.segments.len() {
@@ -156,7 +104,7 @@ impl Executor {
             if let Some(fault) = lanes.iter_mut().find_map(|lane| lane.fault.take()) {
                 return Err(fault.of(plan));
             }
-            self.meet(self.plan.segments[segment].meeting, values, count)?;
+            self.meet(self.plan.segments[segment].barrier, values, count)?;
         }
         self.results.fill(0.0);
         for lane in &self.lanes {
@@ -173,11 +121,11 @@ impl Executor {
     }
 
     /// Adds up the lanes' sums, in their order, and lets the layer use them.
-    fn meet(&mut self, meeting: Meeting, values: &mut Values, samples: usize) -> Result<()> {
-        let (index, forward) = match meeting {
-            Meeting::Forward { node } => (node, true),
-            Meeting::Backward { node } => (node, false),
-            Meeting::End => return Ok(()),
+    fn meet(&mut self, barrier: Barrier, values: &mut Values, samples: usize) -> Result<()> {
+        let (index, forward) = match barrier {
+            Barrier::Forward { node } => (node, true),
+            Barrier::Backward { node } => (node, false),
+            Barrier::End => return Ok(()),
         };
         let node = &self.plan.nodes[index];
         let Some(layer) = &node.layer else { return Ok(()) };
@@ -204,7 +152,7 @@ impl Executor {
     }
 
     /// Brings all gradients together and, with an optimizer, changes the weights: where it clips, when all gradients
-    /// are there; else each piece at once, while it is in the cache. `sizes` are those of the weights.
+    /// are there; else each block at once, while it is in the cache. `sizes` are those of the weights.
     ///
     /// # Errors
     /// As for [`Executor::run`].
@@ -219,39 +167,39 @@ impl Executor {
         let this = &*self;
         let failed = Mutex::new(None);
         let clipping = optimizer.and_then(|(optimizer, ..)| optimizer.clipping());
-        let pieces = &self.plan.pieces;
-        let work = |piece: &Piece, mut parts: Parts<'_>| {
-            if let Err(fault) = this.bring_together(piece, parts.gradients) {
+        let blocks = &self.plan.blocks;
+        let work = |block: &ParameterBlock, mut parts: Parts<'_>| {
+            if let Err(fault) = this.bring_together(block, parts.gradients) {
                 *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
                 return;
             }
-            if let Some((transform, first)) = &piece.transform {
+            if let Some((transform, first)) = &block.transform {
                 transform.change_gradient(*first, parts.weights, parts.gradients);
             }
-            if let Some(regularizer) = &piece.regularizer {
+            if let Some(regularizer) = &block.regularizer {
                 regularizer.add_gradient(parts.weights, parts.gradients);
             }
             if clipping.is_none() {
-                parts.change(piece, optimizer);
+                parts.change(block, optimizer);
             }
         };
-        for_each_piece(pieces, 0, Parts::new(&mut values.weights, gradients, slots), &work);
+        for_each_block(blocks, 0, Parts::new(&mut values.weights, gradients, slots), &work);
         if let Some(fault) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(fault.of(&self.plan));
         }
         if let Some(clipping) = clipping {
             clipping.apply(gradients, sizes);
-            let work = |piece: &Piece, mut parts: Parts<'_>| parts.change(piece, optimizer);
-            for_each_piece(pieces, 0, Parts::new(&mut values.weights, gradients, slots), &work);
+            let work = |block: &ParameterBlock, mut parts: Parts<'_>| parts.change(block, optimizer);
+            for_each_block(blocks, 0, Parts::new(&mut values.weights, gradients, slots), &work);
         }
         Ok(())
     }
 
-    /// The gradient of a piece.
-    fn bring_together(&self, piece: &Piece, gradient: &mut [f32]) -> Result<(), Fault> {
-        match &piece.gradient {
-            PieceGradient::Lanes { start } => {
-                let range = *start..start + piece.length;
+    /// The gradient of a block.
+    fn bring_together(&self, block: &ParameterBlock, gradient: &mut [f32]) -> Result<(), Fault> {
+        match &block.gradient {
+            BlockGradient::Lanes { start } => {
+                let range = *start..start + block.length;
                 gradient.copy_from_slice(&self.meeting_gradients[range.clone()]);
                 for lane in &self.lanes {
                     for (total, &part) in gradient.iter_mut().zip(&lane.gradients[range.clone()]) {
@@ -259,7 +207,7 @@ impl Executor {
                     }
                 }
             }
-            PieceGradient::Batch { nodes, parameter, start } => {
+            BlockGradient::Batch { nodes, parameter, start } => {
                 for (position, &index) in nodes.iter().enumerate() {
                     let node = &self.plan.nodes[index];
                     let (Some(layer), Some(place)) = (&node.layer, node.gradient) else { continue };
@@ -272,7 +220,7 @@ impl Executor {
                     };
                     let mut pass = WeightGradient {
                         parameter: *parameter,
-                        range: *start..start + piece.length,
+                        range: *start..start + block.length,
                         gradient,
                         accumulate: position > 0,
                         input_shapes: &node.input_shapes,
@@ -315,31 +263,6 @@ impl Executor {
     }
 }
 
-/// A panic in what may be written outside.
-#[derive(Debug)]
-struct Fault {
-    node: usize,
-    doing: &'static str,
-    reason: String,
-}
-
-impl Fault {
-    fn of(self, plan: &Plan) -> Error {
-        let node = &plan.nodes[self.node];
-        let kind = node.layer.as_ref().map_or("input", |layer| layer.kind());
-        Error::Panic { layer: node.name.clone(), kind, doing: self.doing, reason: self.reason }
-    }
-}
-
-/// Calls a layer, a loss or a metric.
-fn guarded(node: usize, doing: &'static str, work: impl FnOnce()) -> Result<(), Fault> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        Fault { node, doing, reason: text.unwrap_or_else(|| "it panicked".to_owned()) }
-    })
-}
-
 /// The weights that layers see.
 fn seen<'a>(effective: &'a [f32], stored: &'a [f32]) -> &'a [f32] {
     if effective.is_empty() { stored } else { effective }
@@ -374,13 +297,13 @@ impl<'a> Parts<'a> {
         (left, right)
     }
 
-    /// Lets the optimizer, if there is one, change the piece whose parts these are.
-    fn change(&mut self, piece: &Piece, optimizer: Option<(&dyn Optimizer, f32, u64)>) {
+    /// Lets the optimizer, if there is one, change the block whose parts these are.
+    fn change(&mut self, block: &ParameterBlock, optimizer: Option<(&dyn Optimizer, f32, u64)>) {
         let Some((optimizer, learning_rate, step)) = optimizer else { return };
         let mut slots = self.slots.each_mut().map(|slot| &mut **slot);
         optimizer.update(&mut Update {
             step,
-            learning_rate: learning_rate * piece.layer.base().learning_rate_factor(),
+            learning_rate: learning_rate * block.layer.base().learning_rate_factor(),
             parameters: self.weights,
             gradients: self.gradients,
             slots: &mut slots[..optimizer.slots().len()],
@@ -388,232 +311,22 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Calls `work` for all pieces in parallel, each with its parts; allocates nothing. `base` is where `parts` begin.
-fn for_each_piece<W>(pieces: &[Piece], base: usize, parts: Parts<'_>, work: &W)
+/// Calls `work` for all blocks in parallel, each with its parts; allocates nothing. `base` is where `parts` begin.
+fn for_each_block<W>(blocks: &[ParameterBlock], base: usize, parts: Parts<'_>, work: &W)
 where
-    W: Fn(&Piece, Parts<'_>) + Sync,
+    W: Fn(&ParameterBlock, Parts<'_>) + Sync,
 {
-    match pieces {
+    match blocks {
         [] => {}
-        [piece] => {
-            let (_, parts) = parts.split_at(piece.offset - base);
-            work(piece, parts.split_at(piece.length).0);
+        [block] => {
+            let (_, parts) = parts.split_at(block.offset - base);
+            work(block, parts.split_at(block.length).0);
         }
         _ => {
-            let (left, right) = pieces.split_at(pieces.len() / 2);
+            let (left, right) = blocks.split_at(blocks.len() / 2);
             let middle = right[0].offset;
             let (parts_left, parts_right) = parts.split_at(middle - base);
-            rayon::join(|| for_each_piece(left, base, parts_left, work), || for_each_piece(right, middle, parts_right, work));
+            rayon::join(|| for_each_block(left, base, parts_left, work), || for_each_block(right, middle, parts_right, work));
         }
     }
-}
-
-impl Lane {
-    fn run(&mut self, steps: &[Step], is_first: bool, shared: Shared<'_>) {
-        self.sums.fill(0.0);
-        if is_first {
-            self.results.fill(0.0);
-            self.gradients.fill(0.0);
-        }
-        let Self { shards, scratch, gradients, sums, results, fault } = self;
-        for shard in shards.iter_mut().filter(|shard| shard.samples > 0) {
-            for &step in steps {
-                let (node, doing) = match step {
-                    Step::Gather { input } => (shared.plan.inputs[input], "gathering its samples"),
-                    Step::ForwardSums { node } => (node, "the sums before its forward pass"),
-                    Step::Forward { node } => (node, "its forward pass"),
-                    Step::Loss { output } => (shared.plan.outputs[output].node, "the loss or a metric of its output"),
-                    Step::BackwardSums { node } => (node, "the sums before its backward pass"),
-                    Step::Backward { node } => (node, "its backward pass"),
-                };
-                let work = || match step {
-                    Step::Gather { input } => shard.gather(input, shared),
-                    Step::ForwardSums { node } => shard.forward(node, shared, scratch, Some(sums)),
-                    Step::Forward { node } => shard.forward(node, shared, scratch, None),
-                    Step::Loss { output } => shard.loss(output, shared, results),
-                    Step::BackwardSums { node } => shard.backward(node, shared, scratch, gradients, Some(sums)),
-                    Step::Backward { node } => shard.backward(node, shared, scratch, gradients, None),
-                };
-                if let Err(found) = guarded(node, doing, work) {
-                    *fault = Some(found);
-                    return;
-                }
-            }
-        }
-    }
-}
-
-impl Shard {
-    fn gather(&mut self, input: usize, shared: Shared<'_>) {
-        let place = shared.plan.nodes[shared.plan.inputs[input]].place;
-        let Batch { feed, buffers, .. } = shared.batch;
-        let copy = |from: &[f32], to: &mut [f32]| {
-            let size = from.len() / buffers.samples();
-            to[..size * self.samples].copy_from_slice(&from[self.first * size..(self.first + self.samples) * size]);
-        };
-        copy(buffers.input_values(feed.inputs[input]), &mut self.values[place.slot]);
-        if input == 0 {
-            for (targets, &target) in self.targets.iter_mut().zip(&feed.targets) {
-                copy(buffers.target_values(target), targets);
-            }
-        }
-    }
-
-    fn random(&self, index: usize, shared: Shared<'_>) -> RandomKey {
-        RandomKey { key: derive(shared.batch.key, index as u64), first_sample: self.first }
-    }
-
-    fn forward(&mut self, index: usize, shared: Shared<'_>, scratch: &mut [f32], sums: Option<&mut Vec<f64>>) {
-        let node = &shared.plan.nodes[index];
-        let Some(layer) = &node.layer else { return };
-        let samples = self.samples;
-        let random = self.random(index, shared);
-        // The output's buffer is taken out while the layer reads the others.
-        let mut output = std::mem::take(&mut self.values[node.place.slot]);
-        let saved_place = node.saved.filter(|_| sums.is_none());
-        let mut saved = saved_place.map(|place| std::mem::take(&mut self.values[place.slot])).unwrap_or_default();
-        if node.in_place && sums.is_none() {
-            let input = node.input_places[0];
-            if input.slot != node.place.slot {
-                output[..input.size * samples].copy_from_slice(&self.values[input.slot][..input.size * samples]);
-            }
-        }
-        let mut pass = Forward {
-            samples,
-            training: node.training,
-            inputs: Inputs { slots: &self.values, places: &node.input_places, samples },
-            input_shapes: &node.input_shapes,
-            output_shape: &node.shape,
-            output: &mut output[..node.place.size * samples],
-            parameters: parameters(node, shared),
-            state: &shared.states[index],
-            saved: &mut saved[..saved_place.map_or(0, |place| place.size * samples)],
-            scratch,
-            random,
-        };
-        match sums {
-            Some(sums) => layer.forward_sums(&pass, &mut sums[..node.sums]),
-            None => layer.forward(&mut pass),
-        }
-        self.values[node.place.slot] = output;
-        if let Some(place) = saved_place {
-            self.values[place.slot] = saved;
-        }
-    }
-
-    fn backward(
-        &mut self,
-        index: usize,
-        shared: Shared<'_>,
-        scratch: &mut [f32],
-        gradients: &mut [f32],
-        sums: Option<&mut Vec<f64>>,
-    ) {
-        let node = &shared.plan.nodes[index];
-        let (Some(layer), Some(place)) = (&node.layer, node.gradient) else { return };
-        let samples = self.samples;
-        let random = self.random(index, shared);
-        let mut output_gradient = std::mem::take(&mut self.gradients[place.slot]);
-        let is_sums = sums.is_some();
-        let mut pass = Backward {
-            samples,
-            inputs: Inputs { slots: &self.values, places: &node.input_places, samples },
-            input_shapes: &node.input_shapes,
-            output: &self.values[node.place.slot][..node.place.size * samples],
-            output_shape: &node.shape,
-            output_gradient: &mut output_gradient[..place.size * samples],
-            input_gradients: InputGradients { slots: &mut self.gradients, places: &node.input_gradients, samples },
-            parameters: parameters(node, shared),
-            parameter_gradients: ParameterGradients { values: gradients, places: &node.parameters },
-            state: &shared.states[index],
-            saved: node.saved.map_or(&[], |place| &self.values[place.slot][..place.size * samples]),
-            scratch,
-            random,
-        };
-        match sums {
-            Some(sums) => layer.backward_sums(&pass, &mut sums[..node.backward_sums]),
-            None => layer.backward(&mut pass),
-        }
-        if node.in_place
-            && !is_sums
-            && let Some(input) = node.input_gradients[0]
-            && input.place.slot != place.slot
-        {
-            let mut input_gradients = InputGradients { slots: &mut self.gradients, places: &node.input_gradients, samples };
-            if let Some(slot) = input_gradients.get_mut(0) {
-                slot.add(&output_gradient[..place.size * samples]);
-            }
-        }
-        self.gradients[place.slot] = output_gradient;
-    }
-
-    fn loss(&mut self, index: usize, shared: Shared<'_>, results: &mut [f64]) {
-        let Some(objective) = shared.objectives.get(index) else { return };
-        let output = &shared.plan.outputs[index];
-        let samples = self.samples;
-        let node = &shared.plan.nodes[output.node];
-        let before = &shared.plan.nodes[output.gradient_node];
-        let targets = &self.targets[index][..output.target_size * samples];
-        let values = &self.values[node.place.slot][..node.place.size * samples];
-        let gradient = before.gradient.filter(|_| shared.training);
-        let gradient = gradient.map(|place| &mut self.gradients[place.slot][..place.size * samples]);
-        let mut pass = LossPass {
-            samples,
-            shape: &node.shape,
-            output: values,
-            before_activation: output.fused.then(|| &self.values[before.place.slot][..before.place.size * samples]),
-            targets,
-            gradient,
-            scale: objective.weight / shared.batch.buffers.samples() as f32,
-        };
-        let classes = objective.class_weights.as_deref().filter(|_| shared.training);
-        let own = shared.batch.buffers.weight_values(shared.batch.feed.targets[index]);
-        let sum = match (own, classes) {
-            (None, None) => objective.loss.evaluate(&mut pass),
-            (own, classes) => {
-                let size = output.target_size;
-                let of_class = |sample: usize, classes: &[f32]| {
-                    class_of(&targets[sample * size..(sample + 1) * size]).and_then(|class| classes.get(class).copied())
-                };
-                weighted(&*objective.loss, pass, size, |sample| {
-                    let own = own.map_or(1.0, |weights| weights[self.first + sample]);
-                    own * classes.and_then(|classes| of_class(sample, classes)).unwrap_or(1.0)
-                })
-            }
-        };
-        let start: usize = shared.objectives[..index].iter().map(Objective::sums).sum();
-        results[start] += sum;
-        let pass = MetricPass { samples, shape: &node.shape, output: values, targets };
-        let mut results = &mut results[start + 1..];
-        for metric in objective.metrics() {
-            let (own, others) = results.split_at_mut(metric.sums());
-            metric.add(&pass, own);
-            results = others;
-        }
-    }
-}
-
-/// The sum of the samples' losses times their weights: the loss is asked for one sample at a time.
-fn weighted(loss: &dyn Loss, pass: LossPass<'_>, target_size: usize, weight: impl Fn(usize) -> f32) -> f64 {
-    let LossPass { samples, shape, output, before_activation, targets, mut gradient, scale } = pass;
-    let size = shape.size();
-    let mut sum = 0.0;
-    for sample in 0..samples {
-        let (range, weight) = (sample * size..(sample + 1) * size, weight(sample));
-        let own = loss.evaluate(&mut LossPass {
-            samples: 1,
-            shape,
-            output: &output[range.clone()],
-            before_activation: before_activation.map(|values| &values[range.clone()]),
-            targets: &targets[sample * target_size..(sample + 1) * target_size],
-            gradient: gradient.as_mut().map(|values| &mut values[range]),
-            scale: scale * weight,
-        });
-        sum += f64::from(weight) * own;
-    }
-    sum
-}
-
-fn parameters<'a>(node: &'a PlanNode, shared: Shared<'a>) -> Parameters<'a> {
-    Parameters { weights: shared.weights, statistics: shared.statistics, places: &node.parameters }
 }

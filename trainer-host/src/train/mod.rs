@@ -13,6 +13,7 @@ mod fit;
 #[cfg(test)]
 mod freezing_tests;
 mod history;
+mod lane;
 mod learning;
 mod loader;
 mod memory;

@@ -35,7 +35,7 @@ pub(super) enum Step {
 
 /// What happens when all shards have met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meeting {
+pub(super) enum Barrier {
     /// Sums to state before a node's forward pass.
     Forward { node: usize },
     /// Sums to state before a node's backward pass.
@@ -44,11 +44,11 @@ pub(super) enum Meeting {
     End,
 }
 
-/// Steps for every shard, then a meeting.
+/// Steps for every shard, then a barrier.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub steps: Vec<Step>,
-    pub meeting: Meeting,
+    pub barrier: Barrier,
 }
 
 /// A node of the plan.
@@ -86,31 +86,31 @@ pub(super) struct PlanOutput {
     pub fused: bool,
 }
 
-/// A piece of a weight that learns: its gradient is brought together, then the optimizer changes it.
+/// A block of a weight that learns: its gradient is brought together, then the optimizer changes it.
 #[derive(Debug)]
-pub(super) struct Piece {
-    /// Where the piece starts within all weights.
+pub(super) struct ParameterBlock {
+    /// Where the block starts within all weights.
     pub offset: usize,
     pub length: usize,
-    pub gradient: PieceGradient,
+    pub gradient: BlockGradient,
     /// Adds its own to the gradient.
     pub regularizer: Option<SharedRegularizer>,
-    /// What changes the gradient, with the number of the piece's first value within its weight.
+    /// What changes the gradient, with the number of the block's first value within its weight.
     pub transform: Option<(SharedTransform, usize)>,
     /// Whose learning-rate factor counts.
     pub layer: Arc<dyn Layer>,
 }
 
-/// How the gradient of a piece comes about.
+/// How the gradient of a block comes about.
 #[derive(Debug)]
-pub(super) enum PieceGradient {
+pub(super) enum BlockGradient {
     /// Added up from the lanes, where it starts here.
     Lanes { start: usize },
     /// Made by the layer of these nodes over the whole batch.
     Batch {
         nodes: Vec<usize>,
         parameter: usize,
-        /// Where the piece starts within the parameter.
+        /// Where the block starts within the parameter.
         start: usize,
     },
 }
@@ -126,8 +126,8 @@ pub(super) struct Plan {
     pub value_sizes: Vec<usize>,
     /// Sizes per sample of the buffers for gradients.
     pub gradient_sizes: Vec<usize>,
-    /// All weights that learn in pieces, by offset; what is frozen leaves gaps.
-    pub pieces: Vec<Piece>,
+    /// All weights that learn in blocks, by offset; what is frozen leaves gaps.
+    pub blocks: Vec<ParameterBlock>,
     /// Where the learning weights with a penalty in the loss lie within all weights; none without losses.
     pub regularized: Vec<(Range<usize>, SharedRegularizer)>,
     /// What makes effective weights from stored ones, with the shape and where the weight lies within all weights.
@@ -144,8 +144,8 @@ pub(super) struct Plan {
     pub scratch: usize,
 }
 
-/// Parameters in a piece, about: enough to be worth a task.
-const PIECE: usize = 1 << 15;
+/// Parameters in a block, about: enough to be worth a task.
+const BLOCK: usize = 1 << 15;
 /// Bytes that a shard's largest layer should touch, at most: half of a core's second-level cache.
 const SHARD_BYTES: usize = 512 << 10;
 /// Most samples of a shard.
@@ -204,7 +204,7 @@ impl Plan {
         Self {
             scratch: nodes.iter().map(scratch_of).fold(0, Ord::max),
             largest_sums: nodes.iter().map(|node| node.sums.max(node.backward_sums)).fold(0, Ord::max),
-            pieces: if training { pieces(graph, &nodes) } else { Vec::new() },
+            blocks: if training { blocks(graph, &nodes) } else { Vec::new() },
             regularized: if losses.is_empty() { Vec::new() } else { regularized(graph, &parameters) },
             transforms: transforms(graph, &parameters),
             weights: parameters.weights,
@@ -503,23 +503,23 @@ fn segments(nodes: &[PlanNode], steps: Vec<Step>) -> Vec<Segment> {
     let mut current = Vec::new();
     for step in steps {
         // Without sums there is nothing to wait for, but state is filled all the same before the first segment.
-        let meeting = match step {
-            Step::ForwardSums { node } if nodes[node].sums > 0 => Some(Meeting::Forward { node }),
-            Step::BackwardSums { node } => Some(Meeting::Backward { node }),
+        let barrier = match step {
+            Step::ForwardSums { node } if nodes[node].sums > 0 => Some(Barrier::Forward { node }),
+            Step::BackwardSums { node } => Some(Barrier::Backward { node }),
             _ => None,
         };
         current.push(step);
-        if let Some(meeting) = meeting {
-            segments.push(Segment { steps: std::mem::take(&mut current), meeting });
+        if let Some(barrier) = barrier {
+            segments.push(Segment { steps: std::mem::take(&mut current), barrier });
         }
     }
-    segments.push(Segment { steps: current, meeting: Meeting::End });
+    segments.push(Segment { steps: current, barrier: Barrier::End });
     segments
 }
 
-/// All weights that learn in pieces, by offset.
-fn pieces(graph: &Graph, nodes: &[PlanNode]) -> Vec<Piece> {
-    let mut pieces = Vec::new();
+/// All weights that learn in blocks, by offset.
+fn blocks(graph: &Graph, nodes: &[PlanNode]) -> Vec<ParameterBlock> {
+    let mut blocks = Vec::new();
     let mut sharing: HashMap<usize, Vec<usize>> = HashMap::new();
     for (index, node) in graph.nodes.iter().enumerate().filter(|(_, node)| !node.parameters.is_empty()) {
         sharing.entry(node.parameters.start).or_default().push(index);
@@ -535,20 +535,20 @@ fn pieces(graph: &Graph, nodes: &[PlanNode]) -> Vec<Piece> {
                 continue;
             }
             let row = entry.shape.channels();
-            let step = (PIECE / row).max(1) * row;
+            let step = (BLOCK / row).max(1) * row;
             for start in (0..place.range.len()).step_by(step) {
                 let gradient = if layer.has_batch_weight_gradient() {
-                    PieceGradient::Batch { nodes: sharing.clone(), parameter, start }
+                    BlockGradient::Batch { nodes: sharing.clone(), parameter, start }
                 } else {
-                    PieceGradient::Lanes { start: place.lane_range.start + start }
+                    BlockGradient::Lanes { start: place.lane_range.start + start }
                 };
                 let length = step.min(place.range.len() - start);
                 let (offset, regularizer) = (place.range.start + start, entry.regularizer.clone());
                 let (layer, transform) = (layer.clone(), entry.transform().map(|transform| (transform, start)));
-                pieces.push(Piece { offset, length, gradient, regularizer, transform, layer });
+                blocks.push(ParameterBlock { offset, length, gradient, regularizer, transform, layer });
             }
         }
     }
-    pieces.sort_by_key(|piece| piece.offset);
-    pieces
+    blocks.sort_by_key(|block| block.offset);
+    blocks
 }

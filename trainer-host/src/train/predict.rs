@@ -1,11 +1,14 @@
 //! `predict`: outputs for inputs.
 
-use super::execute::{Batch, Executor, Values};
 use super::feed::Purpose;
 use super::loader::{Loader, Order};
 use super::model::check_batch;
 use super::plan::Plan;
 use super::{Model, in_pool};
+use super::{
+    execute::{Executor, Values},
+    lane::Batch,
+};
 use crate::data::{Source, Tensor};
 use crate::error::{Error, Result};
 

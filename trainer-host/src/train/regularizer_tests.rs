@@ -89,7 +89,7 @@ fn clipping_sees_the_whole_gradient() {
 
 #[test]
 fn threads_change_no_bit_of_penalties() {
-    // The kernel of 60,000 values is changed in several pieces.
+    // The kernel of 60,000 values is changed in several blocks.
     let trained = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::execute::{Batch, Executor, Values};
 use super::feed::Feed;
 use super::history::Measurements;
 use super::objective::Objective;
 use super::plan::Plan;
+use super::{
+    execute::{Executor, Values},
+    lane::Batch,
+};
 use crate::data::BatchBuffers;
 use crate::error::Result;
 use crate::graph::{Graph, ParameterEntry, ParameterKind};

@@ -143,7 +143,7 @@ fn a_shared_weight_is_transformed_once_and_gets_the_gradients_of_all_uses() {
     assert_eq!(file.run_each(1, |session, _| session.write_f32(0, &[3.0]), output).unwrap(), [[3.0]]);
 }
 
-/// Weights are changed in pieces: a mask finds its place in each.
+/// Weights are changed in blocks: a mask finds its place in each.
 #[test]
 fn pruned_weights_of_a_kernel_in_pieces_stay() {
     let (inputs, outputs) = (300, 257);

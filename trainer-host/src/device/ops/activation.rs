@@ -1,7 +1,7 @@
 //! Pointwise functions: a clamp where they are one, else a table in int8 and code in f32.
 
 use super::{DeviceOpKind, OpExample, encode_lut, registry::encoding};
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
 use samara_runtime::ops::{
     activation::{ACTIVATION_F32, Function, Parameters},
     lut::{self, LUT_I8},
@@ -12,11 +12,11 @@ use samara_runtime::ops::{
 pub struct Activation(pub Parameters);
 
 impl DeviceOp for Activation {
-    fn tie(&self) -> Tie {
+    fn output_quantization(&self) -> OutputQuantization {
         match self.0.function {
-            Function::Sigmoid => Tie::Fixed(Quantization { scale: 1.0 / 256.0, zero_point: -128 }),
-            Function::Tanh => Tie::Fixed(Quantization { scale: 1.0 / 128.0, zero_point: 0 }),
-            _ => Tie::Free,
+            Function::Sigmoid => OutputQuantization::Fixed(Quantization { scale: 1.0 / 256.0, zero_point: -128 }),
+            Function::Tanh => OutputQuantization::Fixed(Quantization { scale: 1.0 / 128.0, zero_point: 0 }),
+            _ => OutputQuantization::Free,
         }
     }
 
@@ -24,13 +24,13 @@ impl DeviceOp for Activation {
         (self.0.function == Function::Relu).then_some(Clamp { minimum: 0.0, maximum: self.0.alpha })
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&ACTIVATION_F32, &self.0))
     }
 
     fn encode_i8(
         &self,
-        _: &Site<'_>,
+        _: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         constants: &mut Constants,

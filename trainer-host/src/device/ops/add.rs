@@ -1,7 +1,7 @@
 //! Weighted sum of two tensors, with a clamp: sums, differences, averages.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
 use samara_runtime::ops::add::{ADD_F32, ADD_I8, ParametersF32, ParametersI8, factors};
 
 /// `c_1 * x_1 + c_2 * x_2` for two tensors of one shape.
@@ -24,13 +24,13 @@ impl DeviceOp for Add {
         (if a > b { a } else { b }) / 32.0
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&ADD_F32, &ParametersF32 { coefficients: self.coefficients, clamp: self.clamp.into() }))
     }
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         _: &mut Constants,
@@ -39,7 +39,7 @@ impl DeviceOp for Add {
         let bounds = self.clamp.quantized(output);
         match factors([pair(inputs[0]), pair(inputs[1])], self.coefficients, pair(output), bounds) {
             Some(parameters) => Ok(Encoded::new(&ADD_I8, &parameters)),
-            None => Err(site.error(format!(
+            None => Err(context.error(format!(
                 "the sum's scale {} is more than 32 times below an input's ({}, {})",
                 output.scale, inputs[0].scale, inputs[1].scale
             ))),

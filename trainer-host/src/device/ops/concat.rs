@@ -1,7 +1,7 @@
 //! Concatenation.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization};
 use samara_runtime::ops::concat::{CONCAT, Parameters};
 
 /// Concatenation along an axis (0 is the outermost; the batch does not count).
@@ -12,11 +12,11 @@ pub struct Concat {
 }
 
 impl DeviceOp for Concat {
-    fn tie(&self) -> Tie {
-        Tie::Shared
+    fn output_quantization(&self) -> OutputQuantization {
+        OutputQuantization::Shared
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&CONCAT, &Parameters { axis: self.axis as u8 }))
     }
 }

@@ -1,7 +1,7 @@
 //! Products and cosines of rows.
 
 use super::{DeviceOpKind, OpExample, linear::multiplier, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
 use samara_runtime::ops::dot::{DOT_F32, DOT_I8, MAXIMUM_FAN_IN, ParametersF32, ParametersI8};
 
 /// `y[i, j] = sum_k a[i, k] * b[j, k]`, or the cosine of both rows.
@@ -15,12 +15,16 @@ pub struct Dot {
 const LARGEST_SHIFT: u32 = 1;
 
 impl DeviceOp for Dot {
-    fn macs(&self, site: &Site<'_>) -> u64 {
-        (site.output.size() * site.inputs[0].channels()) as u64
+    fn macs(&self, context: &NodeContext<'_>) -> u64 {
+        (context.output.size() * context.inputs[0].channels()) as u64
     }
 
-    fn tie(&self) -> Tie {
-        if self.normalized { Tie::Fixed(Quantization { scale: 1.0 / 128.0, zero_point: 0 }) } else { Tie::Free }
+    fn output_quantization(&self) -> OutputQuantization {
+        if self.normalized {
+            OutputQuantization::Fixed(Quantization { scale: 1.0 / 128.0, zero_point: 0 })
+        } else {
+            OutputQuantization::Free
+        }
     }
 
     fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
@@ -28,26 +32,26 @@ impl DeviceOp for Dot {
         2.0 * inputs[0].scale * inputs[1].scale
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&DOT_F32, &ParametersF32 { normalized: self.normalized.into() }))
     }
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         _: &mut Constants,
     ) -> Result<Encoded, ExportError> {
-        let fan_in = site.inputs[0].channels();
+        let fan_in = context.inputs[0].channels();
         if fan_in > MAXIMUM_FAN_IN {
-            return Err(site.error(format!("an int8 dot product has at most {MAXIMUM_FAN_IN} terms, this one has {fan_in}")));
+            return Err(context.error(format!("an int8 dot product has at most {MAXIMUM_FAN_IN} terms, this one has {fan_in}")));
         }
         let factor = f64::from(inputs[0].scale) * f64::from(inputs[1].scale) / f64::from(output.scale);
         let (multiplier, shift) = match multiplier(factor, LARGEST_SHIFT) {
             _ if self.normalized => (0, 0),
             Some(found) => found,
-            None => return Err(site.error(format!("its output's scale {} is too small for its inputs'", output.scale))),
+            None => return Err(context.error(format!("its output's scale {} is too small for its inputs'", output.scale))),
         };
         let parameters = ParametersI8 { normalized: self.normalized.into(), multiplier, shift: shift as u8 };
         Ok(Encoded::new(&DOT_I8, &parameters))
@@ -81,29 +85,9 @@ fn examples() -> Vec<OpExample> {
 mod tests {
     use super::*;
     use crate::{
-        device::{
-            DeviceGraph,
-            encode::{Numbers, encode},
-            run::DeviceModel,
-        },
+        device::{DeviceGraph, encode::Numbers, run::answer},
         numeric::random::Random,
     };
-
-    /// Runs a model of one op on int8 values.
-    fn run(graph: &DeviceGraph, quantizations: &[Quantization], inputs: &[&[i8]]) -> Vec<i8> {
-        let file = encode(graph, Numbers::I8 { quantizations, float_ports: false }).expect("an op");
-        let write = |session: &mut samara_runtime::Session<'_>, _| {
-            for (number, values) in inputs.iter().enumerate() {
-                session.input_bytes_mut(number)?.copy_from_slice(&values.iter().map(|&value| value as u8).collect::<Vec<_>>());
-            }
-            Ok(())
-        };
-        let read = |session: &samara_runtime::Session<'_>, _| {
-            let bytes = session.output_bytes(0).unwrap_or_default();
-            bytes.iter().map(|&byte| byte as i8).collect::<Vec<_>>()
-        };
-        DeviceModel::new(&file.to_bytes()).expect("a file").run_each(1, write, read).expect("a run").concat()
-    }
 
     /// Equal to the formula in 128 bits, and within 0.51 units of real numbers.
     #[test]
@@ -116,8 +100,8 @@ mod tests {
             let shapes = [[rows, fan_in].into(), [columns, fan_in].into()];
             let op = Dot { normalized };
             let graph = DeviceGraph::single("dot", op, &shapes, [rows, columns].into());
-            let output = match op.tie() {
-                Tie::Fixed(fixed) => fixed,
+            let output = match op.output_quantization() {
+                OutputQuantization::Fixed(fixed) => fixed,
                 _ => Quantization { scale: 0.004 * (fan_in as f32).sqrt(), zero_point: 3 },
             };
             let inputs = [Quantization { scale: 0.1, zero_point: 1 }, Quantization { scale: 0.005, zero_point: -2 }];
@@ -125,8 +109,11 @@ mod tests {
                 (0..count).map(|_| (random.below(spread) as i32 - spread as i32 / 2) as i8).collect()
             };
             let (a, b) = (values(rows * fan_in), values(columns * fan_in));
-            let ours = run(&graph, &[inputs[0], inputs[1], output], &[&a, &b]);
-            let mut ours = ours.iter();
+            let quantizations = [inputs[0], inputs[1], output];
+            let numbers = Numbers::I8 { quantizations: &quantizations, float_ports: false };
+            let [bytes_a, bytes_b] = [&a, &b].map(|values| values.iter().map(|&value| value as u8).collect::<Vec<_>>());
+            let ours = answer(&graph, numbers, &[&bytes_a, &bytes_b]);
+            let mut ours = ours.iter().map(|&byte| byte as i8);
             for a in a.chunks_exact(fan_in) {
                 for b in b.chunks_exact(fan_in) {
                     let sum = |of: &dyn Fn(i128, i128) -> i128| -> i128 {
@@ -146,7 +133,7 @@ mod tests {
                         let rounded = ((product << zeros) * 256 + root).div_euclid(2 * root);
                         (rounded, 128.0 * product as f64 / (both as f64).sqrt())
                     };
-                    let found = *ours.next().expect("an output");
+                    let found = ours.next().expect("an output");
                     assert_eq!(i128::from(found), wanted.clamp(-128, 127), "{a:?} and {b:?}");
                     let distance = real.clamp(-128.0, 127.0) - f64::from(found);
                     assert!(distance.abs() < 0.51, "{found} is {distance} from the real number");

@@ -4,7 +4,7 @@ use super::{
     DeviceOpKind, OpExample,
     registry::{encoding, scattered},
 };
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
 use samara_runtime::{
     ops::embedding::{EMBEDDING, Parameters},
     quant,
@@ -18,8 +18,8 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    fn encoded(&self, site: &Site<'_>, table: u32) -> Encoded {
-        let rows = self.table.len() / site.output.channels().max(1);
+    fn encoded(&self, context: &NodeContext<'_>, table: u32) -> Encoded {
+        let rows = self.table.len() / context.output.channels().max(1);
         Encoded::new(&EMBEDDING, &Parameters { table, rows: rows as u32 })
     }
 }
@@ -40,20 +40,20 @@ impl DeviceOp for Embedding {
         true
     }
 
-    fn encode_f32(&self, site: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
-        Ok(self.encoded(site, constants.push_f32(&self.table)))
+    fn encode_f32(&self, context: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+        Ok(self.encoded(context, constants.push_f32(&self.table)))
     }
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         _: &[Quantization],
         output: Quantization,
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError> {
         let quantized = |&value: &f32| quant::quantize(value, output.scale, output.zero_point);
         let table: Vec<i8> = self.table.iter().map(quantized).collect();
-        Ok(self.encoded(site, constants.push_i8(&table)))
+        Ok(self.encoded(context, constants.push_i8(&table)))
     }
 }
 

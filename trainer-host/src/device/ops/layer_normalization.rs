@@ -4,7 +4,7 @@ use super::{
     DeviceOpKind, OpExample,
     registry::{encoding, scattered},
 };
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
 use samara_runtime::ops::layer_normalization::{
     LARGEST_EPSILON_SHIFT, LAYER_NORMALIZATION_F32, LAYER_NORMALIZATION_I8, MAXIMUM_CHANNELS, ParametersF32, ParametersI8,
 };
@@ -23,10 +23,10 @@ pub struct LayerNormalization {
 }
 
 impl LayerNormalization {
-    /// `epsilon * n^2 / scale^2` as a number of 32 bits and a shift. What does not fit is the largest: normalized values are next
+    /// `2^12 * epsilon * n^2 / scale^2` as a number of 32 bits and a shift. What does not fit is the largest: normalized values are next
     /// to nothing there.
     fn epsilon_of(&self, scale: f32) -> (u32, u8) {
-        let wanted = (f64::from(self.epsilon) * (self.gamma.len() as f64 / f64::from(scale)).powi(2)).round();
+        let wanted = (4096.0 * f64::from(self.epsilon) * (self.gamma.len() as f64 / f64::from(scale)).powi(2)).round();
         let shifted = |shift: u8| (wanted / f64::from(1u32 << shift)).round();
         let shift = (0..LARGEST_EPSILON_SHIFT).find(|&shift| shifted(shift) <= f64::from(u32::MAX));
         let shift = shift.unwrap_or(LARGEST_EPSILON_SHIFT);
@@ -40,7 +40,7 @@ impl DeviceOp for LayerNormalization {
         true
     }
 
-    fn encode_f32(&self, _: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
         let constants = constants.push_f32(&[&self.gamma[..], &self.beta].concat());
         let parameters = ParametersF32 { constants, epsilon: self.epsilon, clamp: self.clamp.into() };
         Ok(Encoded::new(&LAYER_NORMALIZATION_F32, &parameters))
@@ -48,14 +48,16 @@ impl DeviceOp for LayerNormalization {
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError> {
         let channels = self.gamma.len();
         if channels > MAXIMUM_CHANNELS {
-            return Err(site.error(format!("in int8, at most {MAXIMUM_CHANNELS} values are normalized, these are {channels}")));
+            return Err(
+                context.error(format!("in int8, at most {MAXIMUM_CHANNELS} values are normalized, these are {channels}"))
+            );
         }
         // Saturated: what leaves these ranges is far outside of int8.
         let fixed =
@@ -101,29 +103,9 @@ fn examples() -> Vec<OpExample> {
 mod tests {
     use super::*;
     use crate::{
-        device::{
-            DeviceGraph,
-            encode::{Numbers, encode},
-            run::DeviceModel,
-        },
+        device::{DeviceGraph, encode::Numbers, run::answer},
         numeric::random::Random,
     };
-
-    /// Runs a model of one op on int8 values.
-    fn run(graph: &DeviceGraph, quantizations: &[Quantization], inputs: &[&[i8]]) -> Vec<i8> {
-        let file = encode(graph, Numbers::I8 { quantizations, float_ports: false }).expect("an op");
-        let write = |session: &mut samara_runtime::Session<'_>, _| {
-            for (number, values) in inputs.iter().enumerate() {
-                session.input_bytes_mut(number)?.copy_from_slice(&values.iter().map(|&value| value as u8).collect::<Vec<_>>());
-            }
-            Ok(())
-        };
-        let read = |session: &samara_runtime::Session<'_>, _| {
-            let bytes = session.output_bytes(0).unwrap_or_default();
-            bytes.iter().map(|&byte| byte as i8).collect::<Vec<_>>()
-        };
-        DeviceModel::new(&file.to_bytes()).expect("a file").run_each(1, write, read).expect("a run").concat()
-    }
 
     /// Equal to the formula in 128 bits, and within two thirds of a unit of real numbers.
     #[test]
@@ -145,16 +127,18 @@ mod tests {
             let (input, output) = (Quantization { scale, zero_point: 11 }, Quantization { scale: 0.013, zero_point: -5 });
             let values: Vec<i8> =
                 (0..rows * channels).map(|_| (random.below(spread) as i32 - spread as i32 / 2) as i8).collect();
-            let ours = run(&graph, &[input, output], &[&values]);
+            let numbers = Numbers::I8 { quantizations: &[input, output], float_ports: false };
+            let bytes: Vec<u8> = values.iter().map(|&value| value as u8).collect();
+            let ours: Vec<i8> = answer(&graph, numbers, &[&bytes]).into_iter().map(|byte| byte as i8).collect();
             let (stored, shift) = op.epsilon_of(scale);
             for (row, ours) in values.chunks_exact(channels).zip(ours.chunks_exact(channels)) {
                 let n = channels as i128;
                 let sum: i128 = row.iter().map(|&x| i128::from(x)).sum();
                 let squares: i128 = row.iter().map(|&x| i128::from(x).pow(2)).sum();
-                let spread = (n * squares - sum * sum + (i128::from(stored) << shift)).max(1) as u64;
+                let spread = (((n * squares - sum * sum) << 12) + (i128::from(stored) << shift)).max(1) as u64;
                 let zeros = spread.leading_zeros() / 2 * 2;
                 let factor = (1i128 << 63) / i128::from((spread << zeros).isqrt());
-                let bits = 40 - zeros / 2;
+                let bits = 34 - zeros / 2;
                 let mean = sum as f64 / n as f64;
                 let variance = squares as f64 / n as f64 - mean * mean;
                 let deviation = (variance * f64::from(scale).powi(2) + f64::from(epsilon)).sqrt() / f64::from(scale);

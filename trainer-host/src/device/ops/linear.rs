@@ -1,7 +1,7 @@
 //! Dense, convolution and depthwise convolution.
 
 use super::{DeviceOpKind, OpExample, POINTWISE, registry::encoding, window, window_3x3};
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
 use samara_runtime::{
     ops::{
         conv2d::{self, CONV2D_F32, CONV2D_I8},
@@ -115,8 +115,8 @@ impl Linear {
 }
 
 impl DeviceOp for Linear {
-    fn macs(&self, site: &Site<'_>) -> u64 {
-        (site.output.size() * self.fan_in()) as u64
+    fn macs(&self, context: &NodeContext<'_>) -> u64 {
+        (context.output.size() * self.fan_in()) as u64
     }
 
     fn fuse_clamp(&mut self, clamp: Clamp) -> bool {
@@ -188,7 +188,7 @@ impl DeviceOp for Linear {
         true
     }
 
-    fn encode_f32(&self, _: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
         let flat: Vec<f32> = self.rows.concat();
         let weights = match self.kind {
             Kind::Dense | Kind::Conv2d(_) => pack_f32(&flat, self.fan_in()),
@@ -205,14 +205,14 @@ impl DeviceOp for Linear {
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError> {
         let fan_in = self.fan_in();
         if fan_in > MAXIMUM_FAN_IN {
-            return Err(site.error(format!("an int8 output has at most {MAXIMUM_FAN_IN} inputs, here it has {fan_in}")));
+            return Err(context.error(format!("an int8 output has at most {MAXIMUM_FAN_IN} inputs, here it has {fan_in}")));
         }
         let input_scale = f64::from(inputs[0].scale);
         let (mut scales, largest) = self.weight_scales(input_scale);
@@ -220,7 +220,9 @@ impl DeviceOp for Linear {
         scales.iter_mut().filter(|scale| **scale == 0.0).for_each(|scale| *scale = largest);
         let factor = |scale: f64| input_scale * scale / f64::from(output.scale);
         let Some((_, shift)) = multiplier(factor(largest), LARGEST_SHIFT) else {
-            return Err(site.error(format!("its output's scale {} is too small for its input's {input_scale}", output.scale)));
+            return Err(
+                context.error(format!("its output's scale {} is too small for its input's {input_scale}", output.scale))
+            );
         };
         let mut rows = Vec::new();
         let mut pairs = Vec::new();
@@ -243,10 +245,10 @@ impl DeviceOp for Linear {
                 (row, folded, reach) = quantized(scale);
             }
             if reach >= 1 << 31 {
-                return Err(site.error(format!("channel {channel}'s accumulator would leave 32 bits")));
+                return Err(context.error(format!("channel {channel}'s accumulator would leave 32 bits")));
             }
             let Some(multiplier) = multiplier_at(factor(scale), shift) else {
-                return Err(site.error(format!("channel {channel}'s multiplier would leave 31 bits")));
+                return Err(context.error(format!("channel {channel}'s multiplier would leave 31 bits")));
             };
             pairs.extend([folded as i32, multiplier]);
             rows.push(row);
@@ -267,11 +269,11 @@ impl DeviceOp for Linear {
             minimum,
             maximum,
         };
-        let pixels = site.output.size() / site.output.channels().max(1);
+        let pixels = context.output.size() / context.output.channels().max(1);
         Ok(match self.kind {
             Kind::Dense => Encoded::new(&DENSE_I8, &linear).with_scratch(rows_scratch_bytes(pixels, fan_in)),
             Kind::Conv2d(window) => {
-                let scratch = conv2d::scratch_bytes(&window, site.inputs[0].channels(), pixels);
+                let scratch = conv2d::scratch_bytes(&window, context.inputs[0].channels(), pixels);
                 Encoded::new(&CONV2D_I8, &conv2d::ParametersI8 { window, linear }).with_scratch(scratch)
             }
             Kind::DepthwiseConv2d(window) => Encoded::new(&DEPTHWISE_CONV2D_I8, &conv2d::ParametersI8 { window, linear })
@@ -356,10 +358,13 @@ mod tests {
     /// The int8 weights of a dense op of two inputs and one output.
     fn weights(op: Linear) -> Vec<i8> {
         let graph = DeviceGraph::single("dense", op, &[[2].into()], [1].into());
-        let site = graph.site(&graph.nodes[0]);
+        let context = graph.context(&graph.nodes[0]);
         let quantization = Quantization { scale: 0.1, zero_point: 0 };
         let mut constants = Constants::default();
-        graph.nodes[0].op.encode_i8(&site, &[quantization], quantization, &mut constants).expect("an op that can be encoded");
+        graph.nodes[0]
+            .op
+            .encode_i8(&context, &[quantization], quantization, &mut constants)
+            .expect("an op that can be encoded");
         // Paired rows: four weights of the first row, four of a second that is not there.
         constants.into_bytes()[..2].iter().map(|&byte| byte as i8).collect()
     }

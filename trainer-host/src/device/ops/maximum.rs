@@ -1,7 +1,7 @@
 //! The larger of two tensors, element by element.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
 use samara_runtime::ops::maximum::{MAXIMUM_F32, MAXIMUM_I8};
 
 /// The larger of two tensors of one shape.
@@ -9,15 +9,21 @@ use samara_runtime::ops::maximum::{MAXIMUM_F32, MAXIMUM_I8};
 pub struct Maximum;
 
 impl DeviceOp for Maximum {
-    fn tie(&self) -> Tie {
-        Tie::Shared
+    fn output_quantization(&self) -> OutputQuantization {
+        OutputQuantization::Shared
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&MAXIMUM_F32, &()))
     }
 
-    fn encode_i8(&self, _: &Site<'_>, _: &[Quantization], _: Quantization, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_i8(
+        &self,
+        _: &NodeContext<'_>,
+        _: &[Quantization],
+        _: Quantization,
+        _: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&MAXIMUM_I8, &()))
     }
 }

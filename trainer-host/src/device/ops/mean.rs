@@ -1,7 +1,7 @@
 //! Mean over some axes.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
 use samara_runtime::ops::mean::{MAXIMUM_COUNT, MEAN_F32, MEAN_I8, Parameters};
 
 /// The mean over some axes (0 is the outermost; the batch does not count). The output has the other axes' elements in their order.
@@ -19,24 +19,24 @@ impl Mean {
 }
 
 impl DeviceOp for Mean {
-    fn tie(&self) -> Tie {
-        Tie::Shared
+    fn output_quantization(&self) -> OutputQuantization {
+        OutputQuantization::Shared
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&MEAN_F32, &self.parameters()))
     }
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         _: &[Quantization],
         _: Quantization,
         _: &mut Constants,
     ) -> Result<Encoded, ExportError> {
-        let count = site.inputs[0].size() / site.output.size().max(1);
+        let count = context.inputs[0].size() / context.output.size().max(1);
         if count > MAXIMUM_COUNT as usize {
-            return Err(site.error(format!("an int8 mean is over at most {MAXIMUM_COUNT} values, this one is over {count}")));
+            return Err(context.error(format!("an int8 mean is over at most {MAXIMUM_COUNT} values, this one is over {count}")));
         }
         Ok(Encoded::new(&MEAN_I8, &self.parameters()))
     }
@@ -70,11 +70,7 @@ fn examples() -> Vec<OpExample> {
 mod tests {
     use super::*;
     use crate::{
-        device::{
-            DeviceGraph,
-            encode::{Numbers, encode},
-            run::DeviceModel,
-        },
+        device::{DeviceGraph, encode::Numbers, run::answer},
         numeric::random::Random,
     };
 
@@ -99,27 +95,16 @@ mod tests {
             }
             let op = Mean { axes: (0..rank).filter(|axis| axes >> axis & 1 == 1).collect() };
             let graph = DeviceGraph::single("mean", op, &[shape.clone().into()], output.into());
-            let run = |numbers, input: &[u8]| -> Vec<u8> {
-                let device = DeviceModel::new(&encode(&graph, numbers).expect("an op").to_bytes()).expect("a file");
-                let write = |session: &mut samara_runtime::Session<'_>, _| {
-                    session.input_bytes_mut(0)?.copy_from_slice(input);
-                    Ok(())
-                };
-                device
-                    .run_each(1, write, |session, _| session.output_bytes(0).unwrap_or_default().to_vec())
-                    .expect("a run")
-                    .concat()
-            };
             let quantizations = [Quantization { scale: 0.1, zero_point: -7 }; 2];
             let bytes: Vec<u8> = values.iter().map(|&value| value as u8).collect();
-            let ours = run(Numbers::I8 { quantizations: &quantizations, float_ports: false }, &bytes);
+            let ours = answer(&graph, Numbers::I8 { quantizations: &quantizations, float_ports: false }, &[&bytes]);
             let rounded = |group: &Vec<i64>| {
                 let n = group.len() as i64;
                 (2 * group.iter().sum::<i64>() + n).div_euclid(2 * n) as u8
             };
             assert_eq!(ours, groups.iter().map(rounded).collect::<Vec<_>>(), "axes {axes:#b} of {shape:?}");
             let bytes: Vec<u8> = values.iter().flat_map(|&value| f32::from(value).to_le_bytes()).collect();
-            for (ours, group) in run(Numbers::F32, &bytes).as_chunks().0.iter().zip(&groups) {
+            for (ours, group) in answer(&graph, Numbers::F32, &[&bytes]).as_chunks().0.iter().zip(&groups) {
                 let expected = group.iter().sum::<i64>() as f64 / group.len() as f64;
                 let distance = (f64::from(f32::from_le_bytes(*ours)) - expected).abs();
                 assert!(distance <= 1e-5 * 128.0, "axes {axes:#b} of {shape:?}: off by {distance}");

@@ -1,7 +1,7 @@
 //! Ops that move elements without changing them: reshape and pad.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization};
 use samara_runtime::ops::{
     pad::{self, PAD},
     reshape::RESHAPE,
@@ -16,15 +16,15 @@ impl DeviceOp for Reshape {
         true
     }
 
-    fn tie(&self) -> Tie {
-        Tie::Shared
+    fn output_quantization(&self) -> OutputQuantization {
+        OutputQuantization::Shared
     }
 
-    fn lets_pass(&self, _: &Site<'_>, _: &[f32]) -> bool {
+    fn lets_pass(&self, _: &NodeContext<'_>, _: &[f32]) -> bool {
         true
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&RESHAPE, &()))
     }
 }
@@ -39,11 +39,11 @@ pub struct Pad {
 }
 
 impl DeviceOp for Pad {
-    fn tie(&self) -> Tie {
-        Tie::Shared
+    fn output_quantization(&self) -> OutputQuantization {
+        OutputQuantization::Shared
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&PAD, &pad::Parameters { top: self.top as u32, left: self.left as u32 }))
     }
 }

@@ -1,7 +1,7 @@
 //! Product of two tensors, with a clamp.
 
 use super::{DeviceOpKind, OpExample, linear::multiplier, registry::encoding};
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
 use samara_runtime::ops::{
     linear::ClampF32,
     multiply::{LARGEST_SHIFT, MULTIPLY_F32, MULTIPLY_I8, Parameters},
@@ -24,20 +24,20 @@ impl DeviceOp for Multiply {
         inputs[0].scale * inputs[1].scale / (1u32 << (LARGEST_SHIFT - 2)) as f32
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&MULTIPLY_F32, &ClampF32::from(self.clamp)))
     }
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         _: &mut Constants,
     ) -> Result<Encoded, ExportError> {
         let factor = f64::from(inputs[0].scale) * f64::from(inputs[1].scale) / f64::from(output.scale);
         let Some((multiplier, shift)) = multiplier(factor, LARGEST_SHIFT) else {
-            return Err(site.error(format!("its output's scale {} is too small for its inputs'", output.scale)));
+            return Err(context.error(format!("its output's scale {} is too small for its inputs'", output.scale)));
         };
         let (minimum, maximum) = self.clamp.quantized(output);
         Ok(Encoded::new(&MULTIPLY_I8, &Parameters { multiplier, shift: shift as u8, minimum, maximum }))

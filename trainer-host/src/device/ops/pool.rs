@@ -1,7 +1,7 @@
 //! Max and average pools.
 
 use super::{DeviceOpKind, OpExample, registry::encoding, window, window_3x3};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
 use samara_runtime::OpDef;
 use samara_runtime::ops::{
     pool::{AVERAGE_POOL_F32, AVERAGE_POOL_I8, MAX_POOL_F32, MAX_POOL_I8},
@@ -30,39 +30,38 @@ pub struct Pool {
 const LARGEST_WINDOW: usize = 1 << 16;
 
 impl Pool {
-    fn encode(&self, op: &'static OpDef, site: &Site<'_>) -> Result<Encoded, ExportError> {
+    fn encode(&self, op: &'static OpDef, context: &NodeContext<'_>) -> Result<Encoded, ExportError> {
         let taps = self.window.taps();
         if taps > LARGEST_WINDOW {
-            return Err(
-                site.error(format!("on the device, a pool's window has at most {LARGEST_WINDOW} pixels, this one has {taps}"))
-            );
+            return Err(context
+                .error(format!("on the device, a pool's window has at most {LARGEST_WINDOW} pixels, this one has {taps}")));
         }
         Ok(Encoded::new(op, &self.window))
     }
 }
 
 impl DeviceOp for Pool {
-    fn tie(&self) -> Tie {
-        Tie::Shared
+    fn output_quantization(&self) -> OutputQuantization {
+        OutputQuantization::Shared
     }
 
     /// Padding does not count, so an average is linear; a maximum keeps its place under factors that are not negative.
-    fn lets_pass(&self, site: &Site<'_>, scale: &[f32]) -> bool {
-        let keeps_channels = site.inputs[0].channels().is_multiple_of(scale.len());
+    fn lets_pass(&self, context: &NodeContext<'_>, scale: &[f32]) -> bool {
+        let keeps_channels = context.inputs[0].channels().is_multiple_of(scale.len());
         keeps_channels && (self.kind == PoolKind::Average || scale.iter().all(|&scale| scale >= 0.0))
     }
 
-    fn encode_f32(&self, site: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, context: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         let op = match self.kind {
             PoolKind::Maximum => &MAX_POOL_F32,
             PoolKind::Average => &AVERAGE_POOL_F32,
         };
-        self.encode(op, site)
+        self.encode(op, context)
     }
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         _: &[Quantization],
         _: Quantization,
         _: &mut Constants,
@@ -71,7 +70,7 @@ impl DeviceOp for Pool {
             PoolKind::Maximum => &MAX_POOL_I8,
             PoolKind::Average => &AVERAGE_POOL_I8,
         };
-        self.encode(op, site)
+        self.encode(op, context)
     }
 }
 

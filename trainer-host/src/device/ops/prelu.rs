@@ -5,7 +5,7 @@ use super::{
     linear::{multiplier, multiplier_at},
     registry::{encoding, scattered},
 };
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
 use samara_runtime::ops::prelu::{LARGEST_SHIFT, PRELU_F32, PRELU_I8, ParametersF32, ParametersI8};
 
 /// `x` for `x >= 0`, else `alpha[c] * x`.
@@ -27,13 +27,13 @@ impl DeviceOp for Prelu {
         inputs[0].scale * self.largest_factor() as f32 / (1u32 << (LARGEST_SHIFT - 2)) as f32
     }
 
-    fn encode_f32(&self, _: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&PRELU_F32, &ParametersF32 { alpha: constants.push_f32(&self.alpha) }))
     }
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         constants: &mut Constants,
@@ -45,7 +45,7 @@ impl DeviceOp for Prelu {
             let (positive, negative) = (at(ratio, shift)?, constants.push_i32(negative?));
             Some(Encoded::new(&PRELU_I8, &ParametersI8 { positive, negative, shift: shift as u8 }))
         });
-        encoded.ok_or_else(|| site.error(format!("its output's scale {} is too small for its input's", output.scale)))
+        encoded.ok_or_else(|| context.error(format!("its output's scale {} is too small for its input's", output.scale)))
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{DeviceOp, ExportError, Quantization};
 use crate::{
     device::{
-        Clamp, DeviceGraph, Tie, Value,
+        Clamp, DeviceGraph, OutputQuantization, Value,
         encode::{Numbers, encode},
         ops::{Kind, Linear},
     },
@@ -142,10 +142,10 @@ impl OpExample {
     pub fn quantizations(&self) -> Vec<Quantization> {
         let mut all = vec![Quantization { scale: 0.05, zero_point: -3 }; self.graph.values.len()];
         for node in &self.graph.nodes {
-            match node.op.tie() {
-                Tie::Shared => {}
-                Tie::Fixed(fixed) => all[node.output.0] = fixed,
-                Tie::Free => {
+            match node.op.output_quantization() {
+                OutputQuantization::Shared => {}
+                OutputQuantization::Fixed(fixed) => all[node.output.0] = fixed,
+                OutputQuantization::Free => {
                     for (number, &Value(input)) in node.inputs.iter().enumerate().skip(1) {
                         all[input] = Quantization { scale: 0.05 / (number + 1) as f32, zero_point: 9 * number as i8 };
                     }

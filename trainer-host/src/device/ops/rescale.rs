@@ -1,7 +1,7 @@
 //! From one scale to another, where a shared scale would not do.
 
 use super::{DeviceOpKind, OpExample, encode_lut};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
 use samara_runtime::ops::reshape::RESHAPE;
 
 /// The same real numbers, in int8 with another scale.
@@ -9,13 +9,13 @@ use samara_runtime::ops::reshape::RESHAPE;
 pub struct Rescale;
 
 impl DeviceOp for Rescale {
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&RESHAPE, &()))
     }
 
     fn encode_i8(
         &self,
-        _: &Site<'_>,
+        _: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         constants: &mut Constants,

@@ -4,7 +4,7 @@ use super::{
     DeviceOpKind, OpExample,
     registry::{encoding, scattered},
 };
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, Quantization, Site};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
 use samara_runtime::ops::{
     linear::LinearF32,
     scale_shift::{Parameters, SCALE_SHIFT_F32, SCALE_SHIFT_I8},
@@ -96,7 +96,7 @@ impl DeviceOp for ScaleShift {
         (self.clamp == Clamp::NONE).then_some((&self.scale, &self.shift))
     }
 
-    fn encode_f32(&self, _: &Site<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
         let parameters = LinearF32 {
             weights: constants.push_f32(&self.scale),
             bias: constants.push_f32(&self.shift),
@@ -109,7 +109,7 @@ impl DeviceOp for ScaleShift {
     /// `acc = (shift / s - weight * zero_point_in) + weight * x`, and `s / scale_out` becomes multiplier and shift.
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         inputs: &[Quantization],
         output: Quantization,
         constants: &mut Constants,
@@ -121,14 +121,16 @@ impl DeviceOp for ScaleShift {
         }
         let factor = input_scale * weight_scale / f64::from(output.scale);
         let Some((multiplier, shift)) = super::linear::multiplier(factor, LARGEST_SHIFT) else {
-            return Err(site.error(format!("its output's scale {} is too small for its input's {input_scale}", output.scale)));
+            return Err(
+                context.error(format!("its output's scale {} is too small for its input's {input_scale}", output.scale))
+            );
         };
         let mut pairs = Vec::new();
         for (&scale, &offset) in self.scale.iter().zip(&self.shift) {
             let weight = (f64::from(scale) / weight_scale).round();
             let bias = (f64::from(offset) / (input_scale * weight_scale)).round() - weight * f64::from(inputs[0].zero_point);
             if (weight.abs() * 128.0 + bias.abs()) * f64::from(1u32 << shift) >= f64::from(1u32 << 31) {
-                return Err(site.error("its accumulator would leave 32 bits"));
+                return Err(context.error("its accumulator would leave 32 bits"));
             }
             pairs.extend([bias as i32, weight as i32]);
         }

@@ -1,7 +1,7 @@
 //! Softmax over the last axis.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Quantization, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
 use samara_runtime::ops::softmax::{MAXIMUM_CLASSES, Parameters, SOFTMAX_F32, SOFTMAX_I8, table};
 
 /// Softmax over the last axis.
@@ -9,24 +9,24 @@ use samara_runtime::ops::softmax::{MAXIMUM_CLASSES, Parameters, SOFTMAX_F32, SOF
 pub struct Softmax;
 
 impl DeviceOp for Softmax {
-    fn tie(&self) -> Tie {
-        Tie::Fixed(Quantization { scale: 1.0 / 256.0, zero_point: -128 })
+    fn output_quantization(&self) -> OutputQuantization {
+        OutputQuantization::Fixed(Quantization { scale: 1.0 / 256.0, zero_point: -128 })
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&SOFTMAX_F32, &()))
     }
 
     fn encode_i8(
         &self,
-        site: &Site<'_>,
+        context: &NodeContext<'_>,
         inputs: &[Quantization],
         _: Quantization,
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError> {
-        let classes = site.output.channels();
+        let classes = context.output.channels();
         if classes > MAXIMUM_CLASSES {
-            return Err(site.error(format!("an int8 softmax has at most {MAXIMUM_CLASSES} classes, this one has {classes}")));
+            return Err(context.error(format!("an int8 softmax has at most {MAXIMUM_CLASSES} classes, this one has {classes}")));
         }
         let table = table(inputs[0].scale, classes);
         Ok(Encoded::new(&SOFTMAX_I8, &Parameters { table: constants.push_i32(table.map(|entry| entry as i32)) }))

@@ -1,7 +1,7 @@
 //! Nearest-neighbour enlargement.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, Site, Tie};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization};
 use samara_runtime::ops::upsample::{Parameters, UPSAMPLE};
 
 /// Each pixel repeated `[vertical, horizontal]` times.
@@ -9,16 +9,16 @@ use samara_runtime::ops::upsample::{Parameters, UPSAMPLE};
 pub struct Upsample(pub [usize; 2]);
 
 impl DeviceOp for Upsample {
-    fn tie(&self) -> Tie {
-        Tie::Shared
+    fn output_quantization(&self) -> OutputQuantization {
+        OutputQuantization::Shared
     }
 
     /// A pixel's channels move together.
-    fn lets_pass(&self, site: &Site<'_>, scale: &[f32]) -> bool {
-        site.inputs[0].channels().is_multiple_of(scale.len())
+    fn lets_pass(&self, context: &NodeContext<'_>, scale: &[f32]) -> bool {
+        context.inputs[0].channels().is_multiple_of(scale.len())
     }
 
-    fn encode_f32(&self, _: &Site<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
+    fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         let [vertical, horizontal] = self.0.map(|factor| factor as u32);
         Ok(Encoded::new(&UPSAMPLE, &Parameters { vertical, horizontal }))
     }
