@@ -6,8 +6,10 @@
 
 mod dense;
 mod images;
+mod sequences;
 mod xception;
 
 pub use dense::{benchmark_mlp, functional_mlp, selu_classifier, sequential_mlp};
 pub use images::{inception_module, separable_classifier};
+pub use sequences::{imdb_text, posts};
 pub use xception::{dual_camera, xception, xception_base};
