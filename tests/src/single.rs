@@ -89,7 +89,7 @@ pub fn assembled(
 /// Runs a model file on the bytes of its inputs, the arena full of garbage before, and gives the bytes of its first output.
 ///
 /// # Panics
-/// If the runtime refuses the file, an input has another size, or a model of one node writes outside its output and scratch
+/// If the runtime refuses the file, an input has another size, or a model of one node writes outside its output, scratch and state
 /// region.
 pub fn run(file: &ModelFile, inputs: &[&[u8]]) -> Vec<u8> {
     let bytes = AlignedBuffer::copy_of(&file.to_bytes());
@@ -115,7 +115,9 @@ pub fn run(file: &ModelFile, inputs: &[&[u8]]) -> Vec<u8> {
             .all(|&input| place(input).end <= place(node.output).start || place(node.output).end <= place(input).start);
         assert!(!apart || before == after, "op {} changed its inputs", node.code);
         let scratch = node.scratch_offset as usize..(node.scratch_offset + node.scratch_bytes) as usize;
-        let ours = |place: &usize| scratch.contains(place) || file.tensors.iter().any(|tensor| tensor.range().contains(place));
+        let state = node.state_offset as usize..(node.state_offset + node.state_bytes).next_multiple_of(16) as usize;
+        let own = |place: &usize| scratch.contains(place) || state.contains(place);
+        let ours = |place: &usize| own(place) || file.tensors.iter().any(|tensor| tensor.range().contains(place));
         let stray = (0..arena.as_slice().len()).filter(|place| !ours(place)).find(|&place| arena.as_slice()[place] != 0xa5);
         assert_eq!(stray, None, "op {} wrote to that byte of the arena, which is not its own", node.code);
     }

@@ -5,7 +5,7 @@ use samara_runtime::{Tensor as DeviceTensor, format::writer::ModelFile};
 use crate::{
     Error, Model,
     data::Tensor,
-    device::{DeviceGraph, ExportError, Lowering, Value, encode, run::DeviceModel, simplify},
+    device::{DeviceGraph, ExportError, Lowering, Value, encode, run::DeviceModel, simplify, stream},
     graph::{Graph, ParameterValue},
     quantize,
 };
@@ -96,13 +96,43 @@ impl Model {
         encode::to_checked_bytes(&encode::encode(&self.device_graph()?, encode::Numbers::F32)?)
     }
 
+    /// The model as a file in f32 through which a stream runs, `hop` rows of each input at a time: a step of a sequence, some frames
+    /// of features. See [`stream`](crate::device::stream) for what it computes.
+    ///
+    /// # Errors
+    /// As [`export_f32`](Self::export_f32); if no input has rows, or a stride does not divide the rows that come at a time.
+    pub fn export_f32_stream(&self, hop: usize) -> Result<Vec<u8>, ExportError> {
+        let streamed = stream::stream(&self.device_graph()?, hop)?;
+        encode::to_checked_bytes(&streamed.noted(encode::encode(&streamed.graph, encode::Numbers::F32)?))
+    }
+
     /// The model as a file in int8, quantized after training: ranges are taken from the samples, one tensor per input.
     ///
     /// # Errors
     /// If a layer has no counterpart on the device, or the samples do not fit the model's inputs.
     pub fn export_int8(&self, samples: &[Tensor], options: quantize::Options) -> Result<Vec<u8>, ExportError> {
-        self.check_inputs(samples).map_err(|error| ExportError::Calibration(error.to_string()))?;
-        let inputs: Vec<&[f32]> = samples.iter().map(|tensor| tensor.values()).collect();
+        let inputs = self.calibration(samples)?;
         encode::to_checked_bytes(&quantize::quantize(&mut self.device_graph()?, &inputs, options)?)
+    }
+
+    /// The model as a file in int8 through which a stream runs, `hop` rows of each input at a time. The samples are whole sequences,
+    /// and the numbers those of [`export_int8`](Self::export_int8).
+    ///
+    /// # Errors
+    /// As [`export_int8`](Self::export_int8) and [`export_f32_stream`](Self::export_f32_stream).
+    pub fn export_int8_stream(
+        &self,
+        samples: &[Tensor],
+        options: quantize::Options,
+        hop: usize,
+    ) -> Result<Vec<u8>, ExportError> {
+        let inputs = self.calibration(samples)?;
+        encode::to_checked_bytes(&quantize::quantize_stream(&mut self.device_graph()?, &inputs, options, hop)?)
+    }
+
+    /// The values of samples that fit the model's inputs.
+    fn calibration<'a>(&self, samples: &'a [Tensor]) -> Result<Vec<&'a [f32]>, ExportError> {
+        self.check_inputs(samples).map_err(|error| ExportError::Calibration(error.to_string()))?;
+        Ok(samples.iter().map(|tensor| tensor.values()).collect())
     }
 }

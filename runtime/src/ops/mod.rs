@@ -7,6 +7,7 @@ pub mod activation;
 pub mod add;
 pub mod concat;
 pub mod conv2d;
+pub mod delay;
 pub mod dense;
 pub mod depthwise_conv2d;
 pub mod dot;
@@ -71,6 +72,7 @@ pub static ALL_OPS: &[&OpDef] = &[
     &layer_normalization::LAYER_NORMALIZATION_F32,
     &dot::DOT_I8,
     &dot::DOT_F32,
+    &delay::DELAY,
 ];
 
 /// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.

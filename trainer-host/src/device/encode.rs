@@ -141,6 +141,7 @@ impl Draft {
             inputs: indices(inputs),
             output: output as u32,
             scratch_bytes: encoded.scratch_bytes as u32,
+            state_bytes: encoded.state_bytes as u32,
             macs: u32::try_from(macs).unwrap_or(u32::MAX),
             parameters: encoded.parameters,
             ..NodeRecord::default()

@@ -19,8 +19,9 @@ pub mod ops;
 pub mod plan;
 pub mod run;
 pub mod simplify;
+pub mod stream;
 
 pub use error::ExportError;
 pub use graph::{DeviceGraph, DeviceNode, Value};
 pub use lowering::{Lowering, linear};
-pub use op::{Clamp, CloneOp, Constants, DeviceOp, Encoded, NodeContext, OutputQuantization, Quantization};
+pub use op::{Clamp, CloneOp, Constants, DeviceOp, Encoded, NodeContext, OutputQuantization, Quantization, Rows};

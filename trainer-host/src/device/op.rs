@@ -72,6 +72,26 @@ impl From<Clamp> for ClampF32 {
     }
 }
 
+/// How the rows of an op's output, those of the first dimension, come from the rows of its inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// From all of them.
+    All,
+    /// Each from the row of the same number in every input.
+    Each,
+    /// Each from the row of that number and what the op remembers of those before.
+    Past,
+    /// Each from a window of rows.
+    Windows {
+        /// Rows from its first to its last.
+        extent: usize,
+        /// Rows from one window to the next.
+        stride: usize,
+        /// Rows of zeros before the first row.
+        padding: usize,
+    },
+}
+
 /// A node's tensors as an op sees them.
 #[derive(Debug, Clone)]
 pub struct NodeContext<'a> {
@@ -84,6 +104,15 @@ pub struct NodeContext<'a> {
 }
 
 impl NodeContext<'_> {
+    /// [`Rows::Each`] if inputs and output have as many rows, and every value that repeats along the elements, `period` of them,
+    /// begins anew in each.
+    pub fn each_row(&self, period: usize) -> Rows {
+        let rows = self.output.first();
+        let repeats = |shape: &Shape| shape[1..].iter().product::<usize>().is_multiple_of(period);
+        let fits = self.inputs.iter().all(|input| input.first() == rows && (period == 1 || repeats(input)));
+        if rows.is_some() && self.output.len() > 1 && fits { Rows::Each } else { Rows::All }
+    }
+
     /// An error that names the node.
     pub fn error(&self, reason: impl Into<String>) -> ExportError {
         ExportError::Layer { layer: self.name.to_owned(), reason: reason.into() }
@@ -99,12 +128,20 @@ pub struct Encoded {
     pub parameters: Vec<u8>,
     /// Its need of scratch memory.
     pub scratch_bytes: usize,
+    /// What it remembers from run to run.
+    pub state_bytes: usize,
 }
 
 impl Encoded {
     /// An op with parameters and no scratch memory.
     pub fn new(op: &'static samara_runtime::OpDef, parameters: &impl Serialize) -> Self {
-        Self { op, parameters: encode_parameters(parameters), scratch_bytes: 0 }
+        Self { op, parameters: encode_parameters(parameters), scratch_bytes: 0, state_bytes: 0 }
+    }
+
+    /// The same with a state.
+    pub fn with_state(mut self, bytes: usize) -> Self {
+        self.state_bytes = bytes;
+        self
     }
 
     /// The same with scratch memory.
@@ -250,6 +287,16 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
         let _ = (context, scale);
         false
     }
+
+    /// How rows come from rows: what a stream needs to know, of which a few rows come at a time.
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        let _ = context;
+        Rows::All
+    }
+
+    /// Makes the op one for a stream: windows get the rows before them with the others, so they have no padding; what is remembered
+    /// stays from run to run.
+    fn stream(&mut self) {}
 
     /// The op for f32 tensors.
     fn encode_f32(&self, context: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError>;

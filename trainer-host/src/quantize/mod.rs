@@ -14,8 +14,9 @@ pub use equalize::equalize;
 pub use scales::{assign, part_fixed_inputs};
 
 use crate::device::{
-    DeviceGraph, ExportError,
+    DeviceGraph, ExportError, Quantization, Value,
     encode::{Numbers, encode},
+    stream::stream,
 };
 use samara_runtime::format::writer::ModelFile;
 
@@ -42,6 +43,29 @@ pub fn quantize(graph: &mut DeviceGraph, inputs: &[&[f32]], options: Options) ->
         shared if shared.is_empty() => quantize_with(graph, inputs, options, &[]),
         shared => shared::quantize_shared(graph, inputs, options, shared),
     }
+}
+
+/// Quantizes a simplified graph as [`quantize`] does, and gives the file through which a stream runs, `hop` rows at a time.
+///
+/// # Errors
+/// As [`quantize`] and [`stream`].
+pub fn quantize_stream(
+    graph: &mut DeviceGraph,
+    inputs: &[&[f32]],
+    options: Options,
+    hop: usize,
+) -> Result<ModelFile, ExportError> {
+    let whole = quantize(graph, inputs, options)?;
+    let streamed = stream(graph, hop)?;
+    let of_origin = |origin: &Value| {
+        let tensor = &whole.tensors[origin.0];
+        Quantization { scale: tensor.scale, zero_point: tensor.zero_point }
+    };
+    let quantizations: Vec<_> = streamed.origins.iter().map(of_origin).collect();
+    let numbers = Numbers::I8 { quantizations: &quantizations, float_ports: options.float_ports };
+    let mut file = streamed.noted(encode(&streamed.graph, numbers)?);
+    file.metadata.notes.extend(whole.metadata.notes);
+    Ok(file)
 }
 
 /// Quantizes a graph; each group of nodes `together`, one layer used several times, has one set of constants.

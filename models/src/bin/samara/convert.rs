@@ -8,7 +8,7 @@ use samara_trainer::device::golden::{add_golden_samples, usual_count};
 use samara_trainer::device::run::DeviceModel;
 use samara_trainer::quantize::Options;
 
-use crate::output;
+use crate::{names, output};
 
 /// How many golden samples a file gets.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -19,20 +19,43 @@ pub struct Golden {
     count: Option<usize>,
 }
 
+/// How much of a sequence a file takes at a time.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Pace {
+    /// Write a file through which a stream runs: so many rows (steps, frames) of each input in a run
+    #[arg(long, value_name = "ROWS", value_parser = names::count)]
+    hop: Option<usize>,
+}
+
+impl Pace {
+    /// Whether it takes the whole sequence.
+    pub const fn is_whole(self) -> bool {
+        self.hop.is_none()
+    }
+}
+
 /// The model as f32 file, its golden samples taken from `samples`, one tensor per input.
 ///
 /// # Errors
 /// If a layer has no counterpart on the device, or there are too few samples.
-pub fn to_f32(model: &Model, samples: &[Tensor], golden: Golden) -> Result<DeviceModel> {
-    with_golden_samples(&model.export_f32()?, samples, golden)
+pub fn to_f32(model: &Model, samples: &[Tensor], pace: Pace, golden: Golden) -> Result<DeviceModel> {
+    let bytes = match pace.hop {
+        Some(hop) => model.export_f32_stream(hop)?,
+        None => model.export_f32()?,
+    };
+    with_golden_samples(&bytes, samples, golden)
 }
 
 /// The model as int8 file, calibrated on samples, one tensor per input; golden samples are the first of them.
 ///
 /// # Errors
 /// If a layer has no counterpart on the device, or cannot be quantized, or there are too few samples.
-pub fn to_int8(model: &Model, samples: &[Tensor], options: Options, golden: Golden) -> Result<DeviceModel> {
-    with_golden_samples(&model.export_int8(samples, options)?, samples, golden)
+pub fn to_int8(model: &Model, samples: &[Tensor], options: Options, pace: Pace, golden: Golden) -> Result<DeviceModel> {
+    let bytes = match pace.hop {
+        Some(hop) => model.export_int8_stream(samples, options, hop)?,
+        None => model.export_int8(samples, options)?,
+    };
+    with_golden_samples(&bytes, samples, golden)
 }
 
 fn with_golden_samples(bytes: &[u8], samples: &[Tensor], Golden { count }: Golden) -> Result<DeviceModel> {

@@ -32,6 +32,8 @@ pub struct Arguments {
     #[arg(long, default_value = "1")]
     seed: u64,
     #[command(flatten)]
+    pace: convert::Pace,
+    #[command(flatten)]
     golden: convert::Golden,
     /// Print one line of JSON
     #[arg(long)]
@@ -47,9 +49,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     model.initialize(arguments.seed);
     let samples = random_samples(&model, arguments.seed)?;
     let file = if arguments.as_f32 {
-        convert::to_f32(&model, &samples, arguments.golden)?
+        convert::to_f32(&model, &samples, arguments.pace, arguments.golden)?
     } else {
-        convert::to_int8(&model, &samples, Options::default(), arguments.golden)?
+        convert::to_int8(&model, &samples, Options::default(), arguments.pace, arguments.golden)?
     };
     files::write(&arguments.out, file.bytes())?;
     let written = ModelFile::from_bytes(file.bytes())?;

@@ -39,6 +39,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
+    pace: convert::Pace,
+    #[command(flatten)]
     golden: convert::Golden,
     /// Print one line of JSON
     #[arg(long)]
@@ -59,9 +61,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     train::check(&model, &splits, &arguments.data)?;
     let samples = train::calibration_samples(&splits.train, arguments.samples);
     let options = Options { calibration: arguments.calibration, ..Options::default() };
-    let file = convert::to_int8(&model, &samples, options, arguments.golden)?;
-    let written = ModelFile::from_bytes(file.bytes())?;
+    let mut file = convert::to_int8(&model, &samples, options, convert::Pace::default(), arguments.golden)?;
     let measured = device::measure(&file, &splits.test, &*loss.build())?;
+    if !arguments.pace.is_whole() {
+        // A stream gives the bits of whole sequences, which the test samples are.
+        file = convert::to_int8(&model, &samples, options, arguments.pace, arguments.golden)?;
+    }
+    let written = ModelFile::from_bytes(file.bytes())?;
     files::write(&arguments.out, file.bytes())?;
     if arguments.json {
         return output::print_json(&json!({

@@ -127,9 +127,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let f32_test = Measured::by_trainer(&model.evaluate(&splits.test)?)?;
 
     let samples = calibration_samples(&splits.train, CALIBRATION_SAMPLES);
-    let f32_file = convert::to_f32(&model, &samples, arguments.golden)?;
+    let f32_file = convert::to_f32(&model, &samples, convert::Pace::default(), arguments.golden)?;
     files::write(&arguments.out.join(F32_MODEL), f32_file.bytes())?;
-    let int8_file = convert::to_int8(&model, &samples, Options::default(), arguments.golden)?;
+    let int8_file = convert::to_int8(&model, &samples, Options::default(), convert::Pace::default(), arguments.golden)?;
     files::write(&arguments.out.join(INT8_MODEL), int8_file.bytes())?;
     let int8_test = device::measure(&int8_file, &splits.test, &*loss.build())?;
 

@@ -1,7 +1,7 @@
 //! Pointwise functions: a clamp where they are one, else a table in int8 and code in f32.
 
 use super::{DeviceOpKind, OpExample, encode_lut, registry::encoding};
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
 use samara_runtime::ops::{
     activation::{ACTIVATION_F32, Function, Parameters},
     lut::{self, LUT_I8},
@@ -22,6 +22,10 @@ impl DeviceOp for Activation {
 
     fn as_clamp(&self) -> Option<Clamp> {
         (self.0.function == Function::Relu).then_some(Clamp { minimum: 0.0, maximum: self.0.alpha })
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

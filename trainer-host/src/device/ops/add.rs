@@ -1,7 +1,7 @@
 //! Weighted sum of two tensors, with a clamp: sums, differences, averages.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::ops::add::{ADD_F32, ADD_I8, ParametersF32, ParametersI8, factors};
 
 /// `c_1 * x_1 + c_2 * x_2` for two tensors of one shape.
@@ -22,6 +22,10 @@ impl DeviceOp for Add {
     fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
         let [a, b] = [0, 1].map(|input| inputs[input].scale * self.coefficients[input].abs());
         (if a > b { a } else { b }) / 32.0
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

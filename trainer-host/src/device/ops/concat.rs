@@ -1,7 +1,7 @@
 //! Concatenation.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Rows};
 use samara_runtime::ops::concat::{CONCAT, Parameters};
 
 /// Concatenation along an axis (0 is the outermost; the batch does not count).
@@ -14,6 +14,10 @@ pub struct Concat {
 impl DeviceOp for Concat {
     fn output_quantization(&self) -> OutputQuantization {
         OutputQuantization::Shared
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        if self.axis == 0 { Rows::All } else { context.each_row(1) }
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

@@ -4,7 +4,7 @@ use super::{
     DeviceOpKind, OpExample,
     registry::{encoding, scattered},
 };
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::{
     ops::embedding::{EMBEDDING, Parameters},
     quant,
@@ -38,6 +38,10 @@ impl DeviceOp for Embedding {
     fn scale_output(&mut self, factors: &[f32]) -> bool {
         self.table.iter_mut().zip(factors.iter().cycle()).for_each(|(value, factor)| *value *= factor);
         true
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
     }
 
     fn encode_f32(&self, context: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {

@@ -4,7 +4,7 @@ use super::{
     DeviceOpKind, OpExample,
     registry::{encoding, scattered},
 };
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::ops::layer_normalization::{
     LARGEST_EPSILON_SHIFT, LAYER_NORMALIZATION_F32, LAYER_NORMALIZATION_I8, MAXIMUM_CHANNELS, ParametersF32, ParametersI8,
 };
@@ -38,6 +38,10 @@ impl DeviceOp for LayerNormalization {
     fn fuse_clamp(&mut self, clamp: Clamp) -> bool {
         self.clamp = self.clamp.then(clamp);
         true
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {

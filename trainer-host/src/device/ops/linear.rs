@@ -1,7 +1,7 @@
 //! Dense, convolution and depthwise convolution.
 
-use super::{DeviceOpKind, OpExample, POINTWISE, registry::encoding, window, window_3x3};
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
+use super::{DeviceOpKind, OpExample, POINTWISE, registry::encoding, window, window_3x3, window_rows};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::{
     ops::{
         conv2d::{self, CONV2D_F32, CONV2D_I8},
@@ -186,6 +186,19 @@ impl DeviceOp for Linear {
             row.iter_mut().zip(scale.iter().cycle()).for_each(|(weight, &scale)| *weight *= scale);
         }
         true
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        match &self.kind {
+            Kind::Dense => context.each_row(1),
+            Kind::Conv2d(window) | Kind::DepthwiseConv2d(window) => window_rows(window),
+        }
+    }
+
+    fn stream(&mut self) {
+        if let Kind::Conv2d(window) | Kind::DepthwiseConv2d(window) = &mut self.kind {
+            window.padding[0] = 0;
+        }
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {

@@ -1,7 +1,7 @@
 //! The larger of two tensors, element by element.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
 use samara_runtime::ops::maximum::{MAXIMUM_F32, MAXIMUM_I8};
 
 /// The larger of two tensors of one shape.
@@ -11,6 +11,10 @@ pub struct Maximum;
 impl DeviceOp for Maximum {
     fn output_quantization(&self) -> OutputQuantization {
         OutputQuantization::Shared
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

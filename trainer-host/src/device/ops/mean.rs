@@ -1,7 +1,7 @@
 //! Mean over some axes.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
 use samara_runtime::ops::mean::{MAXIMUM_COUNT, MEAN_F32, MEAN_I8, Parameters};
 
 /// The mean over some axes (0 is the outermost; the batch does not count). The output has the other axes' elements in their order.
@@ -21,6 +21,10 @@ impl Mean {
 impl DeviceOp for Mean {
     fn output_quantization(&self) -> OutputQuantization {
         OutputQuantization::Shared
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        if self.axes.contains(&0) { Rows::All } else { context.each_row(1) }
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

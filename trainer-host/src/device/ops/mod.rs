@@ -4,6 +4,7 @@ mod activation;
 mod add;
 mod concat;
 mod convert;
+mod delay;
 mod dot;
 mod embedding;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod upsample;
 pub use activation::Activation;
 pub use add::Add;
 pub use concat::Concat;
+pub use delay::Delay;
 pub use dot::Dot;
 pub use embedding::Embedding;
 pub use layer_normalization::LayerNormalization;
@@ -41,7 +43,7 @@ pub use scale_shift::ScaleShift;
 pub use softmax::Softmax;
 pub use upsample::Upsample;
 
-use super::{Constants, DeviceOp, Encoded, ExportError, Quantization};
+use super::{Constants, DeviceOp, Encoded, ExportError, Quantization, Rows};
 use samara_runtime::{
     ops::{lut, window::Window},
     quant,
@@ -53,6 +55,7 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &add::KIND,
     &concat::KIND,
     &convert::KIND,
+    &delay::KIND,
     &dot::KIND,
     &embedding::KIND,
     &layer_normalization::KIND,
@@ -75,6 +78,13 @@ pub const POINTWISE: Window = Window { kernel: [1; 2], stride: [1; 2], dilation:
 /// A window from pairs of `[vertical, horizontal]`.
 pub const fn window(kernel: [u16; 2], stride: [u16; 2], dilation: [u16; 2], padding: [u16; 2]) -> Window {
     Window { kernel, stride, dilation, padding }
+}
+
+/// How a window slides along rows.
+fn window_rows(window: &Window) -> Rows {
+    let [[kernel, _], [stride, _], [dilation, _], [padding, _]] =
+        [window.kernel, window.stride, window.dilation, window.padding].map(|pair| pair.map(usize::from));
+    Rows::Windows { extent: (kernel - 1) * dilation + 1, stride, padding }
 }
 
 /// A 3x3 window with a padding of one.

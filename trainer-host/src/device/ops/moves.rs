@@ -1,7 +1,7 @@
 //! Ops that move elements without changing them: reshape and pad.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Rows};
 use samara_runtime::ops::{
     pad::{self, PAD},
     reshape::RESHAPE,
@@ -22,6 +22,10 @@ impl DeviceOp for Reshape {
 
     fn lets_pass(&self, _: &NodeContext<'_>, _: &[f32]) -> bool {
         true
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

@@ -1,7 +1,7 @@
 //! Product of two tensors, with a clamp.
 
 use super::{DeviceOpKind, OpExample, linear::multiplier, registry::encoding};
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::ops::{
     linear::ClampF32,
     multiply::{LARGEST_SHIFT, MULTIPLY_F32, MULTIPLY_I8, Parameters},
@@ -22,6 +22,10 @@ impl DeviceOp for Multiply {
 
     fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
         inputs[0].scale * inputs[1].scale / (1u32 << (LARGEST_SHIFT - 2)) as f32
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

@@ -1,7 +1,7 @@
 //! Max and average pools.
 
-use super::{DeviceOpKind, OpExample, registry::encoding, window, window_3x3};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
+use super::{DeviceOpKind, OpExample, registry::encoding, window, window_3x3, window_rows};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
 use samara_runtime::OpDef;
 use samara_runtime::ops::{
     pool::{AVERAGE_POOL_F32, AVERAGE_POOL_I8, MAX_POOL_F32, MAX_POOL_I8},
@@ -49,6 +49,11 @@ impl DeviceOp for Pool {
     fn lets_pass(&self, context: &NodeContext<'_>, scale: &[f32]) -> bool {
         let keeps_channels = context.inputs[0].channels().is_multiple_of(scale.len());
         keeps_channels && (self.kind == PoolKind::Average || scale.iter().all(|&scale| scale >= 0.0))
+    }
+
+    fn rows(&self, _: &NodeContext<'_>) -> Rows {
+        // Padding does not count, so zeros cannot stand for it.
+        if self.window.padding[0] == 0 { window_rows(&self.window) } else { Rows::All }
     }
 
     fn encode_f32(&self, context: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

@@ -5,7 +5,7 @@ use super::{
     linear::{multiplier, multiplier_at},
     registry::{encoding, scattered},
 };
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::ops::prelu::{LARGEST_SHIFT, PRELU_F32, PRELU_I8, ParametersF32, ParametersI8};
 
 /// `x` for `x >= 0`, else `alpha[c] * x`.
@@ -25,6 +25,10 @@ impl Prelu {
 impl DeviceOp for Prelu {
     fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
         inputs[0].scale * self.largest_factor() as f32 / (1u32 << (LARGEST_SHIFT - 2)) as f32
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(self.alpha.len())
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {

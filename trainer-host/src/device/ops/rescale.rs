@@ -1,7 +1,7 @@
 //! From one scale to another, where a shared scale would not do.
 
 use super::{DeviceOpKind, OpExample, encode_lut};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::ops::reshape::RESHAPE;
 
 /// The same real numbers, in int8 with another scale.
@@ -9,6 +9,10 @@ use samara_runtime::ops::reshape::RESHAPE;
 pub struct Rescale;
 
 impl DeviceOp for Rescale {
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
+    }
+
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&RESHAPE, &()))
     }

@@ -4,7 +4,7 @@ use super::{
     DeviceOpKind, OpExample,
     registry::{encoding, scattered},
 };
-use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization};
+use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::ops::{
     linear::LinearF32,
     scale_shift::{Parameters, SCALE_SHIFT_F32, SCALE_SHIFT_I8},
@@ -94,6 +94,10 @@ impl DeviceOp for ScaleShift {
 
     fn as_scale_shift(&self) -> Option<(&[f32], &[f32])> {
         (self.clamp == Clamp::NONE).then_some((&self.scale, &self.shift))
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(self.scale.len())
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {

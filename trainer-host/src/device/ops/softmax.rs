@@ -1,7 +1,7 @@
 //! Softmax over the last axis.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
 use samara_runtime::ops::softmax::{MAXIMUM_CLASSES, Parameters, SOFTMAX_F32, SOFTMAX_I8, table};
 
 /// Softmax over the last axis.
@@ -11,6 +11,10 @@ pub struct Softmax;
 impl DeviceOp for Softmax {
     fn output_quantization(&self) -> OutputQuantization {
         OutputQuantization::Fixed(Quantization { scale: 1.0 / 256.0, zero_point: -128 })
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

@@ -1,7 +1,7 @@
 //! Nearest-neighbour enlargement.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Rows};
 use samara_runtime::ops::upsample::{Parameters, UPSAMPLE};
 
 /// Each pixel repeated `[vertical, horizontal]` times.
@@ -16,6 +16,10 @@ impl DeviceOp for Upsample {
     /// A pixel's channels move together.
     fn lets_pass(&self, context: &NodeContext<'_>, scale: &[f32]) -> bool {
         context.inputs[0].channels().is_multiple_of(scale.len())
+    }
+
+    fn rows(&self, context: &NodeContext<'_>) -> Rows {
+        context.each_row(1)
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
