@@ -34,7 +34,7 @@ pub struct Instruments<'a, C, P, S> {
     pub deepest_stack: S,
 }
 
-/// Works through `inputs` until it ends. Reports `record_bytes`, `output_bytes`, `records`, `stack_bytes` and, with a
+/// Works through `inputs` until it ends; the session forgets all before each `sequence` records, if that is given. Reports `record_bytes`, `output_bytes`, `records`, `stack_bytes` and, with a
 /// counter, `inference_instructions` (the mean, its own overhead included) and a line `node INDEX INSTRUCTIONS` for each
 /// node in the last record. Returns the number of records.
 ///
@@ -45,6 +45,7 @@ pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
     inputs: &mut impl Read,
     outputs: &mut impl Write,
     report: &mut Report<impl Write>,
+    sequence: Option<u64>,
     mut instruments: Instruments<'_, C, P, S>,
 ) -> Result<u64, Failure> {
     let mut records = 0;
@@ -54,6 +55,9 @@ pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
     let mut deepest_stack = Some(instruments.deepest_stack);
     let mut output_bytes = 0;
     while read_record(session, inputs)? {
+        if sequence.is_some_and(|sequence| records % sequence == 0) {
+            session.reset_state();
+        }
         // A pin that cannot be set spoils no result.
         let _ = instruments.led.set_high();
         match instruments.counter.as_deref_mut() {

@@ -23,7 +23,9 @@ mod fashion_separable;
 mod fashion_separable_large;
 mod fashion_xception;
 mod mobilenet_v1;
+mod motions;
 mod resnet8;
+mod spoken_digits;
 mod table_mlp;
 pub mod textbook;
 
@@ -38,7 +40,9 @@ pub use fashion_separable::fashion_separable;
 pub use fashion_separable_large::fashion_separable_large;
 pub use fashion_xception::fashion_xception;
 pub use mobilenet_v1::mobilenet_v1;
+pub use motions::motions;
 pub use resnet8::resnet8;
+pub use spoken_digits::spoken_digits;
 pub use table_mlp::table_mlp;
 
 use samara_trainer::{Model, Result};
@@ -137,6 +141,16 @@ pub const ZOO: &[ZooModel] = &[
         description: "autoencoder of MLPerf Tiny's anomaly detection, 640 values in and out",
         build: anomaly_autoencoder,
     },
+    ZooModel {
+        name: "spoken-digits",
+        description: "convolutions along 49 frames of 40 log-mel bands, 10 digits; whole, or a stream",
+        build: spoken_digits,
+    },
+    ZooModel {
+        name: "motions",
+        description: "convolutions along 100 steps of 6 channels of a smart watch, 4 activities; whole, or a stream",
+        build: motions,
+    },
 ];
 
 /// The model of that name.
@@ -225,6 +239,8 @@ mod tests {
                 "fashion-separable-large" => 2,
                 // The first of each block stands behind a fork.
                 "fashion-xception" => 3,
+                // That of the input stands before a window.
+                "spoken-digits" | "motions" => 1,
                 _ => 0,
             };
             assert_eq!(left, expected, "{}", model.name);

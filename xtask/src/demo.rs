@@ -1,6 +1,6 @@
 //! From training to a microcontroller, with nothing hidden: each step is a command that one could type.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -10,7 +10,8 @@ use crate::{
     emulator::{self, Clock},
     firmware::{self, Embed},
     host::ModelBytes,
-    paths, process,
+    paths,
+    samples::{self, Samples, differing, samara},
     setup::{self, Unavailable},
     stages::Stopwatch,
     table::{self, thousands},
@@ -28,7 +29,6 @@ const MODEL: &str = "fashion-separable";
 const DATA: &str = "fashion-mnist";
 /// The boards that it runs on where none is named.
 const CORES: [&str; 2] = ["an386", "virt"];
-const CLASSES: usize = 10;
 /// Test images that each core classifies.
 const IMAGES: usize = 1000;
 /// Images of the run that counts instructions: they are the same for each.
@@ -60,13 +60,14 @@ pub fn run(epochs: u32, board_names: &[String]) -> Result<()> {
 
     println!("\n2. Train {MODEL} on {DATA} for {epochs} epochs, and quantize it to int8");
     let out = paths::artifacts("demo");
-    let summary = train(&out, epochs)?;
+    fs::create_dir_all(&out)?;
+    let summary = samples::json_of(&mut train(&out, epochs))?;
     let accuracy = |key: &str| summary[key].as_f64().with_context(|| format!("`samara train --json` printed no number {key}"));
     let (f32_accuracy, int8_accuracy) = (accuracy("f32_accuracy")?, accuracy("int8_accuracy")?);
     let model = ModelBytes::read(&out.join("model.samara"))?;
 
     println!("\n3. Classify the first {IMAGES} test images on this machine, by the kernels that firmware links");
-    let samples = Samples::export(&out, &model)?;
+    let samples = Samples::export(&out.join("samples"), &model, DATA, IMAGES, 1)?;
     let host_accuracy = samples.accuracy(&samples.expected)?;
 
     let mut results = Vec::new();
@@ -103,75 +104,19 @@ pub fn run(epochs: u32, board_names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn samara(arguments: &[&str]) -> std::process::Command {
-    let mut command = process::cargo(&["run", "--release", "--package", "samara-models", "--bin", "samara", "--"]);
-    command.args(arguments);
-    command
-}
-
-/// Trains and returns the JSON that the command prints.
-fn train(out: &Path, epochs: u32) -> Result<Value> {
-    fs::create_dir_all(out)?;
+fn train(out: &Path, epochs: u32) -> Command {
     let mut command = samara(&["train", "--model", MODEL, "--data", DATA, "--batch", "128", "--optimizer", "adam"]);
     command.args(["--schedule", "cosine"]);
     command.args(["--learning-rate", "0.004", "--seed", "1", "--json", "--epochs", &epochs.to_string()]).arg("--out").arg(out);
-    let mut last = String::new();
-    process::run_lines(&mut command, |line| last = line.to_owned())?;
-    serde_json::from_str(&last).with_context(|| format!("`samara train --json` ended with {last:?}, which is no JSON"))
-}
-
-/// Test images as the model takes them, what this machine makes of them, and what they are.
-struct Samples {
-    inputs: Vec<u8>,
-    expected: Vec<u8>,
-    labels: Vec<u8>,
-}
-
-impl Samples {
-    fn export(out: &Path, model: &ModelBytes) -> Result<Self> {
-        let file = |ending: &str| out.join(format!("samples.{ending}"));
-        let mut command = samara(&["export-samples", "--data", DATA, "--count", &IMAGES.to_string()]);
-        command.arg("--model").arg(&model.path).arg("--out").arg(file("inputs"));
-        command.arg("--expected").arg(file("outputs")).arg("--labels").arg(file("labels"));
-        process::run(&mut command)?;
-        let read =
-            |ending: &str| fs::read(file(ending)).with_context(|| format!("{} cannot be read", paths::shown(&file(ending))));
-        let samples = Self { inputs: read("inputs")?, expected: read("outputs")?, labels: read("labels")? };
-        let (inputs, outputs) = (IMAGES * model.record_bytes()?, IMAGES * CLASSES);
-        if (samples.inputs.len(), samples.expected.len(), samples.labels.len()) != (inputs, outputs, IMAGES) {
-            bail!("export-samples wrote files of other lengths than {inputs}, {outputs} and {IMAGES} bytes");
-        }
-        Ok(samples)
-    }
-
-    /// Share of images whose largest output is the label's.
-    fn accuracy(&self, outputs: &[u8]) -> Result<f64> {
-        if outputs.len() != self.labels.len() * CLASSES {
-            bail!("{} images gave {} output bytes, expected {CLASSES} each", self.labels.len(), outputs.len());
-        }
-        let right =
-            outputs.chunks_exact(CLASSES).zip(&self.labels).filter(|(scores, label)| winner(scores) == usize::from(**label));
-        Ok(right.count() as f64 / self.labels.len() as f64)
-    }
-}
-
-/// Index of the largest int8 score, the first of equals.
-fn winner(scores: &[u8]) -> usize {
-    let mut best = 0;
-    for (index, &score) in scores.iter().enumerate() {
-        if (score as i8) > (scores[best] as i8) {
-            best = index;
-        }
-    }
-    best
+    command
 }
 
 fn classify(board: &'static Board, model: &ModelBytes, samples: &Samples) -> Result<CoreResult> {
     let elf = firmware::build(board, "infer", Embed::model(&model.path))?;
     let record_bytes = model.record_bytes()?;
     let few = &samples.inputs[..COUNTED_IMAGES * record_bytes];
-    let counted = emulator::infer(board, &elf, few, Clock::CountInstructions, EMULATOR_LIMIT)?;
-    let all = emulator::infer(board, &elf, &samples.inputs, Clock::Free, EMULATOR_LIMIT)?;
+    let counted = emulator::infer(board, &elf, few, None, Clock::CountInstructions, EMULATOR_LIMIT)?;
+    let all = emulator::infer(board, &elf, &samples.inputs, None, Clock::Free, EMULATOR_LIMIT)?;
     if !all.outputs.starts_with(&counted.outputs) {
         bail!("{} gives other outputs while instructions are counted", board.core);
     }
@@ -185,12 +130,6 @@ fn classify(board: &'static Board, model: &ModelBytes, samples: &Samples) -> Res
         code_bytes: firmware::code_bytes(&minimal, model.bytes.len())?,
         model_bytes: model.bytes.len(),
     })
-}
-
-/// Bytes in which two outputs differ; bytes that one of them lacks count, too.
-fn differing(found: &[u8], expected: &[u8]) -> usize {
-    let pairs = found.iter().zip(expected).filter(|(found, expected)| found != expected).count();
-    pairs + found.len().abs_diff(expected.len())
 }
 
 impl CoreResult {
@@ -245,29 +184,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accuracy_reads_scores_as_signed_and_prefers_the_first_of_equals() {
-        let mut outputs = vec![0x80; 2 * CLASSES];
-        outputs[3] = 0x7f; // 127
-        outputs[4] = 0x7f;
-        outputs[CLASSES + 9] = 0x81; // -127, the largest there
-        let samples = Samples { inputs: vec![], expected: vec![], labels: vec![3, 8] };
-        assert_eq!(samples.accuracy(&outputs).unwrap(), 0.5);
-        assert!(samples.accuracy(&outputs[1..]).is_err());
-    }
-
-    #[test]
     fn without_an_emulator_the_table_is_the_machines_own_and_the_record_says_why() {
         let board = boards::find("an386").unwrap();
         let missing = missing_cores(&[Unavailable { board, reason: "no QEMU".to_owned() }]);
         assert_eq!(missing, json!([{"core": "Cortex-M4F", "reason": "no QEMU"}]));
         let text = render(0.88, 0.879, 0.877, &[]);
         assert!(text.ends_with("First 1000 images: int8 accuracy 0.8770 on this machine\n"), "{text}");
-    }
-
-    #[test]
-    fn missing_and_surplus_bytes_differ() {
-        assert_eq!(differing(&[1, 2, 3], &[1, 9]), 2);
-        assert_eq!(differing(&[1, 2], &[1, 2, 3]), 1);
-        assert_eq!(differing(&[1, 2], &[1, 2]), 0);
     }
 }

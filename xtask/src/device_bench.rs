@@ -113,7 +113,7 @@ fn measure(board: &'static Board, model: &ModelBytes) -> Result<Measurement> {
     let elf = firmware::build(board, "infer", Embed::model(&model.path))?;
     // Any bytes will do for int8; as f32 they would be NaNs too, so floats get small numbers.
     let records = random_records(model)?;
-    let inferred = emulator::infer(board, &elf, &records, Clock::CountInstructions, EMULATOR_LIMIT)?;
+    let inferred = emulator::infer(board, &elf, &records, None, Clock::CountInstructions, EMULATOR_LIMIT)?;
     if inferred.outputs != model.infer(&records)? {
         bail!("{} on {} gives other outputs than on this machine", model.name, board.name);
     }

@@ -105,13 +105,22 @@ pub struct Inferred {
     pub report: Report,
 }
 
-/// Streams the records in `inputs` through `infer`.
+/// Streams the records in `inputs` through `infer`; the model forgets all before each `sequence` of them, if that is given.
 ///
 /// # Errors
 /// As [`run`]; if the firmware did not take all records; if counting, when a loop of known length was not counted right.
-pub fn infer(board: &Board, elf: &Elf, inputs: &[u8], clock: Clock, limit: Duration) -> Result<Inferred> {
-    let words: &[&str] = if clock == Clock::CountInstructions { &["count"] } else { &[] };
-    let place = run(board, elf, inputs, words, clock, limit)?;
+pub fn infer(
+    board: &Board,
+    elf: &Elf,
+    inputs: &[u8],
+    sequence: Option<usize>,
+    clock: Clock,
+    limit: Duration,
+) -> Result<Inferred> {
+    let runs = sequence.map(|runs| runs.to_string());
+    let count = (clock == Clock::CountInstructions).then_some("count");
+    let words: Vec<&str> = count.into_iter().chain(runs.as_deref()).collect();
+    let place = run(board, elf, inputs, &words, clock, limit)?;
     let report = Report::read(&place.join("report"))?;
     let taken = report.number("records")? * report.number("record_bytes")?;
     if taken != inputs.len() as u64 {

@@ -13,7 +13,9 @@ mod peers;
 mod process;
 mod publish;
 mod report;
+mod samples;
 mod selftest;
+mod sequences;
 mod setup;
 mod stages;
 mod symbols;
@@ -45,6 +47,12 @@ enum Command {
         /// Boards to run on, by name [default: an386 and virt]
         #[arg(long = "board")]
         boards: Vec<String>,
+    },
+    /// Trains nets for sequences, and classifies their test samples on an emulated microcontroller, whole and as streams
+    Sequences {
+        /// The board, by name
+        #[arg(long, default_value = "an386")]
+        board: String,
     },
     /// Runs every test, as CI does
     Test {
@@ -119,6 +127,7 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Setup => setup::all()?,
         Command::Demo { epochs, boards } => demo::run(epochs, &boards)?,
+        Command::Sequences { board } => sequences::run(&board)?,
         Command::Test { stages } => return Ok(test::run(&stages)),
         Command::Firmware { board, model } => device_bench::firmware(boards::find(&board)?, &model)?,
         Command::Layers => layers::run()?,

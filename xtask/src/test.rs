@@ -238,7 +238,7 @@ fn qemu(tally: &mut Tally) -> Result<()> {
             tally.check(&format!("records streamed through {}", board.name), |_| {
                 let elf = firmware::build(board, "infer", cases.embed(&Cases::bundle_path(board)))?;
                 let records = device_bench::random_records(model)?;
-                let found = emulator::infer(board, &elf, &records, Clock::CountInstructions, EMULATOR_LIMIT)?;
+                let found = emulator::infer(board, &elf, &records, None, Clock::CountInstructions, EMULATOR_LIMIT)?;
                 if found.outputs != model.infer(&records)? {
                     bail!("the outputs differ from this machine's");
                 }
@@ -272,7 +272,7 @@ fn golden_samples(board: &'static Board, model: &ModelBytes) -> Result<()> {
         bail!("the firmware found {samples} golden samples, 1 is there");
     }
     let tampered = build(false)?;
-    emulator::infer(board, &tampered, &device_bench::random_records(model)?, Clock::Free, EMULATOR_LIMIT)?;
+    emulator::infer(board, &tampered, &device_bench::random_records(model)?, None, Clock::Free, EMULATOR_LIMIT)?;
     match emulator::golden_samples(board, &tampered, EMULATOR_LIMIT) {
         Err(error) if error.to_string().contains("ended with code 1.") => Ok(()),
         Err(error) => Err(error.context("with a tampered golden sample the firmware must end with code 1")),

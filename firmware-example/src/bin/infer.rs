@@ -1,8 +1,9 @@
 //! Classifies the records in the host's file `inputs`, writes `outputs`, and reports what it took.
 //!
-//! Command line: `infer INPUTS OUTPUTS REPORT [golden] [count]`. With `golden` it first runs the model's golden samples, and stops
-//! if their outputs are not those of the machine that exported the model; their number is reported as `golden_samples`. With
-//! `count` it counts instructions; that makes sense under `-icount shift=0` only.
+//! Command line: `infer INPUTS OUTPUTS REPORT [golden] [count] [RUNS]`. With `golden` it first runs the model's golden samples, and
+//! stops if their outputs are not those of the machine that exported the model; their number is reported as `golden_samples`. With
+//! `count` it counts instructions; that makes sense under `-icount shift=0` only. With a number, so many records are a sequence: the
+//! model forgets all before each.
 #![no_std]
 #![no_main]
 
@@ -43,12 +44,15 @@ fn run(mut board: Board) -> Result<(), &'static str> {
     let mut outputs = HostFile::create(outputs).ok_or("the output file cannot be created")?;
     let report = arguments.next().ok_or("the command line names no report file")?;
     let mut report = Report::new(HostFile::create(report).ok_or("the report file cannot be created")?);
-    let (mut tests, mut counts) = (false, false);
+    let (mut tests, mut counts, mut sequence) = (false, false, None);
     while let Some(option) = arguments.next() {
         match option {
             "golden" => tests = true,
             "count" => counts = true,
-            _ => return Err("the options are golden and count"),
+            _ => match option.parse() {
+                Ok(runs @ 1..) => sequence = Some(runs),
+                _ => return Err("the options are golden, count, and the records of a sequence"),
+            },
         }
     }
 
@@ -83,10 +87,11 @@ fn run(mut board: Board) -> Result<(), &'static str> {
     }
     let instruments =
         Instruments { counter: counts.then_some(&mut board.counter), led: &mut board.led, deepest_stack: || gauge.deepest() };
-    let records = infer::run(&mut session, &mut inputs, &mut outputs, &mut report, instruments).map_err(|failure| {
-        defmt::error!("{}", failure);
-        "the stream of records could not be worked through"
-    })?;
+    let records =
+        infer::run(&mut session, &mut inputs, &mut outputs, &mut report, sequence, instruments).map_err(|failure| {
+            defmt::error!("{}", failure);
+            "the stream of records could not be worked through"
+        })?;
     defmt::info!("{=u64} records done", records);
     if report.finish() { Ok(()) } else { Err("the report could not be written") }
 }

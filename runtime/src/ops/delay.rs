@@ -46,19 +46,26 @@ fn run(node: &mut NodeRun<'_>) {
     let buffers = node.buffers();
     let input = buffers.inputs.read(&input);
     let state = buffers.state.get_mut(..bytes).unwrap_or_default();
-    // Bytes of the state are less the zero point, so that a state that is reset is real zeros; the zero point of f32 is 0.
-    buffers.output.iter_mut().zip(&*state).for_each(|(to, &from)| *to = from.wrapping_add(zero));
+    copy_xor(buffers.output, state, zero);
     let new = buffers.output.get_mut(bytes..).unwrap_or_default();
     copy(new, input.get(..new.len()).unwrap_or_default());
-    let kept = bytes.saturating_sub(input.len());
-    for place in 0..kept {
-        let from = state.get(bytes - kept + place).copied().unwrap_or_default();
-        if let Some(to) = state.get_mut(place) {
-            *to = from;
-        }
+    let fresh = input.len().min(bytes);
+    if fresh <= state.len() {
+        state.copy_within(fresh.., 0);
     }
-    let newest = input.get(input.len() - (bytes - kept)..).unwrap_or_default();
-    state.iter_mut().skip(kept).zip(newest).for_each(|(to, &from)| *to = from.wrapping_sub(zero));
+    let newest = input.get(input.len() - fresh..).unwrap_or_default();
+    copy_xor(state.get_mut(bytes - fresh..).unwrap_or_default(), newest, zero);
+}
+
+/// Copies as many bytes as both have, each exclusive-or the zero point: so a state that is reset is real zeros in the output. The zero
+/// point of f32 and of tokens is 0.
+fn copy_xor(to: &mut [u8], from: &[u8], zero_point: u8) {
+    let length = to.len().min(from.len());
+    let (to, to_rest) = to.get_mut(..length).unwrap_or_default().as_chunks_mut::<4>();
+    let (from, from_rest) = from.get(..length).unwrap_or_default().as_chunks::<4>();
+    let zeros = u32::from_ne_bytes([zero_point; 4]);
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = (u32::from_ne_bytes(*from) ^ zeros).to_ne_bytes());
+    to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = from ^ zero_point);
 }
 
 /// The op.

@@ -6,6 +6,7 @@ use samara_trainer::Model;
 use samara_trainer::data::Tensor;
 use samara_trainer::device::golden::{add_golden_samples, usual_count};
 use samara_trainer::device::run::DeviceModel;
+use samara_trainer::device::stream::{Start, stream};
 use samara_trainer::quantize::Options;
 
 use crate::{names, output};
@@ -28,6 +29,15 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// The run, counted from 1, that gives the output of a whole sequence; none if the output is a sequence, too.
+    pub fn runs(self, model: &Model) -> Result<Option<usize>> {
+        let Some(hop) = self.hop else { return Ok(Some(1)) };
+        Ok(match stream(&model.device_graph()?, hop)?.outputs[..] {
+            [Start::Run(run), ..] => Some(run + 1),
+            _ => None,
+        })
+    }
+
     /// Whether it takes the whole sequence.
     pub const fn is_whole(self) -> bool {
         self.hop.is_none()

@@ -43,14 +43,14 @@ pub fn ports(model: &DeviceModel) -> Result<(DeviceTensor, DeviceTensor)> {
     Ok((model.tensor(input), model.tensor(output)))
 }
 
-/// Checks that samples fit the model's input, and targets its output and the loss.
+/// Checks that samples fit the model's input in this number of runs, and targets its output and the loss.
 ///
 /// # Errors
 /// If not, with the sample.
-pub fn check(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<()> {
+pub fn check(model: &DeviceModel, data: &Dataset, runs: usize, loss: &dyn Loss) -> Result<()> {
     let (input, output) = ports(model)?;
     let shape = data.inputs()[0].sample_shape();
-    if shape.size() != input.elements() {
+    if shape.size() != runs * input.elements() {
         bail!("the samples have the shape {shape}, the model takes {:?}", input.shape());
     }
     let (shape, targets) = (shape_of(&output), &data.targets()[0]);
@@ -91,7 +91,7 @@ fn shape_of(tensor: &DeviceTensor) -> Shape {
 /// # Errors
 /// If the data does not fit the model.
 pub fn measure(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<Measured> {
-    check(model, data, loss)?;
+    check(model, data, 1, loss)?;
     let shape = shape_of(&ports(model)?.1);
     let (samples, targets, metric) = (&data.inputs()[0], &data.targets()[0], loss.default_metric());
     let measured = model.run_each(

@@ -22,10 +22,13 @@ pub struct Arguments {
     /// How many test samples, from the first one on
     #[arg(long, default_value = "1000", value_parser = names::count)]
     count: usize,
+    /// Runs of a file through which a stream goes that make a sample; it forgets all before each sample
+    #[arg(long, default_value = "1", value_parser = names::count)]
+    runs: usize,
     /// File for the samples as the model takes them, one after another
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// File for the model's outputs, computed on this machine by the device's own code
+    /// File for the model's outputs, of every run, computed on this machine by the device's own code
     #[arg(long, value_name = "FILE")]
     expected: PathBuf,
     /// File for the labels, a byte each
@@ -43,9 +46,13 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let model = device::load(&arguments.model)?;
     let classes = LossName::SparseCategoricalCrossentropy;
-    let shape = device::input_shape(&model)?;
+    let mut shape = device::input_shape(&model)?.to_vec();
+    if let Some(rows) = shape.first_mut() {
+        *rows = rows.saturating_mul(arguments.runs);
+    }
+    let shape = shape.into();
     let TestData { samples: test, .. } = TestData::of(&arguments.data, &arguments.model, Some(&shape), None, Some(classes))?;
-    device::check(&model, &test, &SparseCategoricalCrossentropy).with_context(|| arguments.data.clone())?;
+    device::check(&model, &test, arguments.runs, &SparseCategoricalCrossentropy).with_context(|| arguments.data.clone())?;
     let count = arguments.count;
     if count > test.samples() {
         bail!("{} has {} test samples, --count asks for {count}", arguments.data, test.samples());
@@ -55,8 +62,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         |label: &f32| if *label <= 255.0 { Ok(*label as u8) } else { bail!("label {label} does not fit into a byte") };
     let labels: Vec<u8> = labels[..count].iter().map(label_byte).collect::<Result<_>>()?;
 
-    let write = |session: &mut samara_runtime::Session<'_>, sample: usize| {
-        session.write_f32(0, &samples.sample(sample).unwrap_or_default())
+    let run_size = samples.sample_shape().size() / arguments.runs;
+    let work = |session: &mut samara_runtime::Session<'_>, sample: usize| {
+        let values = samples.sample(sample).unwrap_or_default();
+        session.reset_state();
+        let mut outputs = Vec::new();
+        for rows in values.chunks_exact(run_size) {
+            session.write_f32(0, rows)?;
+            session.run();
+            outputs.extend_from_slice(session.output_bytes(0).unwrap_or_default());
+        }
+        Ok(outputs)
     };
     let (input, _) = device::ports(&model)?;
     let quantize = |&value: &f32| match input.element_type {
@@ -65,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         samara_runtime::ElementType::F32 => value.to_le_bytes().to_vec(),
     };
     let inputs: Vec<u8> = samples.slice(0..count).values().iter().flat_map(quantize).collect();
-    let outputs = model.run_each(count, write, |session, _| session.output_bytes(0).unwrap_or_default().to_vec())?.concat();
+    let outputs = model.work_each(count, work)?.concat();
 
     files::write(&arguments.out, &inputs)?;
     files::write(&arguments.expected, &outputs)?;

@@ -75,6 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "int8_accuracy": measured.accuracy, "int8_loss": measured.loss, "macs": written.macs(),
             "arena_bytes": file.model()?.arena_bytes(), "model_bytes": file.bytes().len(),
             "golden_samples": written.golden.len(), "golden_bytes": written.golden_bytes(),
+            "runs": arguments.pace.runs(&model)?,
         }));
     }
     let (what, value) = measured.shown();
