@@ -27,6 +27,7 @@ mod motions;
 mod resnet8;
 mod spoken_digits;
 mod table_mlp;
+pub mod tasks;
 pub mod textbook;
 
 pub use anomaly_autoencoder::anomaly_autoencoder;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use samara_models::find;
+use samara_models::{find, tasks::TASKS};
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::data::sources;
 use samara_trainer::device::run::DeviceModel;
@@ -62,5 +62,28 @@ fn each_file_is_as_accurate_as_its_row_says() {
         );
         let right = right.unwrap().iter().filter(|&&right| right).count();
         assert_eq!(right as f64 / test.samples() as f64, int8_accuracy, "{name}");
+    }
+}
+
+/// The nets of the tasks on the samples that their README tells of: the data are drawn, so no file is needed.
+#[test]
+fn the_tasks_files_are_as_good_as_their_rows_say() {
+    let text = include_str!("../trained/tasks/README.md");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|line| line.split('|').map(|cell| cell.trim().trim_end_matches('`')).collect())
+        .collect();
+    assert_eq!(rows.len(), TASKS.iter().map(|task| task.scores.len()).sum::<usize>());
+    for task in TASKS {
+        let bytes = std::fs::read(directory().join(format!("tasks/{}.samara", task.name))).unwrap();
+        let device = DeviceModel::new(&bytes).unwrap();
+        let test = (task.data)(2, 1000).unwrap();
+        let outputs = device.predict(test.inputs()).unwrap();
+        for (output, (name, score)) in task.scores.iter().enumerate() {
+            let row = rows.iter().find(|row| row[0] == task.name && row[1] == *name).unwrap();
+            let found = format!("{:.4}", score.of(&outputs[output], &test.targets()[output]));
+            assert_eq!((found.as_str(), bytes.len().to_string().as_str()), (row[4], row[6]), "{} {name}", task.name);
+        }
     }
 }
