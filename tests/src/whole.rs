@@ -1,4 +1,4 @@
-//! Model files looked at as a whole: every tensor of a run, where tensors may lie, and what rounding alone would do.
+//! Model files looked at as a whole: every tensor of a run, where tensors may lie, and what each node loses.
 
 use crate::signal_to_noise;
 use samara_runtime::{
@@ -12,12 +12,11 @@ use samara_runtime::{
         dense::DENSE_F32,
         depthwise_conv2d::DEPTHWISE_CONV2D_F32,
         linear::{LinearF32, pack_f32},
-        quantize::{DEQUANTIZE, QUANTIZE},
         window::Window,
     },
 };
 use samara_trainer::{Model, data, device::run::DeviceModel, quantize::Options};
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 /// The bytes of each output, for each sample.
 pub type Outputs = Vec<Vec<Vec<u8>>>;
@@ -195,8 +194,88 @@ pub fn check_ranges(f32_file: &ModelFile, int8: &ModelFile, inputs: &[data::Tens
     Ok(())
 }
 
-/// Rounds the weights of a linear op's f32 node to 127 steps per output channel, in constants of the node's own.
-fn round_weights(file: &mut ModelFile, node: usize) {
+/// How far int8 values are from exact arithmetic on the values that their nodes read.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub struct Noise {
+    /// Values.
+    pub count: usize,
+    /// The sum of their squared errors, in steps of their tensors.
+    pub squares: f64,
+}
+
+impl Noise {
+    /// More values.
+    pub fn add(&mut self, more: Self) {
+        self.count += more.count;
+        self.squares += more.squares;
+    }
+
+    /// Mean squared error: 1/12 for values that are rounded, if they are spread over the steps; 0 for those that only move.
+    pub fn mean(self) -> f64 {
+        self.squares / self.count as f64
+    }
+}
+
+/// What ops lose, by their names.
+pub type Noises = BTreeMap<&'static str, Noise>;
+
+/// Looks at each node of an int8 file alone: from the int8 values that it reads, exact arithmetic comes to a real number, and
+/// the node gives one of the two int8 values beside it. Exact is the node of the f32 file, its weights rounded to 127 steps per
+/// channel and its biases to the steps of the accumulators, clipped to what an int8 tensor can say. So no error of a node hides
+/// behind those before it, and none looks larger for what is made of it later. The int8 file's first tensors are those of the
+/// f32 file.
+///
+/// # Errors
+/// The tensor, what it holds and what it should.
+pub fn check_nodes(f32_file: &ModelFile, int8: &ModelFile, inputs: &[data::Tensor]) -> Result<Noises, String> {
+    let samples = inputs.first().map_or(0, data::Tensor::samples);
+    let tensors = &int8.tensors[..f32_file.tensors.len()];
+    let bytes = run(&placed_apart(int8), inputs, samples)?;
+    let values_of = |(index, tensor): (usize, &Tensor)| -> data::Tensor {
+        // Tokens are what came in.
+        let given = f32_file.inputs.iter().position(|&input| input as usize == index);
+        let values = match given.filter(|_| tensor.element_type != ElementType::I8) {
+            Some(input) => inputs[input].values().to_vec(),
+            None => {
+                let real = |&byte: &u8| tensor.scale * (i32::from(byte as i8) - i32::from(tensor.zero_point)) as f32;
+                bytes.iter().flat_map(|outputs| outputs[index].iter().map(real)).collect()
+            }
+        };
+        let shape: Vec<usize> = tensor.shape().iter().map(|&size| size as usize).collect();
+        data::Tensor::from_samples(shape, values).expect("as many values as the shape says")
+    };
+    let read: Vec<data::Tensor> = tensors.iter().enumerate().map(values_of).collect();
+    let alone = run(&nodes_alone(f32_file, tensors), &read, samples)?;
+
+    let given = f32_file.inputs.iter().zip(inputs).map(|(&tensor, given)| (tensor, "input", given.values().to_vec()));
+    let nodes = f32_file.nodes.iter().enumerate().map(|(number, node)| {
+        let op = ALL_OPS.iter().find(|op| u16::from(op.code) == node.code);
+        (node.output, op.map_or("unknown", |op| op.name), real(&alone, number))
+    });
+    let mut noises = Noises::new();
+    for (tensor, op, exact) in given.chain(nodes) {
+        let Tensor { element_type, scale, zero_point, .. } = tensors[tensor as usize];
+        if element_type != ElementType::I8 {
+            continue;
+        }
+        let [minimum, maximum] = [-128, 127].map(|q| (q - i32::from(zero_point)) as f32);
+        let noise = noises.entry(op).or_default();
+        for (place, (exact, found)) in exact.iter().zip(read[tensor as usize].values()).enumerate() {
+            let (exact, found) = (exact / scale, found / scale);
+            let error = exact.clamp(minimum, maximum) - found;
+            let is_beside = error.abs() < 1.0;
+            if !is_beside {
+                return Err(format!("tensor {tensor} of {op}: {found} steps at {place}, but {exact} come from what was read"));
+            }
+            noise.add(Noise { count: 1, squares: f64::from(error).powi(2) });
+        }
+    }
+    Ok(noises)
+}
+
+/// Rounds the weights of a linear op's f32 node to 127 steps per output channel and its biases to steps of the input's scale
+/// times the weights', in constants of the node's own.
+fn round_weights(file: &mut ModelFile, node: usize, input_scale: f64) {
     let NodeRecord { code, inputs, output, parameters, .. } = &file.nodes[node];
     let channels_of = |tensor: u32| file.tensors[tensor as usize].shape().last().copied().unwrap_or(1) as usize;
     let (from, to) = (channels_of(inputs[0]), channels_of(*output));
@@ -217,71 +296,50 @@ fn round_weights(file: &mut ModelFile, node: usize) {
         let rows: Vec<f32> = (0..to).flat_map(|channel| vec![channel as f32; taps * from]).collect();
         pack_f32(&rows, taps * from).into_iter().map(|channel| channel as usize).collect()
     };
-    let bytes = &file.constants[linear.weights as usize..];
-    let mut weights: Vec<f32> =
-        bytes.as_chunks().0.iter().take(channels.len()).map(|&bytes| f32::from_le_bytes(bytes)).collect();
-    let mut scales = vec![0.0f32; to];
+    let floats = |offset: u32, count: usize| -> Vec<f64> {
+        let bytes = file.constants[offset as usize..].as_chunks().0;
+        bytes.iter().take(count).map(|&bytes| f32::from_le_bytes(bytes).into()).collect()
+    };
+    let (mut weights, mut biases) = (floats(linear.weights, channels.len()), floats(linear.bias, to));
+    let mut scales = vec![0.0f64; to];
     for (weight, &channel) in weights.iter().zip(&channels) {
         let scale = weight.abs() / 127.0;
         if scale > scales[channel] {
             scales[channel] = scale;
         }
     }
+    let round = |value: &mut f64, step: f64| *value = (*value / step).round() * step;
     for (weight, &channel) in weights.iter_mut().zip(&channels).filter(|(_, channel)| scales[**channel] > 0.0) {
-        *weight = (*weight / scales[channel]).round() * scales[channel];
+        round(weight, scales[channel]);
     }
-    file.constants.resize(file.constants.len().next_multiple_of(16), 0);
-    linear.weights = file.constants.len() as u32;
-    file.constants.extend(weights.iter().flat_map(|weight| weight.to_le_bytes()));
+    for (bias, scale) in biases.iter_mut().zip(scales).filter(|&(_, scale)| scale > 0.0) {
+        round(bias, scale * input_scale);
+    }
+    let mut push = |values: Vec<f64>| {
+        file.constants.resize(file.constants.len().next_multiple_of(16), 0);
+        let offset = file.constants.len() as u32;
+        file.constants.extend(values.into_iter().flat_map(|value| (value as f32).to_le_bytes()));
+        offset
+    };
+    (linear.weights, linear.bias) = (push(weights), push(biases));
     file.nodes[node].parameters = match window {
         None => encode_parameters(&linear),
         Some(window) => encode_parameters(&conv2d::ParametersF32 { window, linear }),
     };
 }
 
-/// An f32 file whose tensors are rounded, each right behind its node, to the int8 values of `like`, and whose layers' weights
-/// are rounded, too: what an int8 file would give if each value was rounded once, from exact arithmetic.
-pub fn rounded(file: &ModelFile, like: &[Tensor]) -> ModelFile {
+/// An f32 file whose every tensor is an input, and whose nodes write outputs that none of them reads; their weights are rounded
+/// as those of int8 nodes are that read the tensors `like`.
+fn nodes_alone(file: &ModelFile, like: &[Tensor]) -> ModelFile {
     let count = file.tensors.len() as u32;
     let mut file = file.clone();
-    (0..file.nodes.len()).for_each(|node| round_weights(&mut file, node));
-    let mut rounded = placed_apart(&file);
-    for (number, (tensor, like)) in file.tensors.iter().zip(like).enumerate() {
-        assert_eq!(tensor.dimensions, like.dimensions, "tensor {number}");
-        rounded.tensors.push(Tensor {
-            element_type: like.element_type,
-            scale: like.scale,
-            zero_point: like.zero_point,
-            ..*tensor
-        });
+    for node in 0..file.nodes.len() {
+        let input_scale = like[file.nodes[node].inputs[0] as usize].scale;
+        round_weights(&mut file, node, input_scale.into());
     }
-    rounded.tensors.extend(&file.tensors);
-    rounded.nodes.clear();
-    let round = |nodes: &mut Vec<NodeRecord>, tensor: u32| {
-        let codes = [QUANTIZE.code, DEQUANTIZE.code].into_iter().enumerate();
-        nodes.extend(codes.map(|(step, code)| NodeRecord {
-            code: code.into(),
-            inputs: vec![tensor + step as u32 * count],
-            output: tensor + (step as u32 + 1) * count,
-            scratch_offset: 0,
-            scratch_bytes: 0,
-            state_offset: 0,
-            state_bytes: 0,
-            macs: 0,
-            parameters: encode_parameters(&()),
-        }));
-    };
-    // Tokens are not rounded.
-    let is_real = |tensor: u32| file.tensors[tensor as usize].element_type == ElementType::F32;
-    let to_rounded = |tensors: &[u32]| -> Vec<u32> {
-        tensors.iter().map(|&tensor| if is_real(tensor) { tensor + 2 * count } else { tensor }).collect()
-    };
-    file.inputs.iter().filter(|&&input| is_real(input)).for_each(|&input| round(&mut rounded.nodes, input));
-    for node in &file.nodes {
-        rounded.nodes.push(NodeRecord { inputs: to_rounded(&node.inputs), ..node.clone() });
-        round(&mut rounded.nodes, node.output);
-    }
-    let mut rounded = placed_apart(&rounded);
-    rounded.outputs = to_rounded(&file.outputs);
-    rounded
+    file.tensors.extend_from_within(..);
+    file.inputs = (0..count).collect();
+    file.nodes.iter_mut().for_each(|node| node.output += count);
+    let outputs = file.nodes.iter().map(|node| node.output).collect();
+    ModelFile { outputs, ..placed_apart(&file) }
 }
