@@ -1,8 +1,8 @@
 //! A layer of one's own, as fast as the library's: a gated linear unit (Dauphin et al. 2017),
 //! `y = (x * W + b) * sigmoid(x * V + c)`, value by value.
 //!
-//! It learns its parameters, its gradient is checked against differences of the loss, and it runs on the device as four of
-//! the runtime's ops. `cargo run --release --example custom_layer`
+//! It learns its parameters, its gradient is checked against differences of the loss, it runs on the device as four of
+//! the runtime's ops, and models with it are saved and loaded. `cargo run --release --example custom_layer`
 
 use samara_runtime::ops::activation::{Function, Parameters};
 use samara_trainer::device::{Clamp, Lowering, Value, linear, ops, run::DeviceModel};
@@ -10,10 +10,11 @@ use samara_trainer::initializers::{glorot_uniform, zeros};
 use samara_trainer::numeric::random::Random;
 use samara_trainer::numeric::{Matrix, add_column_sums, multiply, vectorized};
 use samara_trainer::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// A gated linear unit: inputs `[I]`, outputs `[O]`. Parameters: kernel `[I, 2 * O]`, the columns of `W` and then those of
 /// `V`, so that one product serves both; bias `[2 * O]`, `b` and then `c`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct GatedLinearUnit {
     base: LayerBase,
     units: usize,
@@ -33,7 +34,7 @@ fn sigmoid(x: f32) -> f32 {
 }
 
 impl Layer for GatedLinearUnit {
-    identity!("GatedLinearUnit");
+    identity!("GatedLinearUnit", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
@@ -195,6 +196,10 @@ fn main() -> Result<()> {
     let worst = outputs.iter().zip(trained.values()).map(|(a, b)| (a - b).abs()).fold(0.0, |a, b| if b > a { b } else { a });
     println!("the device's outputs are the trainer's within {worst:e}");
     assert!(worst < 1e-5);
+
+    // A model with it is saved whole; the library reads it by one layer of the kind.
+    let again = Model::from_bytes(&model.to_bytes()?, &[&GatedLinearUnit::new(1)])?;
+    assert_eq!(again.predict(&data.inputs()[0])?, trained);
     Ok(())
 }
 

@@ -19,8 +19,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Which function.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Activation {
     /// The identity.
     Linear,

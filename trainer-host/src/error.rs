@@ -73,7 +73,7 @@ pub enum Error {
         reason: String,
     },
     /// A tensor of data whose samples have another shape than the model expects.
-    #[error("{what} has samples of shape {found}, but {expected} is expected")]
+    #[error("{what} has samples of shape {found}, but {expected} is expected{hint}")]
     SampleShape {
         /// Which tensor: "input 'image'", "target of output 'dense_1'".
         what: String,
@@ -81,6 +81,8 @@ pub enum Error {
         found: Shape,
         /// The shape wanted.
         expected: Shape,
+        /// What to do about it, behind a colon, or nothing.
+        hint: &'static str,
     },
     /// Values and shape of a tensor do not agree.
     #[error("a tensor of shape {shape} has {expected} values, but {found} were given")]
@@ -134,7 +136,7 @@ pub enum Error {
     },
     /// A token that the vocabulary does not have.
     #[error(
-        "{what} has the token {token} in sample {sample}, position {position}, but the vocabulary has {vocabulary}: integers from 0 to {}",
+        "{what} has the token {token} in sample {sample}, position {position}, but the vocabulary has {vocabulary}: integers from 0 to {}; give `Embedding` more tokens, or replace those that it does not have",
         vocabulary - 1
     )]
     TokenOutOfRange {
@@ -206,7 +208,9 @@ pub enum Error {
         name: String,
     },
     /// Nothing is given for an input or output.
-    #[error("model '{model}' has the {what} '{name}', but no {thing} is given for it; given are {given}")]
+    #[error(
+        "model '{model}' has the {what} '{name}', but no {thing} is given for it, only for {given}: give one under that name"
+    )]
     Missing {
         /// The model's name.
         model: String,

@@ -50,6 +50,7 @@ pub mod numeric;
 pub mod optimizers;
 pub mod quantize;
 pub mod regularizers;
+mod saved;
 pub mod schedules;
 mod train;
 

@@ -28,8 +28,8 @@ fn all_faults_of_a_graph_are_told_at_once() {
     let text = message(Model::new("broken", &a, end));
     for part in [
         "model 'broken' cannot be built:",
-        "the outputs depend on the input 'other' of shape [4], which is not among the model's inputs",
-        "layer 'add' on inputs of shapes [8, 8, 3] and [4]: expected two or more inputs of the same shape",
+        "the outputs depend on the input 'other' of shape [4], which is not among the model's inputs: add it to them",
+        "layer 'add' on inputs of shapes [8, 8, 3] and [4]: expected two or more inputs of the same shape: a `Dense`, `Conv2D` or `Reshape` before one makes them so",
         "layer 'too_big' on an input of shape [8, 8, 3]: expected",
         "layer 'dense' on an input of shape [4]: expected at least 1 unit",
     ] {
@@ -42,14 +42,16 @@ fn all_faults_of_a_graph_are_told_at_once() {
 fn names_and_shared_layers_must_fit() {
     let x = input([4]);
     let y = Dense::new(2).named("one").apply(Dense::new(3).named("one").apply(&x));
-    assert!(message(Model::new("names", &x, y)).contains("the name 'one' is given twice"));
+    assert!(message(Model::new("names", &x, y)).contains(
+        "the name 'one' is given twice: give one of them another name or none, or apply one layer twice to share it"
+    ));
     let shared = Dense::new(3).named("shared");
     let text = message(Model::new("sharing", &x, shared.apply(shared.apply(&x))));
     let wanted = "layer 'shared@1' is shared: its kernel has the shape [4, 3], but here it would have to be [3, 3]";
     assert!(text.contains(wanted), "{text}");
     let unused = input([2]);
     let text = message(Model::new("unused", [&x, &unused], Dense::new(1).apply(&x)));
-    assert!(text.contains("no output depends on input 1"), "{text}");
+    assert!(text.contains("no output depends on input 1: leave it out, or apply a layer to it"), "{text}");
 }
 
 #[test]
@@ -62,7 +64,9 @@ fn tokens_are_integers_of_the_vocabulary_and_inputs_of_the_model() {
     };
     assert_eq!(told([0.0, 4.0, 1.0]), "");
     let wanted = |token| {
-        format!("input 'words' has the token {token} in sample 1, position 2, but the vocabulary has 5: integers from 0 to 4")
+        format!(
+            "input 'words' has the token {token} in sample 1, position 2, but the vocabulary has 5: integers from 0 to 4; give `Embedding` more tokens, or replace those that it does not have"
+        )
     };
     assert_eq!(told([1.0, 4.0, 5.0]), wanted("5"));
     assert_eq!(told([0.0, 0.0, -1.0]), wanted("-1"));
@@ -435,7 +439,10 @@ fn names_of_losses_must_be_those_of_the_outputs() {
     let of = |output: &str| on(output, MeanSquaredError);
     assert_eq!(fault(vec![of("rent"), of("prize")]), "model 'shop' has no output named 'prize'; it has price, rent");
     assert_eq!(fault(vec![of("rent"), of("rent")]), "the loss for the output 'rent' is given twice");
-    assert_eq!(fault(vec![of("rent")]), "model 'shop' has the output 'price', but no loss is given for it; given are rent");
+    assert_eq!(
+        fault(vec![of("rent")]),
+        "model 'shop' has the output 'price', but no loss is given for it, only for rent: give one under that name"
+    );
     assert_eq!(
         fault(vec![of("rent"), Objective::new(MeanSquaredError)]),
         "loss is given without a name, as number 1, but must be named, as others are"
@@ -460,11 +467,11 @@ fn names_of_data_must_be_those_of_the_model() {
     );
     assert_eq!(
         fault(&["facts"], &["rent", "price"]),
-        "model 'shop' has the input 'picture', but no tensor is given for it; given are facts"
+        "model 'shop' has the input 'picture', but no tensor is given for it, only for facts: give one under that name"
     );
     assert_eq!(
         fault(&["facts", "picture"], &["price"]),
-        "model 'shop' has the output 'rent', but no target is given for it; given are price"
+        "model 'shop' has the output 'rent', but no target is given for it, only for price: give one under that name"
     );
     assert_eq!(fault(&["facts", "picture"], &["rent", "cost"]), "model 'shop' has no output named 'cost'; it has price, rent");
 }
@@ -482,4 +489,111 @@ fn only_inputs_and_layers_take_names() {
     let named = x.named("x");
     let model = Model::new("m", &clone, Dense::new(1).apply(&named)).unwrap();
     assert_eq!(model.graph().input_names(), ["x"]);
+}
+
+#[test]
+fn sequences_beyond_the_length_of_the_input_are_told() {
+    let words = input([5]).named("words");
+    let y = Dense::new(1).apply(GlobalAveragePooling1D::new().apply(Embedding::new(9, 2).apply(&words)));
+    let model = Model::new("text", &words, y).unwrap();
+    let told = |length: usize| message(model.predict(&Tensor::new([2, length], vec![1.0; 2 * length]).unwrap()));
+    assert_eq!(
+        told(7),
+        "input 'words' has samples of shape [7], but [5] is expected: cut the sequences, as `pad_sequences` does, or make the \
+         model's input longer"
+    );
+    let features = Model::new("features", &words, Dense::new(1).apply(&words)).unwrap();
+    let text = message(features.predict(&Tensor::new([2, 7], vec![1.0; 14]).unwrap()));
+    assert_eq!(text, "input 'words' has samples of shape [7], but [5] is expected");
+}
+
+#[test]
+fn a_missing_loss_or_a_second_one_is_told() {
+    assert_eq!(message(pair().compile(Sgd::new(0.1), MeanSquaredError)), "model 'shop' has 2 outputs, but 1 losses were given");
+    assert_eq!(
+        message(pair().compile(Sgd::new(0.1), [on("price", MeanSquaredError)])),
+        "model 'shop' has the output 'rent', but no loss is given for it, only for price: give one under that name"
+    );
+}
+
+/// A graph made by hand has no cycles, for what a layer takes is made before; one in a file has none either.
+#[test]
+fn parts_of_a_graph_that_hang_together_by_nothing_are_told() {
+    let (a, b) = (input([4]).named("a"), input([4]).named("b"));
+    assert_eq!(
+        message(Model::new("apart", [&a, &b], Dense::new(1).apply(&a))),
+        "model 'apart' cannot be built:\n  - no output depends on input 1 ('b'): leave it out, or apply a layer to it"
+    );
+    assert_eq!(
+        message(Model::new("apart", &a, [Dense::new(1).apply(&a), Dense::new(1).apply(&b)])),
+        "model 'apart' cannot be built:\n  - the outputs depend on the input 'b' of shape [4], which is not among the model's \
+         inputs: add it to them"
+    );
+}
+
+#[test]
+fn a_loss_that_does_not_go_with_the_last_activation_warns_and_says_what_to_write() {
+    let warnings = |units: usize, last: Option<Activation>, loss: std::sync::Arc<dyn Loss>| {
+        let x = input([4]);
+        let layer = Dense::new(units).named("y");
+        let y = match last {
+            Some(activation) => layer.activation(activation).apply(&x),
+            None => layer.apply(&x),
+        };
+        let mut model = Model::new("m", &x, Reshape::new([1, units]).apply(&y)).unwrap();
+        model.compile_with(std::sync::Arc::new(Sgd::new(0.1)), loss).unwrap();
+        model.warnings()
+    };
+    use std::sync::Arc;
+    let write = |loss: &str, activation: &str, logits: &str| {
+        format!(
+            "but the loss {loss} expects probabilities: write `.activation(Activation::{activation})` at the last layer, or use \
+             `{logits}` with values that no activation has changed"
+        )
+    };
+    let binary = write("binary_crossentropy", "Sigmoid", "BinaryCrossentropyFromLogits");
+    let start = "output 'reshape' ends in";
+    assert_eq!(warnings(1, None, Arc::new(BinaryCrossentropy)), [format!("{start} Dense without activation, {binary}")]);
+    assert_eq!(warnings(2, Some(Activation::Softmax), Arc::new(BinaryCrossentropy)), [format!("{start} softmax, {binary}")]);
+    let categorical = write("categorical_crossentropy", "Softmax", "CategoricalCrossentropyFromLogits");
+    assert_eq!(
+        warnings(3, Some(Activation::Sigmoid), Arc::new(CategoricalCrossentropy)),
+        [format!("{start} sigmoid, {categorical}")]
+    );
+    let sparse = write("sparse_categorical_crossentropy", "Softmax", "SparseCategoricalCrossentropyFromLogits");
+    assert_eq!(
+        warnings(3, Some(Activation::Relu), Arc::new(SparseCategoricalCrossentropy)),
+        [format!("{start} relu, {sparse}")]
+    );
+    assert_eq!(
+        warnings(1, Some(Activation::Sigmoid), Arc::new(BinaryCrossentropyFromLogits)),
+        [format!(
+            "{start} sigmoid, but the loss binary_crossentropy_from_logits expects logits: leave the last activation out, or use \
+             `BinaryCrossentropy`"
+        )]
+    );
+    assert_eq!(
+        warnings(1, Some(Activation::Softmax), Arc::new(MeanSquaredError)),
+        ["output 'reshape' is a softmax over one value, which is always 1: write `.activation(Activation::Sigmoid)` with \
+          `BinaryCrossentropy`, or give the layer a unit for each class"]
+    );
+    // What goes together.
+    let none: [String; 0] = [];
+    assert_eq!(warnings(2, Some(Activation::Sigmoid), Arc::new(BinaryCrossentropy)), none);
+    assert_eq!(warnings(2, Some(Activation::HardSigmoid), Arc::new(BinaryCrossentropy)), none);
+    assert_eq!(warnings(3, Some(Activation::Softmax), Arc::new(SparseCategoricalCrossentropy)), none);
+    assert_eq!(warnings(3, None, Arc::new(SparseCategoricalCrossentropyFromLogits)), none);
+    assert_eq!(warnings(3, Some(Activation::Relu), Arc::new(MeanSquaredError)), none);
+}
+
+#[test]
+fn weights_of_another_model_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("weights.bin");
+    pair().save_weights(&path).unwrap();
+    assert_eq!(
+        message(classifier().load_weights(&path)),
+        "the weights do not fit the model classifier: dense/kernel is missing, they are of model shop"
+    );
+    assert_eq!(message(Model::load(&path)), "the file does not start with SMRM: it is no such checkpoint");
 }

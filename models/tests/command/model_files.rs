@@ -3,6 +3,7 @@
 use std::fs;
 
 use samara_runtime::format::writer::repair_crc;
+use samara_trainer::prelude::*;
 use serde_json::Value;
 
 use crate::common::{Place, json, length, refusal, small_model, success};
@@ -74,4 +75,27 @@ fn initial_weights_are_exported_and_drawn() {
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">25x5x64 int8<"), "{svg}");
     assert!(refusal(1, &["plot", &picture, "--out", &out]).contains("a.svg: the file does not start with SMRA"));
     assert!(refusal(2, &["export", "--model", "ds-cn", "--out", &out]).ends_with("did you mean ds-cnn?"));
+}
+
+#[test]
+fn whole_models_of_the_trainer_are_shown_and_exported() {
+    let place = Place::new();
+    let x = input([4]).named("facts");
+    let base = Sequential::new("base", [4]).add(Dense::new(3)).build().unwrap();
+    let model = Model::new("twice", &x, Add::new().apply([&base.apply(&x), &base.apply(&x)])).unwrap();
+    model.save(place.path("twice.model")).unwrap();
+    let path = place.text("twice.model");
+    let text = success(&["inspect", &path]);
+    assert!(text.starts_with("model 'twice'\n") && text.contains("base@1/dense"), "{text}");
+    let described = json(&["inspect", &path]);
+    assert_eq!((&described["file"], &described["model"]), (&Value::from(path.as_str()), &Value::from("twice")));
+    assert_eq!((&described["inputs"][0], &described["parameters"]), (&Value::from("facts"), &Value::from(15)));
+    assert_eq!(described["nodes"][1]["kind"], "Dense");
+    let out = place.text("twice.samara");
+    let exported = json(&["export", "--saved", &path, "--f32", "--out", &out]);
+    assert_eq!((&exported["model"], exported["model_bytes"].as_u64()), (&Value::from("twice"), Some(length(&out))));
+    assert!(refusal(2, &["export", "--saved", &path, "--out", &out]).contains("--f32"));
+    assert!(refusal(2, &["export", "--out", &out]).contains("--model"));
+    place.write("twice.model", &fs::read(&path).unwrap()[..100]);
+    assert!(refusal(1, &["inspect", &path]).contains("twice.model: the file is damaged"));
 }

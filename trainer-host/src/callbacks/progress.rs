@@ -12,8 +12,8 @@ use crate::train::Training;
 /// Redraws are this far apart.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Shows how far an epoch has come and when it will end, on standard error if that is a terminal; and a line with the
-/// measurements of every epoch.
+/// Shows the model's [warnings](crate::Model::warnings); how far an epoch has come and when it will end, on standard error if
+/// that is a terminal; and a line with the measurements of every epoch.
 pub struct Progress {
     bar: ProgressBar,
     drawn: Instant,
@@ -44,6 +44,11 @@ impl Default for Progress {
 }
 
 impl Callback for Progress {
+    fn train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        training.model().warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+        Ok(())
+    }
+
     fn epoch_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         self.start_bar(training.steps());
         Ok(())

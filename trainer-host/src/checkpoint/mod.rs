@@ -1,6 +1,8 @@
-//! Checkpoints: weights and the states of trainings as files, by name. docs/checkpoints.md has the format.
+//! Checkpoints: weights, whole models and the states of trainings as files, by name. docs/checkpoints.md has the format.
 
+mod architecture;
 mod file;
+mod model;
 pub(crate) mod records;
 mod weights;
 
@@ -37,6 +39,18 @@ pub enum CheckpointError {
         /// The model's name.
         model: String,
         /// What differs.
+        reason: String,
+    },
+    /// A layer of a kind that is not known here, or that says nothing of what is set of it.
+    #[error("layer '{layer}' of kind {kind} cannot be {done}: {reason}")]
+    Layer {
+        /// The layer's name.
+        layer: String,
+        /// Its kind.
+        kind: String,
+        /// "saved" or "loaded".
+        done: &'static str,
+        /// Why not.
         reason: String,
     },
     /// The state is not of this training.

@@ -1,11 +1,12 @@
 //! The parameters of a model, by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::records::{self, Record, Values};
 use super::{CheckpointError, read_file, write_file};
 use crate::error::Result;
+use crate::graph::ParameterEntry;
 use crate::train::Model;
 
 /// The first bytes of every file of weights.
@@ -57,7 +58,7 @@ impl SavedParameter {
 impl Weights {
     /// What the model has now.
     pub fn of(model: &Model) -> Self {
-        let save = |parameter: &crate::graph::ParameterEntry| SavedParameter {
+        let save = |parameter: &ParameterEntry| SavedParameter {
             name: parameter.name.clone(),
             shape: parameter.shape.to_vec(),
             values: parameter.values(),
@@ -90,12 +91,51 @@ impl Weights {
         fitting.iter().try_for_each(|(name, saved)| model.set_parameter(name, &saved.values))
     }
 
+    /// Gives a model those of these parameters whose names it has, as Keras's `by_name`, and tells the names of its own that it
+    /// keeps as they are: those of a new head on a trained body, say. It is left as it was if there is an error.
+    ///
+    /// # Errors
+    /// If one of a common name has another shape, or a value that is not finite.
+    pub fn restore_by_name(&self, model: &Model) -> Result<Vec<String>> {
+        let saved: HashSet<&str> = self.parameters.iter().map(|saved| saved.name.as_str()).collect();
+        let (common, kept): (Vec<_>, Vec<_>) = model.parameters().iter().partition(|entry| saved.contains(&*entry.name));
+        let fitting = self.fitting_of(common, model, "")?;
+        fitting.iter().try_for_each(|(name, saved)| model.set_parameter(name, &saved.values))?;
+        Ok(kept.into_iter().map(|entry| entry.name.clone()).collect())
+    }
+
+    /// Those of a part of the model, for a model of its own that is this part: of `base/dense/kernel` and all others under the
+    /// prefix `"base"`, `dense/kernel`. None, if there is no such part.
+    pub fn under(&self, prefix: &str) -> Self {
+        let prefix = format!("{}/", prefix.trim_end_matches('/'));
+        let part = self.parameters.iter().filter_map(|saved| {
+            let name = saved.name.strip_prefix(&prefix)?.to_owned();
+            Some(SavedParameter { name, ..saved.clone() })
+        });
+        Self { model: self.model.clone(), parameters: part.collect() }
+    }
+
     /// For each parameter of the model under the prefix its name and what is saved of it.
     pub(crate) fn fitting<'a>(&'a self, model: &'a Model, prefix: &str) -> Result<Vec<(&'a str, &'a SavedParameter)>> {
+        let fitting = self.fitting_of(model.parameters(), model, prefix)?;
+        if fitting.is_empty() && !prefix.is_empty() {
+            let reason = format!("it has no parameter under {prefix}");
+            return Err(CheckpointError::Parameters { model: model.name().to_owned(), reason }.into());
+        }
+        Ok(fitting)
+    }
+
+    /// As [`Weights::fitting`], for some of the model's parameters.
+    fn fitting_of<'a>(
+        &'a self,
+        parameters: impl IntoIterator<Item = &'a ParameterEntry>,
+        model: &Model,
+        prefix: &str,
+    ) -> Result<Vec<(&'a str, &'a SavedParameter)>> {
         let refuse = |reason: String| CheckpointError::Parameters { model: model.name().to_owned(), reason };
         let saved: HashMap<&str, &SavedParameter> = self.parameters.iter().map(|saved| (saved.name.as_str(), saved)).collect();
         let mut fitting = Vec::new();
-        for entry in model.parameters() {
+        for entry in parameters {
             let Some(name) = entry.name.strip_prefix(prefix) else { continue };
             let Some(&saved) = saved.get(name) else {
                 return Err(refuse(format!("{name} is missing, they are of model {}", self.model)).into());
@@ -108,9 +148,6 @@ impl Weights {
                 return Err(refuse(format!("{name} has too few or too many values, or some that are not finite")).into());
             }
             fitting.push((entry.name.as_str(), saved));
-        }
-        if fitting.is_empty() && !prefix.is_empty() {
-            return Err(refuse(format!("it has no parameter under {prefix}")).into());
         }
         Ok(fitting)
     }
@@ -238,5 +275,29 @@ mod tests {
         let message = Weights::of(&base).restore_under("head", &whole).unwrap_err().to_string();
         assert_eq!(message, "the weights do not fit the model whole: kernel is missing, they are of model tiny");
         assert!(Weights::of(&base).restore_under("tail", &whole).is_err());
+    }
+
+    #[test]
+    fn a_new_head_keeps_its_weights_and_a_part_of_a_model_becomes_one() {
+        let chain = |head: &str, classes: usize| {
+            let x = input([2]);
+            let y = Dense::new(classes).named(head).apply(Dense::new(2).named("base/dense").apply(&x));
+            Model::new(head, x, y).unwrap()
+        };
+        let (trained, new) = (chain("old", 3), chain("new", 1));
+        trained.set_parameter("base/dense/kernel", &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        let head = new.parameter("new/kernel").unwrap();
+        assert_eq!(Weights::of(&trained).restore_by_name(&new).unwrap(), ["new/kernel", "new/bias"]);
+        assert_eq!(new.parameter("base/dense/kernel").unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(new.parameter("new/kernel").unwrap(), head);
+        // A common name with another shape: nothing is changed.
+        let message = Weights::of(&trained).restore_by_name(&chain("old", 1)).unwrap_err().to_string();
+        let wanted =
+            "the weights do not fit the model old: found old/kernel of shape [2, 3], expected old/kernel of shape [2, 1]";
+        assert_eq!(message, wanted);
+        let base = model(2);
+        Weights::of(&trained).under("base").restore(&base).unwrap();
+        assert_eq!(base.parameter("dense/kernel").unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        assert!(Weights::of(&trained).under("bas").parameters.is_empty());
     }
 }

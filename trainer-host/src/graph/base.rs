@@ -5,9 +5,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use serde::ser::Error;
+use serde::{Deserialize, Serialize, Serializer};
+
 use super::{Shape, SharedTransform};
-use crate::initializers::{Initializer, SharedInitializer};
-use crate::regularizers::SharedRegularizer;
+use crate::initializers::{Initializer, SavedInitializer, SharedInitializer};
+use crate::regularizers::{SavedRegularizer, SharedRegularizer};
 
 /// What a parameter is. Whether it is trained now is another question: [`LayerBase::is_trainable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,8 @@ impl ParameterSpec {
 }
 
 /// What a user can say about a weight.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "SavedTrainable")]
 pub(crate) struct Trainable {
     pub initializer: SharedInitializer,
     pub regularizer: Option<SharedRegularizer>,
@@ -62,6 +66,28 @@ impl Trainable {
     pub fn spec(&self, name: &'static str, shape: impl Into<Shape>) -> ParameterSpec {
         let Self { initializer, regularizer } = self.clone();
         ParameterSpec { name, shape: shape.into(), initializer, regularizer, kind: ParameterKind::Weight }
+    }
+}
+
+/// A [`Trainable`] as it is saved.
+#[derive(Serialize, Deserialize)]
+struct SavedTrainable {
+    initializer: SavedInitializer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    regularizer: Option<SavedRegularizer>,
+}
+
+impl Serialize for Trainable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let initializer = SavedInitializer::of(&*self.initializer).map_err(S::Error::custom)?;
+        let regularizer = self.regularizer.as_ref().map(|regularizer| SavedRegularizer::of(&**regularizer));
+        SavedTrainable { initializer, regularizer: regularizer.transpose().map_err(S::Error::custom)? }.serialize(serializer)
+    }
+}
+
+impl From<SavedTrainable> for Trainable {
+    fn from(SavedTrainable { initializer, regularizer }: SavedTrainable) -> Self {
+        Self { initializer: initializer.shared(), regularizer: regularizer.map(SavedRegularizer::shared) }
     }
 }
 
@@ -99,11 +125,43 @@ impl fmt::Debug for ParameterValue {
 }
 
 /// Name, identity and parameters of a layer. A clone is the same layer: it shares the parameters, which are made when
-/// the layer first becomes part of a model.
-#[derive(Clone, Default)]
+/// the layer first becomes part of a model. Serde writes the name, whether the layer learns and how fast; what is read is
+/// a layer of its own, without parameters.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(into = "SavedBase", try_from = "SavedBase")]
 pub struct LayerBase {
     name: Option<String>,
     shared: Arc<Shared>,
+}
+
+/// A [`LayerBase`] as it is saved.
+#[derive(Serialize, Deserialize)]
+struct SavedBase {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    trainable: bool,
+    learning_rate_factor: f32,
+}
+
+impl From<LayerBase> for SavedBase {
+    fn from(base: LayerBase) -> Self {
+        let (trainable, learning_rate_factor) = (base.is_trainable(), base.learning_rate_factor());
+        Self { name: base.name, trainable, learning_rate_factor }
+    }
+}
+
+impl TryFrom<SavedBase> for LayerBase {
+    type Error = String;
+
+    fn try_from(SavedBase { name, trainable, learning_rate_factor }: SavedBase) -> Result<Self, String> {
+        if !(0.0..=f32::MAX).contains(&learning_rate_factor) {
+            return Err(format!("the learning-rate factor is {learning_rate_factor}, but must be 0 or a positive number"));
+        }
+        let base = Self { name, ..Self::default() };
+        base.set_trainable(trainable);
+        base.set_learning_rate_factor(learning_rate_factor);
+        Ok(base)
+    }
 }
 
 /// What all clones of a layer have in common.

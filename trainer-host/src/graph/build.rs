@@ -325,7 +325,7 @@ fn reach(inputs: &[SymbolicTensor], outputs: &[SymbolicTensor], faults: &mut Vec
                 let name = tensor.input_name().map(|name| format!("'{name}' ")).unwrap_or_default();
                 let shape = tensor.shape().map(Shape::to_string).unwrap_or_default();
                 faults.push(format!(
-                    "the outputs depend on the input {name}of shape {shape}, which is not among the model's inputs"
+                    "the outputs depend on the input {name}of shape {shape}, which is not among the model's inputs: add it to them"
                 ));
             }
             Origin::Nothing => {}
@@ -333,7 +333,8 @@ fn reach(inputs: &[SymbolicTensor], outputs: &[SymbolicTensor], faults: &mut Vec
     }
     for (position, input) in inputs.iter().enumerate() {
         if !used.contains(&input.number()) {
-            faults.push(format!("no output depends on input {position}"));
+            let name = input.input_name().map(|name| format!(" ('{name}')")).unwrap_or_default();
+            faults.push(format!("no output depends on input {position}{name}: leave it out, or apply a layer to it"));
         }
     }
     reached
@@ -424,7 +425,9 @@ impl Names {
 
     fn explicit(&mut self, name: &str) -> String {
         if !self.taken.insert(name.to_owned()) {
-            self.faults.push(format!("the name '{name}' is given twice: names must differ"));
+            self.faults.push(format!(
+                "the name '{name}' is given twice: give one of them another name or none, or apply one layer twice to share it"
+            ));
         }
         name.to_owned()
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::pass::{Backward, Forward, Prepare, WeightGradient};
-use super::{LayerBase, ParameterSpec, Shape};
+use super::{LayerBase, LayerOptions, ParameterSpec, Shape};
 use crate::activation::Activation;
 use crate::device::{Lowering, Value};
 
@@ -31,7 +31,8 @@ pub struct Requirements {
 }
 
 /// The kind's name, the access to the field `base: LayerBase`, and deep copies, for an `impl` of [`Layer`] by a type that is
-/// `Clone`.
+/// `Clone`. For one that is `serde::Serialize` and `serde::Deserialize`, `identity!("Kind", options)` makes models with it
+/// be saved and loaded, too.
 ///
 /// ```
 /// use samara_trainer::device::{Lowering, Value};
@@ -68,6 +69,22 @@ pub struct Requirements {
 /// ```
 #[macro_export]
 macro_rules! identity {
+    ($kind:literal, options) => {
+        $crate::identity!($kind);
+        $crate::identity!(options);
+    };
+    (options) => {
+        fn options(&self) -> Result<$crate::graph::LayerOptions, String> {
+            $crate::graph::LayerOptions::of(self)
+        }
+
+        fn with_options(
+            &self,
+            options: &$crate::graph::LayerOptions,
+        ) -> Result<std::sync::Arc<dyn $crate::graph::Layer>, String> {
+            Ok(std::sync::Arc::new(options.read::<Self>()?))
+        }
+    };
     ($kind:literal) => {
         fn kind(&self) -> &'static str {
             $kind
@@ -113,6 +130,24 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
     /// Another layer with the same configuration, the same name and the same values of the parameters: what happens to one
     /// does not happen to the other. (A clone is the same layer.)
     fn duplicate(&self) -> Arc<dyn Layer>;
+
+    /// What is set of the layer, for [`Model::save`](crate::Model::save).
+    ///
+    /// # Errors
+    /// Why it cannot be saved, as all layers that do not say otherwise: [`identity!`](crate::identity) does.
+    fn options(&self) -> Result<LayerOptions, String> {
+        Err(format!("its `impl Layer` gives no options: `identity!(\"{}\", options)` does", self.kind()))
+    }
+
+    /// A new layer of this kind with such options, for [`Model::load`](crate::Model::load). Of this layer nothing but the
+    /// kind counts.
+    ///
+    /// # Errors
+    /// Why there is no such layer.
+    fn with_options(&self, options: &LayerOptions) -> Result<Arc<dyn Layer>, String> {
+        let _ = options;
+        Err("its `impl Layer` reads no options".to_owned())
+    }
 
     /// The output's shape, or a sentence's end that says what was wanted: `"inputs of rank 3, [height, width, channels]"`.
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String>;

@@ -3,14 +3,19 @@
 use std::fmt;
 use std::ops::Deref;
 
+use serde::{Deserialize, Serialize};
+
 /// The shape of one sample of a tensor, the batch left out: `[28, 28, 1]` for grey images of 28 x 28. Images are
 /// `[height, width, channels]`; the last axis lies closest in memory.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Shape(Vec<usize>);
 
 /// The values a sample or a parameter may have, far beyond any model for a microcontroller: what a mistyped size asks for is
 /// an error and not an attempt to get the memory.
 const LARGEST_SIZE: usize = i32::MAX as usize;
+
+/// The dimensions a sample or a parameter may have, far beyond any model, too.
+const LARGEST_RANK: usize = 32;
 
 impl Shape {
     /// A shape from its dimensions.
@@ -24,10 +29,13 @@ impl Shape {
         self.0.iter().fold(1, |size: usize, &dimension| size.saturating_mul(dimension))
     }
 
-    /// Why no tensor has this shape, if so: a dimension of 0 or too many values.
+    /// Why no tensor has this shape, if so: a dimension of 0, too many dimensions or too many values.
     pub(crate) fn fault(&self) -> Option<String> {
         if self.contains(&0) {
             return Some("every dimension must be at least 1".to_owned());
+        }
+        if self.len() > LARGEST_RANK {
+            return Some(format!("a tensor may have at most {LARGEST_RANK} dimensions"));
         }
         (self.size() > LARGEST_SIZE).then(|| format!("a tensor may have at most {LARGEST_SIZE} values"))
     }

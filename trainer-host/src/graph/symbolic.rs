@@ -94,7 +94,7 @@ impl SymbolicTensor {
     }
 
     /// The name given to an input.
-    pub(super) fn input_name(&self) -> Option<String> {
+    pub(crate) fn input_name(&self) -> Option<String> {
         let Origin::Input { name } = self.origin() else { return None };
         name.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

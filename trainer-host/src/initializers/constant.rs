@@ -1,10 +1,12 @@
 //! One value for all.
 
+use serde::{Deserialize, Serialize};
+
 use super::Initializer;
 use crate::numeric::random::Random;
 
 /// Every value the same.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Constant {
     value: f32,
 }

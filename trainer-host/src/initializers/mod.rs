@@ -10,19 +10,23 @@ pub use orthogonal::Orthogonal;
 pub use uniform::Uniform;
 pub use variance_scaling::{Distribution, FanMode, VarianceScaling};
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::numeric::random::Random;
+use crate::saved::saved_kinds;
 
 /// How a parameter gets its initial values.
-pub trait Initializer: fmt::Debug + Send + Sync {
+pub trait Initializer: fmt::Debug + Send + Sync + Any {
     /// Fills the values of a parameter of this shape.
     fn fill(&self, shape: &[usize], random: &mut Random, values: &mut [f32]);
 }
 
 /// An initializer as layers keep it.
 pub type SharedInitializer = Arc<dyn Initializer>;
+
+saved_kinds!(SavedInitializer of Initializer, "initializer": Constant, Orthogonal, Uniform, VarianceScaling);
 
 /// All zeros.
 pub fn zeros() -> Constant {

@@ -1,13 +1,15 @@
 //! Random orthogonal matrices: the shorter side's vectors are perpendicular to each other and all of length `gain`
 //! (Saxe et al. 2013).
 
+use serde::{Deserialize, Serialize};
+
 use super::Initializer;
 use crate::numeric::random::Random;
 
 /// Orthogonal rows or columns, whichever are fewer.
 ///
 /// A kernel of more than two dimensions counts as the matrix `[all but the last, last]`, as in Keras.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Orthogonal {
     gain: f64,
 }

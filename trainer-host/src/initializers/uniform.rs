@@ -1,10 +1,12 @@
 //! Values drawn evenly from a range.
 
+use serde::{Deserialize, Serialize};
+
 use super::Initializer;
 use crate::numeric::random::Random;
 
 /// Uniform between two bounds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Uniform {
     minimum: f64,
     maximum: f64,

@@ -1,10 +1,12 @@
 //! Random values whose variance is scaled to a layer's number of inputs and outputs: `variance = scale / fan`.
 
+use serde::{Deserialize, Serialize};
+
 use super::Initializer;
 use crate::numeric::random::Random;
 
 /// Which connections count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FanMode {
     /// Inputs of one output.
     In,
@@ -15,7 +17,7 @@ pub enum FanMode {
 }
 
 /// How the values are distributed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Distribution {
     /// Uniform within `sqrt(3 * variance)` of zero.
     Uniform,
@@ -29,7 +31,7 @@ pub enum Distribution {
 const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_8;
 
 /// The general initializer of kernels; see `glorot_uniform` and its kin for the usual cases.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct VarianceScaling {
     scale: f64,
     mode: FanMode,

@@ -3,7 +3,7 @@
 //! Derivatives are functions of the output, so that the input need not be kept; gelu, swish and hard_swish are not monotonic,
 //! their derivatives want the input.
 
-use std::sync::Arc;
+use serde::{Deserialize, Serialize};
 
 use super::{Activation, Backward, Example, Forward, Layer, LayerBase, Requirements, SELU_ALPHA, SELU_SCALE, identity};
 use crate::device::{Lowering, Value, ops};
@@ -12,7 +12,7 @@ use crate::numeric::vectorized;
 use samara_runtime::ops::activation::{Function, Parameters};
 
 /// An activation as a layer of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ActivationLayer {
     base: LayerBase,
     activation: Activation,
@@ -25,8 +25,8 @@ impl ActivationLayer {
     }
 
     /// The layer that others put behind them for their `activation`; none for the identity.
-    pub(super) fn behind(activation: Activation) -> Option<Arc<dyn Layer>> {
-        (activation != Activation::Linear).then(|| Arc::new(Self::new(activation)) as Arc<dyn Layer>)
+    pub(super) fn behind(activation: Activation) -> Option<Self> {
+        (activation != Activation::Linear).then(|| Self::new(activation))
     }
 
     /// The function.
@@ -121,7 +121,7 @@ fn hard_swish_slope(x: f32) -> f32 {
 }
 
 impl Layer for ActivationLayer {
-    identity!("Activation");
+    identity!("Activation", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if let Activation::LeakyRelu { slope } = self.activation

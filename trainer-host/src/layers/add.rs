@@ -1,12 +1,14 @@
 //! Add: the sum of two or more tensors of one shape.
 
+use serde::{Deserialize, Serialize};
+
 use super::merge::{common_shape, lower_weighted_sum, weighted_sum, weighted_sum_backward};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value};
 use crate::graph::Shape;
 
 /// Adds its inputs, value by value.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Add {
     base: LayerBase,
 }
@@ -19,7 +21,7 @@ impl Add {
 }
 
 impl Layer for Add {
-    identity!("Add");
+    identity!("Add", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         common_shape(inputs)

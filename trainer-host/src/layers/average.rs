@@ -1,12 +1,14 @@
 //! Average: the mean of two or more tensors of one shape: `y = (x_1 + ... + x_n) / n`.
 
+use serde::{Deserialize, Serialize};
+
 use super::merge::{common_shape, lower_weighted_sum, weighted_sum, weighted_sum_backward};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value};
 use crate::graph::Shape;
 
 /// Averages its inputs, value by value.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Average {
     base: LayerBase,
 }
@@ -19,7 +21,7 @@ impl Average {
 }
 
 impl Layer for Average {
-    identity!("Average");
+    identity!("Average", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         common_shape(inputs)

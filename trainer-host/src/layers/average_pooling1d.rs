@@ -3,6 +3,8 @@
 //!
 //! Inputs `[T, C]`, outputs `[OT, C]`. What stands before the first step: windows.rs.
 
+use serde::{Deserialize, Serialize};
+
 use super::pooling::{Pooling, pooling_layer};
 use super::steps::step_window_methods;
 use super::windows::Window;
@@ -10,7 +12,7 @@ use super::{Example, Layer, LayerBase, Padding};
 use crate::device::ops::PoolKind;
 
 /// Averages each window of a sequence.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AveragePooling1D {
     base: LayerBase,
     window: Window,

@@ -3,6 +3,8 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[OH, OW, C]`. Where tap `ky, kx` stands: windows.rs.
 
+use serde::{Deserialize, Serialize};
+
 use super::options::window_methods;
 use super::pooling::{Pooling, pooling_layer};
 use super::windows::{Size2D, Window};
@@ -10,7 +12,7 @@ use super::{Example, Layer, LayerBase, Padding};
 use crate::device::ops::PoolKind;
 
 /// Averages each window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AveragePooling2D {
     base: LayerBase,
     window: Window,

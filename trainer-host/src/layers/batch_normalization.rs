@@ -4,6 +4,8 @@
 //! Inputs and outputs `[..., C]`. Parameters `[C]` each: gamma, beta; the statistics moving mean and moving variance.
 //! The moments are summed in f64, since the difference of two large sums must leave the variance exact.
 
+use serde::{Deserialize, Serialize};
+
 use super::options::trainable_methods;
 use super::{
     Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements, Trainable, identity,
@@ -14,7 +16,7 @@ use crate::initializers::{ones, zeros};
 use crate::numeric::{BLOCK, combine, scale_and_shift, vectorized};
 
 /// Normalizes each channel over the batch. Stands anywhere: on inputs, before or after activations.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BatchNormalization {
     base: LayerBase,
     momentum: f32,
@@ -132,7 +134,7 @@ impl<'a> State<'a> {
 }
 
 impl Layer for BatchNormalization {
-    identity!("BatchNormalization");
+    identity!("BatchNormalization", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if !(0.0..=1.0).contains(&self.momentum) {

@@ -2,12 +2,14 @@
 //!
 //! Inputs equal in all other axes; the output's axis has the sum of theirs.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Puts several inputs side by side.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Concatenate {
     base: LayerBase,
     axis: Option<usize>,
@@ -38,7 +40,7 @@ impl Concatenate {
 }
 
 impl Layer for Concatenate {
-    identity!("Concatenate");
+    identity!("Concatenate", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let axis = self.axis_of(inputs);

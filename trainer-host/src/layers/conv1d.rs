@@ -3,13 +3,15 @@
 //!
 //! Inputs `[T, I]`, outputs `[OT, O]`; kernel `[K, I, O]`, bias `[O]`. What stands before the first step: windows.rs.
 
+use serde::{Deserialize, Serialize};
+
 use super::options::trainable_methods;
 use super::steps::{layer_on_steps, step_convolution_methods};
 use super::windows::Window;
 use super::{Activation, Conv2D, Example, Layer, Padding};
 
 /// A convolution along the steps of a sequence.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Conv1D {
     layer: Conv2D,
 }

@@ -9,6 +9,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::convolution::{AddKernelGradient, Convolve};
 use super::epilogue::Epilogue;
 use super::options::{convolution_methods, trainable_methods};
@@ -26,7 +28,7 @@ use crate::numeric::{Matrix, add_bias, multiply, vectorized};
 const BLOCK: usize = 1 << 16;
 
 /// A convolution.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Conv2D {
     base: LayerBase,
     filters: usize,
@@ -76,7 +78,7 @@ impl Conv2D {
 }
 
 impl Layer for Conv2D {
-    identity!("Conv2D");
+    identity!("Conv2D", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.window.output_shape(inputs, self.filters)
@@ -199,7 +201,7 @@ impl Layer for Conv2D {
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
-        self.epilogue.activation.clone()
+        self.epilogue.activation_layer()
     }
 
     fn describe(&self) -> String {

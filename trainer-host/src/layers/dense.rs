@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::epilogue::Epilogue;
 use super::options::{output_methods, trainable_methods};
 use super::{
@@ -15,7 +17,7 @@ use crate::initializers::glorot_uniform;
 use crate::numeric::{Matrix, add_bias, add_column_sums, multiply};
 
 /// A fully connected layer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Dense {
     base: LayerBase,
     units: usize,
@@ -39,7 +41,7 @@ impl Dense {
 }
 
 impl Layer for Dense {
-    identity!("Dense");
+    identity!("Dense", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
@@ -115,7 +117,7 @@ impl Layer for Dense {
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
-        self.epilogue.activation.clone()
+        self.epilogue.activation_layer()
     }
 
     fn describe(&self) -> String {

@@ -3,13 +3,15 @@
 //!
 //! Inputs `[T, C]`, outputs `[OT, C]`; kernel `[K, C, 1]`, bias `[C]`. What stands before the first step: windows.rs.
 
+use serde::{Deserialize, Serialize};
+
 use super::options::trainable_methods;
 use super::steps::{layer_on_steps, step_convolution_methods};
 use super::windows::Window;
 use super::{Activation, DepthwiseConv2D, Example, Layer, Padding};
 
 /// A convolution of each channel by itself along the steps of a sequence (Keras's `depth_multiplier` is 1).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DepthwiseConv1D {
     layer: DepthwiseConv2D,
 }

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
 use super::epilogue::Epilogue;
 use super::options::{convolution_methods, trainable_methods};
@@ -16,7 +18,7 @@ use crate::graph::Shape;
 use crate::initializers::glorot_uniform;
 
 /// A convolution of each channel by itself (Keras's `depth_multiplier` is 1).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DepthwiseConv2D {
     base: LayerBase,
     pub(super) window: Window,
@@ -41,7 +43,7 @@ impl DepthwiseConv2D {
 }
 
 impl Layer for DepthwiseConv2D {
-    identity!("DepthwiseConv2D");
+    identity!("DepthwiseConv2D", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let geometry = self.window.on(inputs)?;
@@ -101,7 +103,7 @@ impl Layer for DepthwiseConv2D {
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
-        self.epilogue.activation.clone()
+        self.epilogue.activation_layer()
     }
 
     fn describe(&self) -> String {

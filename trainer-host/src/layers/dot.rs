@@ -4,12 +4,14 @@
 //! Inputs `[K]` or `[M, K]`, and `[K]` or `[N, K]`; outputs `[M, N]`, without the axis of an input that is a vector, `[1]` for two
 //! vectors.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Multiplies the rows of its two inputs: how alike they are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Dot {
     base: LayerBase,
     normalized: bool,
@@ -42,7 +44,7 @@ fn squares(row: &[f32]) -> (f32, f32) {
 }
 
 impl Layer for Dot {
-    identity!("Dot");
+    identity!("Dot", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

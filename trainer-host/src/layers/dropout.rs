@@ -4,6 +4,8 @@
 //! Which values drop is a function of seed, step, node, sample and position, so that the backward pass finds it again
 //! and it is the same for any number of threads.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Backward, Example, Forward, Layer, LayerBase, RandomKey, Requirements, identity};
 use crate::device::Lowering;
 use crate::device::Value;
@@ -11,7 +13,7 @@ use crate::graph::Shape;
 use crate::numeric::vectorized;
 
 /// Drops values at random in training.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Dropout {
     base: LayerBase,
     rate: f32,
@@ -55,7 +57,7 @@ fn hash(value: u32) -> u32 {
 }
 
 impl Layer for Dropout {
-    identity!("Dropout");
+    identity!("Dropout", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if !(0.0..1.0).contains(&self.rate) {

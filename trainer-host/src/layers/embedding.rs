@@ -4,6 +4,8 @@
 //! `[..., D]`. Parameter `embeddings` `[V, D]`. Its gradient is the sum of the output's gradients where the token stands, added in
 //! the order of samples, so that it does not depend on the number of threads.
 
+use serde::{Deserialize, Serialize};
+
 use super::options::trainable_methods;
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, identity};
 use crate::device::{Lowering, Value, ops};
@@ -11,7 +13,7 @@ use crate::graph::Shape;
 use crate::initializers::Uniform;
 
 /// A row of numbers for each token.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Embedding {
     base: LayerBase,
     vocabulary: usize,
@@ -39,7 +41,7 @@ fn row_of(token: f32, rows: usize) -> usize {
 }
 
 impl Layer for Embedding {
-    identity!("Embedding");
+    identity!("Embedding", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Layer, ParameterGradients, ParameterSpec, Trainable};
+use serde::{Deserialize, Serialize};
+
+use super::{ActivationLayer, Layer, ParameterGradients, ParameterSpec, Trainable};
 use crate::initializers::zeros;
 use crate::numeric::add_column_sums;
 
 /// The bias, a layer's last parameter, and the activation, a layer of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Epilogue {
     pub has_bias: bool,
     pub bias: Trainable,
-    pub activation: Option<Arc<dyn Layer>>,
+    pub activation: Option<ActivationLayer>,
 }
 
 impl Epilogue {
@@ -32,6 +34,11 @@ impl Epilogue {
         {
             add_column_sums(sums, output_gradient);
         }
+    }
+
+    /// The activation as the layer that follows.
+    pub fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
+        self.activation.clone().map(|layer| Arc::new(layer) as Arc<dyn Layer>)
     }
 
     /// What a description ends with: `", relu"`.

@@ -1,11 +1,13 @@
 //! Flatten: the same values as one axis. Inputs of any shape, outputs `[size]`; in place.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Gives each sample a single axis.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Flatten {
     base: LayerBase,
 }
@@ -18,7 +20,7 @@ impl Flatten {
 }
 
 impl Layer for Flatten {
-    identity!("Flatten");
+    identity!("Flatten", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

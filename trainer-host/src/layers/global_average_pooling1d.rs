@@ -2,12 +2,14 @@
 //!
 //! Inputs `[T, C]`, outputs `[C]`.
 
+use serde::{Deserialize, Serialize};
+
 use super::pooling::{Pooling, pooling_layer};
 use super::{Example, Layer, LayerBase};
 use crate::device::ops::PoolKind;
 
 /// Averages each channel over the whole sequence.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct GlobalAveragePooling1D {
     base: LayerBase,
 }

@@ -2,12 +2,14 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[C]`.
 
+use serde::{Deserialize, Serialize};
+
 use super::pooling::{Pooling, pooling_layer};
 use super::{Example, Layer, LayerBase};
 use crate::device::ops::PoolKind;
 
 /// Averages each channel over the whole image.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct GlobalAveragePooling2D {
     base: LayerBase,
 }

@@ -4,6 +4,8 @@
 //! Inputs and outputs of any shape. Parameters of the shape of the axes that are normalized: gamma, beta. Sums are taken in the
 //! order in which the device takes them.
 
+use serde::{Deserialize, Serialize};
+
 use super::options::trainable_methods;
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
 use crate::device::{Clamp, Lowering, Value, ops};
@@ -11,7 +13,7 @@ use crate::graph::Shape;
 use crate::initializers::{ones, zeros};
 
 /// Normalizes each sample by itself, over its last axes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LayerNormalization {
     base: LayerBase,
     axes: usize,
@@ -77,7 +79,7 @@ impl Default for LayerNormalization {
 }
 
 impl Layer for LayerNormalization {
-    identity!("LayerNormalization");
+    identity!("LayerNormalization", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let is_usable = self.epsilon > 0.0 && self.epsilon.is_finite();

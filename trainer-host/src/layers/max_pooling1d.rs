@@ -2,6 +2,8 @@
 //!
 //! Inputs `[T, C]`, outputs `[OT, C]`. What stands before the first step: windows.rs.
 
+use serde::{Deserialize, Serialize};
+
 use super::pooling::{Pooling, pooling_layer};
 use super::steps::step_window_methods;
 use super::windows::Window;
@@ -9,7 +11,7 @@ use super::{Example, Layer, LayerBase, Padding};
 use crate::device::ops::PoolKind;
 
 /// Keeps the largest value of each window of a sequence.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MaxPooling1D {
     base: LayerBase,
     window: Window,

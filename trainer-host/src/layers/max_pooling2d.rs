@@ -2,6 +2,8 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[OH, OW, C]`. Where tap `ky, kx` stands: windows.rs.
 
+use serde::{Deserialize, Serialize};
+
 use super::options::window_methods;
 use super::pooling::{Pooling, pooling_layer};
 use super::windows::{Size2D, Window};
@@ -9,7 +11,7 @@ use super::{Example, Layer, LayerBase, Padding};
 use crate::device::ops::PoolKind;
 
 /// Keeps the largest value of each window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MaxPooling2D {
     base: LayerBase,
     window: Window,

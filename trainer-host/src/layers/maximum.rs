@@ -2,6 +2,8 @@
 //!
 //! The gradient goes to the first of the largest values, in the order of the inputs.
 
+use serde::{Deserialize, Serialize};
+
 use super::merge::{chain, common_shape};
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Lowering, Value, ops};
@@ -9,7 +11,7 @@ use crate::graph::Shape;
 use crate::numeric::vectorized;
 
 /// Keeps the largest of its inputs, value by value.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Maximum {
     base: LayerBase,
 }
@@ -22,7 +24,7 @@ impl Maximum {
 }
 
 impl Layer for Maximum {
-    identity!("Maximum");
+    identity!("Maximum", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         common_shape(inputs)

@@ -3,12 +3,14 @@
 //! Inputs of any shape; outputs have the other axes, or all with 1 in place of those that the mean is over. Axis 0 is the first
 //! after the batch, over which there is no mean.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Averages over some axes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Mean {
     base: LayerBase,
     axes: Vec<usize>,
@@ -56,7 +58,7 @@ impl Mean {
 }
 
 impl Layer for Mean {
-    identity!("Mean");
+    identity!("Mean", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [shape] = inputs else { return Err("exactly one input".to_owned()) };

@@ -10,14 +10,14 @@ use crate::numeric::vectorized;
 pub(super) fn common_shape(inputs: &[Shape]) -> Result<Shape, String> {
     match inputs {
         [first, rest @ ..] if !rest.is_empty() && rest.iter().all(|shape| shape == first) => Ok(first.clone()),
-        _ => Err("two or more inputs of the same shape".to_owned()),
+        _ => Err("two or more inputs of the same shape: a `Dense`, `Conv2D` or `Reshape` before one makes them so".to_owned()),
     }
 }
 
 /// The shape that both of two inputs have.
 pub(super) fn two_of_one_shape(inputs: &[Shape]) -> Result<Shape, String> {
     match inputs {
-        [_, _] => common_shape(inputs).map_err(|_| "two inputs of the same shape".to_owned()),
+        [_, _] => common_shape(inputs).map_err(|wanted| wanted.replacen("two or more", "two", 1)),
         _ => Err("exactly two inputs".to_owned()),
     }
 }

@@ -110,7 +110,7 @@ pub use crate::graph::pass::{
     Place, Prepare, RandomKey, WeightGradient,
 };
 pub use crate::graph::{
-    Apply, IntoInputs, Layer, LayerBase, Named, ParameterKind, ParameterSpec, ParameterValue, Requirements,
+    Apply, IntoInputs, Layer, LayerBase, LayerOptions, Named, ParameterKind, ParameterSpec, ParameterValue, Requirements,
 };
 pub use crate::identity;
 
@@ -118,13 +118,20 @@ use std::sync::Arc;
 
 use crate::graph::{Shape, SymbolicTensor, Trainable, apply_shared};
 
-/// A kind of layer, for tests and tables that go through all of them.
+/// A kind of layer: saved models are read by it, and tests and tables go through all of them.
 #[derive(Debug)]
 pub struct LayerKind {
     /// The name, as [`Layer::kind`] gives it.
     pub name: &'static str,
     /// Layers of this kind that between them use every option, small enough for finite differences.
     pub examples: fn() -> Vec<Example>,
+}
+
+impl LayerKind {
+    /// A layer of this kind, to read others of it.
+    pub(crate) fn any(&self) -> Arc<dyn Layer> {
+        (self.examples)().swap_remove(0).layer
+    }
 }
 
 /// A layer with the shapes of inputs it takes.

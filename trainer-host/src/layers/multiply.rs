@@ -3,6 +3,8 @@
 //! All have the first's shape, or are gates, `[C]` or `[1, .., 1, C]`, whose values every pixel of the first is multiplied
 //! with, channel by channel (squeeze and excitation, Hu et al. 2018).
 
+use serde::{Deserialize, Serialize};
+
 use super::merge::chain;
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Clamp, Lowering, Value, ops};
@@ -10,7 +12,7 @@ use crate::graph::Shape;
 use crate::numeric::{add_column_sums, vectorized};
 
 /// Multiplies its inputs, value by value or with one factor per channel.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Multiply {
     base: LayerBase,
 }
@@ -38,7 +40,7 @@ fn scale(values: &mut [f32], factors: &[f32], samples: usize) {
 }
 
 impl Layer for Multiply {
-    identity!("Multiply");
+    identity!("Multiply", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let is_gate = |first: &Shape, shape: &Shape| {

@@ -242,7 +242,7 @@ fn gradients_of_means(geometry: &Geometry, replace: bool, (gradient, output_grad
 /// The methods of trait `Layer`, for a kind of pool with a method `pooling`.
 macro_rules! pooling_layer {
     ($kind:literal) => {
-        $crate::identity!($kind);
+        $crate::identity!($kind, options);
 
         fn output_shape(&self, inputs: &[$crate::graph::Shape]) -> Result<$crate::graph::Shape, String> {
             self.pooling().output_shape(inputs)

@@ -4,6 +4,8 @@
 //! Inputs `[.., C]`, outputs the same shape. Parameter: `alpha [1, .., 1, C]`, zeros at first: what Keras has with
 //! `shared_axes` of all axes but the last.
 
+use serde::{Deserialize, Serialize};
+
 use super::options::trainable_methods;
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
 use crate::device::{Lowering, Value, ops};
@@ -12,7 +14,7 @@ use crate::initializers::zeros;
 use crate::numeric::vectorized;
 
 /// Leaky ReLU whose slopes are learned, one per channel.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PReLU {
     base: LayerBase,
     alpha: Trainable,
@@ -34,7 +36,7 @@ impl PReLU {
 }
 
 impl Layer for PReLU {
-    identity!("PReLU");
+    identity!("PReLU", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

@@ -1,11 +1,13 @@
 //! Reshape: the same values in another shape of the same size; in place.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Gives each sample another shape.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reshape {
     base: LayerBase,
     shape: Shape,
@@ -24,7 +26,7 @@ impl Reshape {
 }
 
 impl Layer for Reshape {
-    identity!("Reshape");
+    identity!("Reshape", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {

@@ -4,6 +4,8 @@
 //! Shapes: any, the output's is the input's; in place. As for dropout, the slopes are a function of seed, step, node,
 //! sample and position, so that the backward pass finds them again and they are the same for any number of threads.
 
+use serde::{Deserialize, Serialize};
+
 use super::dropout::random_word;
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Lowering, Value, ops};
@@ -12,7 +14,7 @@ use crate::numeric::vectorized;
 use samara_runtime::ops::activation::{Function, Parameters};
 
 /// Leaky ReLU with random slopes in training.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RReLU {
     base: LayerBase,
     lower: f32,
@@ -49,7 +51,7 @@ impl RReLU {
 }
 
 impl Layer for RReLU {
-    identity!("RReLU");
+    identity!("RReLU", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if !(self.lower > 0.0 && self.lower <= self.upper && self.upper.is_finite()) {

@@ -5,6 +5,8 @@
 //! Inputs `[T, I]`, outputs `[OT, O]`; depthwise kernel `[K, I, 1]`, pointwise kernel `[1, I, O]`, bias `[O]`. What stands before
 //! the first step: windows.rs.
 
+use serde::{Deserialize, Serialize};
+
 use super::options::trainable_methods;
 use super::steps::{layer_on_steps, step_convolution_methods};
 use super::windows::Window;
@@ -12,7 +14,7 @@ use super::{Activation, Example, Layer, Padding, SeparableConv2D};
 use crate::initializers::Initializer;
 
 /// A depthwise convolution along the steps of a sequence and one of single steps as one layer (Keras's `depth_multiplier` is 1).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SeparableConv1D {
     layer: SeparableConv2D,
 }

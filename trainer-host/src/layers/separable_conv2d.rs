@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::depthwise::{add_kernel_gradient, correlate, input_gradient};
 use super::epilogue::Epilogue;
 use super::options::{convolution_methods, trainable_methods};
@@ -25,7 +27,7 @@ use crate::numeric::{Matrix, add_bias, multiply};
 const BLOCK: usize = 1 << 16;
 
 /// A depthwise convolution and one of single pixels as one layer (Keras's `depth_multiplier` is 1).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SeparableConv2D {
     base: LayerBase,
     filters: usize,
@@ -77,7 +79,7 @@ impl SeparableConv2D {
 }
 
 impl Layer for SeparableConv2D {
-    identity!("SeparableConv2D");
+    identity!("SeparableConv2D", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.window.output_shape(inputs, self.filters)
@@ -176,7 +178,7 @@ impl Layer for SeparableConv2D {
     }
 
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
-        self.epilogue.activation.clone()
+        self.epilogue.activation_layer()
     }
 
     fn describe(&self) -> String {

@@ -68,6 +68,8 @@ macro_rules! layer_on_steps {
             std::sync::Arc::new(copy)
         }
 
+        $crate::identity!(options);
+
         fn output_shape(&self, inputs: &[$crate::graph::Shape]) -> Result<$crate::graph::Shape, String> {
             self.layer.output_shape(inputs)
         }

@@ -1,12 +1,14 @@
 //! Subtract: the first tensor minus the second, of one shape: `y = x_1 - x_2`.
 
+use serde::{Deserialize, Serialize};
+
 use super::merge::{lower_weighted_sum, two_of_one_shape, weighted_sum, weighted_sum_backward};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value};
 use crate::graph::Shape;
 
 /// Subtracts its second input from its first, value by value.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Subtract {
     base: LayerBase,
 }
@@ -19,7 +21,7 @@ impl Subtract {
 }
 
 impl Layer for Subtract {
-    identity!("Subtract");
+    identity!("Subtract", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         two_of_one_shape(inputs)
@@ -68,7 +70,8 @@ mod tests {
     #[test]
     fn wants_two_of_one_shape() {
         let [a, b] = [Shape::from([3]), Shape::from([4])];
-        assert_eq!(Subtract::new().output_shape(&[a.clone(), b]), Err("two inputs of the same shape".to_owned()));
+        let error = Subtract::new().output_shape(&[a.clone(), b]).unwrap_err();
+        assert!(error.starts_with("two inputs of the same shape: "), "{error}");
         assert_eq!(Subtract::new().output_shape(&[a.clone(), a.clone(), a]), Err("exactly two inputs".to_owned()));
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Inputs `[T, C]`, outputs `[T * factor, C]`.
 
+use serde::{Deserialize, Serialize};
+
 use super::steps::layer_on_steps;
 use super::{Example, Layer, UpSampling2D};
 
 /// Repeats each step of a sequence.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UpSampling1D {
     layer: UpSampling2D,
 }

@@ -2,17 +2,20 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[H * vertical, W * horizontal, C]`.
 
-use super::windows::{Size2D, checked, image_of, image_on_device, lower_on_images, sizes};
+use serde::{Deserialize, Serialize};
+
+use super::windows::{Size2D, checked, image_of, image_on_device, lower_on_images, one_or_two_axes, sizes};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 use crate::numeric::vectorized;
 
 /// Repeats each row and each column of an image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UpSampling2D {
     base: LayerBase,
     /// Axes of the image: 2, or 1 for a sequence.
+    #[serde(deserialize_with = "one_or_two_axes")]
     rank: usize,
     factors: [usize; 2],
 }
@@ -38,7 +41,7 @@ impl UpSampling2D {
 }
 
 impl Layer for UpSampling2D {
-    identity!("UpSampling2D");
+    identity!("UpSampling2D", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [vertical, horizontal] = self.factors;

@@ -12,11 +12,14 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
+
 use crate::device::{DeviceOp, Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// What happens at the borders of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Padding {
     /// Windows lie within the image.
     #[default]
@@ -61,9 +64,10 @@ impl From<(usize, usize)> for Size2D {
 }
 
 /// The configuration of a window. One that slides along a single axis is one of height 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Window {
     /// Axes that it slides along, 1 or 2.
+    #[serde(deserialize_with = "one_or_two_axes")]
     pub rank: usize,
     /// Height and width.
     pub kernel: [usize; 2],
@@ -162,6 +166,12 @@ pub(crate) fn checked<T>(result: Result<T, String>) -> T {
     result.expect("the output's shape was computed from these inputs")
 }
 
+/// Reads the number of axes of an image or a sequence.
+pub(super) fn one_or_two_axes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let rank = usize::deserialize(deserializer)?;
+    if (1..=2).contains(&rank) { Ok(rank) } else { Err(D::Error::custom(format!("{rank} axes, but there are 1 or 2"))) }
+}
+
 /// Sizes along the axes of an image, for messages: `"3x2"`.
 pub(crate) fn sizes(sizes: &[usize]) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
@@ -186,13 +196,13 @@ impl Window {
     /// The geometry for the one input of a layer, or what is wanted instead.
     pub fn on(&self, inputs: &[Shape]) -> Result<Geometry, String> {
         for (name, values) in [("window", self.kernel), ("stride", self.strides), ("dilation", self.dilation)] {
-            let values = self.along(&values);
+            let shown = sizes(self.along(&values));
             let which = if self.rank == 2 { " in both directions" } else { "" };
             if values.contains(&0) {
-                return Err(format!("a {name} of at least 1{which}, not {}", sizes(values)));
+                return Err(format!("a {name} of at least 1{which}, not {shown}"));
             }
             if values.iter().any(|&size| size > LARGEST_SIZE) {
-                return Err(format!("a {name} of at most {LARGEST_SIZE}{which}, not {}", sizes(values)));
+                return Err(format!("a {name} of at most {LARGEST_SIZE}{which}, not {shown}"));
             }
         }
         if self.padding == Padding::Causal && self.rank == 2 {

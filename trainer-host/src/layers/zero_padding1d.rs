@@ -1,10 +1,12 @@
 //! Zeros before and after a sequence: inputs `[T, C]`, outputs `[before + T + after, C]`; zero_padding2d.rs.
 
+use serde::{Deserialize, Serialize};
+
 use super::steps::layer_on_steps;
 use super::{Example, Layer, ZeroPadding2D};
 
 /// Surrounds a sequence with steps of zeros.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ZeroPadding1D {
     layer: ZeroPadding2D,
 }

@@ -1,15 +1,18 @@
 //! Zeros around an image: inputs `[H, W, C]`, outputs `[top + H + bottom, left + W + right, C]`.
 
-use super::windows::{Size2D, checked, image_of, image_on_device, lower_on_images};
+use serde::{Deserialize, Serialize};
+
+use super::windows::{Size2D, checked, image_of, image_on_device, lower_on_images, one_or_two_axes};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::Shape;
 
 /// Surrounds an image with zeros.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ZeroPadding2D {
     base: LayerBase,
     /// Axes of the image: 2, or 1 for a sequence.
+    #[serde(deserialize_with = "one_or_two_axes")]
     rank: usize,
     /// Top, bottom.
     rows: [usize; 2],
@@ -50,7 +53,7 @@ impl ZeroPadding2D {
 }
 
 impl Layer for ZeroPadding2D {
-    identity!("ZeroPadding2D");
+    identity!("ZeroPadding2D", options);
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if let Some(side) = self.rows.iter().chain(&self.columns).find(|&&side| side > LARGEST_PADDING) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{EPSILON, Loss, LossPass, TargetFault};
+use super::{EPSILON, Loss, LossPass, TargetFault, probabilities_from};
 use crate::activation::Activation;
 use crate::graph::Shape;
 use crate::metrics::{Accuracy, Metric};
@@ -38,6 +38,10 @@ impl Loss for BinaryCrossentropy {
 
     fn fused_activation(&self) -> Option<Activation> {
         Some(Activation::Sigmoid)
+    }
+
+    fn mismatch(&self, last: Activation) -> Option<String> {
+        probabilities_from(&[Activation::Sigmoid, Activation::HardSigmoid], last, "BinaryCrossentropyFromLogits")
     }
 
     fn target_fault(&self, target: &[f32], _output: &Shape) -> Option<TargetFault> {

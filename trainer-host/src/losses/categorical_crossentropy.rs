@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{EPSILON, Loss, LossPass, TargetFault};
+use super::{EPSILON, Loss, LossPass, TargetFault, probabilities_from};
 use crate::activation::Activation;
 use crate::graph::Shape;
 use crate::metrics::{Accuracy, Metric};
@@ -60,6 +60,10 @@ impl Loss for CategoricalCrossentropy {
 
     fn fused_activation(&self) -> Option<Activation> {
         Some(Activation::Softmax)
+    }
+
+    fn mismatch(&self, last: Activation) -> Option<String> {
+        probabilities_from(&[Activation::Softmax], last, "CategoricalCrossentropyFromLogits")
     }
 
     fn target_fault(&self, target: &[f32], _output: &Shape) -> Option<TargetFault> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{BinaryCrossentropy, CategoricalCrossentropy, Loss, LossPass, SparseCategoricalCrossentropy, TargetFault};
 use super::{binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy};
+use crate::activation::Activation;
 use crate::graph::Shape;
 use crate::metrics::{Accuracy, BinaryAccuracy, Metric};
 
@@ -36,6 +37,13 @@ macro_rules! from_logits {
 
             fn target_fault(&self, target: &[f32], output: &Shape) -> Option<TargetFault> {
                 $of_probabilities.target_fault(target, output)
+            }
+
+            fn mismatch(&self, last: Activation) -> Option<String> {
+                let is_probability = [Activation::Sigmoid, Activation::HardSigmoid, Activation::Softmax].contains(&last);
+                let wrong =
+                    concat!("expects logits: leave the last activation out, or use `", stringify!($of_probabilities), "`");
+                is_probability.then(|| wrong.to_owned())
             }
 
             fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {

@@ -43,6 +43,13 @@ pub trait Loss: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What is wrong with an output that ends in this activation, if the loss does not go with it: what the loss expects, and
+    /// what to write instead. [`Model::warnings`](crate::Model::warnings) tells it.
+    fn mismatch(&self, last: Activation) -> Option<String> {
+        let _ = last;
+        None
+    }
+
     /// The first value of one sample's target that the loss cannot take, if any.
     fn target_fault(&self, target: &[f32], output: &Shape) -> Option<TargetFault> {
         let _ = (target, output);
@@ -94,6 +101,15 @@ pub struct LossPass<'a> {
     pub gradient: Option<&'a mut [f32]>,
     /// What the gradient is multiplied with: the loss's weight over the number of samples in the batch.
     pub scale: f32,
+}
+
+/// [`Loss::mismatch`] of a loss of the probabilities that some activations make, the first of them before all.
+pub(crate) fn probabilities_from(makers: &[Activation], last: Activation, of_logits: &str) -> Option<String> {
+    let usual = makers.first().filter(|_| !makers.contains(&last))?;
+    Some(format!(
+        "expects probabilities: write `.activation(Activation::{usual:?})` at the last layer, or use `{of_logits}` with values \
+         that no activation has changed"
+    ))
 }
 
 /// Keras's guard against logarithms of zero, where a loss sees probabilities only.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::categorical_crossentropy::{check_classes, log_sum_exp};
-use super::{EPSILON, Loss, LossPass, TargetFault};
+use super::{EPSILON, Loss, LossPass, TargetFault, probabilities_from};
 use crate::activation::Activation;
 use crate::graph::Shape;
 use crate::metrics::{Accuracy, Metric};
@@ -48,6 +48,10 @@ impl Loss for SparseCategoricalCrossentropy {
 
     fn fused_activation(&self) -> Option<Activation> {
         Some(Activation::Softmax)
+    }
+
+    fn mismatch(&self, last: Activation) -> Option<String> {
+        probabilities_from(&[Activation::Softmax], last, "SparseCategoricalCrossentropyFromLogits")
     }
 
     fn target_fault(&self, target: &[f32], output: &Shape) -> Option<TargetFault> {

@@ -1,10 +1,12 @@
 //! L1: `penalty = l1 * sum |w|`, gradient `l1 * sign(w)`, with `sign(0) = 0`. Draws weights to zero (Tibshirani 1996).
 
+use serde::{Deserialize, Serialize};
+
 use super::{Regularizer, check_factor};
 use crate::numeric::{sum_of, vectorized};
 
 /// A penalty on sizes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct L1 {
     l1: f32,
 }

@@ -1,10 +1,12 @@
 //! L1 and L2 together: `penalty = l1 * sum |w| + l2 * sum w^2`, gradient `l1 * sign(w) + 2 * l2 * w`, with `sign(0) = 0`
 //! (the elastic net, Zou and Hastie 2005).
 
+use serde::{Deserialize, Serialize};
+
 use super::{L1, L2, Regularizer};
 
 /// A penalty on sizes and squares.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct L1L2 {
     l1: L1,
     l2: L2,

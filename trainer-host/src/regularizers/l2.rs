@@ -1,11 +1,13 @@
 //! L2: `penalty = l2 * sum w^2`, gradient `2 * l2 * w`. Keeps weights small (Hoerl and Kennard 1970).
 
+use serde::{Deserialize, Serialize};
+
 use super::{Regularizer, check_factor};
 use crate::numeric::{sum_of, vectorized};
 
 /// A penalty on squares. The gradient passes through the optimizer: for decay beside it see
 /// [`AdamW`](crate::optimizers::AdamW).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct L2 {
     l2: f32,
 }

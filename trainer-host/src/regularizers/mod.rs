@@ -25,11 +25,14 @@ pub use l1::L1;
 pub use l1_l2::L1L2;
 pub use l2::L2;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::saved::saved_kinds;
+
 /// What a parameter's values add to the loss. Every value counts by itself: the trainer hands a parameter over in pieces.
-pub trait Regularizer: fmt::Debug + Send + Sync {
+pub trait Regularizer: fmt::Debug + Send + Sync + Any {
     /// What these values add to the loss.
     fn penalty(&self, values: &[f32]) -> f64;
 
@@ -47,6 +50,8 @@ pub trait Regularizer: fmt::Debug + Send + Sync {
 
 /// A regularizer as layers keep it.
 pub type SharedRegularizer = Arc<dyn Regularizer>;
+
+saved_kinds!(SavedRegularizer of Regularizer, "regularizer": L1, L2, L1L2);
 
 /// The check of a penalty's factor.
 fn check_factor(name: &str, factor: f32) -> Result<(), String> {

@@ -6,8 +6,11 @@ use super::Model;
 use super::arrange::{Ports, count_error};
 use super::objective::{IntoObjectives, Objective};
 use super::trainer::OptimizerState;
+use crate::activation::Activation;
 use crate::data::check_weights;
 use crate::error::{Error, Result};
+use crate::graph::{Graph, Node};
+use crate::layers::ALL_LAYERS;
 use crate::optimizers::{Optimizer, check_option};
 
 #[derive(Debug, Clone)]
@@ -66,6 +69,40 @@ impl Model {
         Ok(())
     }
 
+    /// What is allowed, but most likely a mistake, of what the model was compiled with: a sentence for each output whose loss
+    /// does not go with its last activation, and that says what to write. [`Model::fit`] prints them unless it is to be quiet.
+    ///
+    /// ```
+    /// use samara_trainer::prelude::*;
+    ///
+    /// let x = input([4]);
+    /// let mut model = Model::new("m", &x, Dense::new(1).named("sick").activation(Activation::Relu).apply(&x))?;
+    /// model.compile(Adam::new(1e-3), BinaryCrossentropy)?;
+    /// assert_eq!(
+    ///     model.warnings(),
+    ///     ["output 'sick' ends in relu, but the loss binary_crossentropy expects probabilities: write \
+    ///       `.activation(Activation::Sigmoid)` at the last layer, or use `BinaryCrossentropyFromLogits` with values that no \
+    ///       activation has changed"]
+    /// );
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn warnings(&self) -> Vec<String> {
+        let objectives = self.compiled.iter().flat_map(|compiled| &compiled.objectives);
+        let outputs = self.graph().outputs.iter().zip(self.graph().output_names()).zip(objectives);
+        let warning = |((&output, name), objective): ((&usize, &str), &Objective)| {
+            let (last, ends) = last_activation(self.graph(), output)?;
+            if last == Activation::Softmax && self.graph().nodes[output].shape.channels() == 1 {
+                return Some(format!(
+                    "output '{name}' is a softmax over one value, which is always 1: write `.activation(Activation::Sigmoid)` \
+                     with `BinaryCrossentropy`, or give the layer a unit for each class"
+                ));
+            }
+            let mismatch = objective.loss.mismatch(last)?;
+            Some(format!("output '{name}' ends in {ends}, but the loss {} {mismatch}", objective.loss.name()))
+        };
+        outputs.filter_map(warning).collect()
+    }
+
     /// The objective with its metrics, if it fits the output.
     fn checked(&self, output: usize, mut objective: Objective) -> Result<Objective> {
         let node = &self.graph().nodes[self.graph().outputs[output]];
@@ -97,4 +134,19 @@ impl Model {
         let model = self.name().to_owned();
         self.compiled.as_mut().ok_or(Error::NotCompiled { model, call })
     }
+}
+
+/// What an output ends in, and what to call it: an activation, or a layer of the library with weights, which makes numbers of
+/// any size. Layers that only move values are looked through; what else a layer makes cannot be told.
+fn last_activation(graph: &Graph, node: usize) -> Option<(Activation, String)> {
+    let Node { layer: Some(layer), inputs, parameters, .. } = &graph.nodes[node] else { return None };
+    let kind = layer.kind();
+    if let Some(activation) = layer.as_activation() {
+        return Some((activation, activation.name().to_owned()));
+    }
+    if ["Flatten", "Reshape"].contains(&kind) {
+        return last_activation(graph, *inputs.first()?);
+    }
+    let is_known = ALL_LAYERS.iter().any(|own| own.name == kind);
+    (is_known && !parameters.is_empty()).then(|| (Activation::Linear, format!("{kind} without activation")))
 }

@@ -11,7 +11,7 @@ use crate::losses::SparseCategoricalCrossentropy;
 use crate::optimizers::Adam;
 
 /// Two cameras over one base, which has a shared layer and a model of its own in it; a head with dropout.
-fn two_cameras() -> Model {
+pub(super) fn two_cameras() -> Model {
     let inner = Sequential::new("inner", [4]).add(Dense::new(4)).add(BatchNormalization::new()).build().unwrap();
     let view = input([4]);
     let shared = Dense::new(4).activation(Activation::Tanh).named("shared");
@@ -24,14 +24,14 @@ fn two_cameras() -> Model {
     model
 }
 
-fn data() -> Dataset {
+pub(super) fn data() -> Dataset {
     let shape = Shape::from([4]);
     let labels: Vec<u8> = (0..60).map(|sample| sample % 3).collect();
     let inputs = vec![random_tensor(60, &shape, 5), random_tensor(60, &shape, 6)];
     Dataset::with_many(inputs, vec![Tensor::from_labels(&labels)]).unwrap()
 }
 
-fn names(model: &Model) -> Vec<(String, Vec<String>, Vec<usize>)> {
+pub(super) fn names(model: &Model) -> Vec<(String, Vec<String>, Vec<usize>)> {
     model.graph().nodes.iter().map(|node| (node.name.clone(), node.scopes.clone(), node.inputs.clone())).collect()
 }
 

@@ -54,7 +54,8 @@ impl Model {
         let inputs = self.places(Ports::Inputs, "tensor", &fields, "input tensors were")?;
         for (&place, &node) in inputs.iter().zip(&graph.inputs) {
             let Node { name, shape, .. } = &graph.nodes[node];
-            check_shape(&format!("input '{name}'"), &fields[place].shape, shape)?;
+            let is_sequence = graph.vocabulary(node).is_some() || shape.len() == 2;
+            check_shape(&format!("input '{name}'"), &fields[place].shape, shape, is_sequence)?;
         }
         let compiled = self.compiled.as_ref().filter(|_| purpose != Purpose::Predict);
         let objectives = compiled.map_or_else(Vec::new, |compiled| compiled.objectives.clone());
@@ -70,7 +71,7 @@ impl Model {
                     shape: node.shape.clone(),
                     reason,
                 })?;
-                check_shape(&target_of(node), &fields[place].shape, &expected)?;
+                check_shape(&target_of(node), &fields[place].shape, &expected, false)?;
             }
         }
         let is_checked = source.as_dataset().is_some();
@@ -207,7 +208,7 @@ fn check_finite(what: impl Fn() -> String, values: &[f32], size: usize, numbers:
 }
 
 /// Samples must have the wanted shape; trailing dimensions of 1 make no difference.
-fn check_shape(what: &str, found: &Shape, expected: &Shape) -> Result<()> {
+fn check_shape(what: &str, found: &Shape, expected: &Shape, is_sequence: bool) -> Result<()> {
     fn trimmed(shape: &[usize]) -> &[usize] {
         let kept = shape.iter().rposition(|&dimension| dimension != 1).map_or(0, |last| last + 1);
         &shape[..kept]
@@ -215,5 +216,11 @@ fn check_shape(what: &str, found: &Shape, expected: &Shape) -> Result<()> {
     if trimmed(found) == trimmed(expected) {
         return Ok(());
     }
-    Err(Error::SampleShape { what: what.to_owned(), found: found.clone(), expected: expected.clone() })
+    let is_longer = found.first() > expected.first() && found.iter().skip(1).eq(expected.iter().skip(1));
+    let hint = if is_sequence && is_longer {
+        ": cut the sequences, as `pad_sequences` does, or make the model's input longer"
+    } else {
+        ""
+    };
+    Err(Error::SampleShape { what: what.to_owned(), found: found.clone(), expected: expected.clone(), hint })
 }

@@ -27,6 +27,8 @@ mod predict;
 mod regularizer_tests;
 #[cfg(test)]
 mod resume_tests;
+#[cfg(test)]
+mod saving_tests;
 mod sequential;
 #[cfg(test)]
 mod source_tests;

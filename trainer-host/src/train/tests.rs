@@ -16,7 +16,7 @@ pub(super) fn random_tensor(samples: usize, shape: &Shape, seed: u64) -> Tensor 
     Tensor::from_samples(shape.clone(), values).unwrap()
 }
 
-fn data_for(model: &Model, samples: usize) -> Dataset {
+pub(super) fn data_for(model: &Model, samples: usize) -> Dataset {
     let graph = model.graph();
     let tensors = |nodes: &[usize], seed: u64| -> Vec<Tensor> {
         let tensor = |&node: &usize| {
@@ -33,7 +33,7 @@ fn data_for(model: &Model, samples: usize) -> Dataset {
 }
 
 /// Compiles the model with a mean squared error at each output.
-fn with_squared_errors(model: &mut Model) {
+pub(super) fn with_squared_errors(model: &mut Model) {
     let outputs = 0..model.graph().outputs.len();
     let objectives = outputs.map(|output| Objective::new(MeanSquaredError).weight(1.0 + output as f32));
     model.compile(Sgd::new(0.1), objectives.collect::<Vec<_>>()).unwrap();

@@ -1,8 +1,9 @@
-//! `samara export`: a model file with initial weights, to measure size, speed and parity on devices.
+//! `samara export`: a model file with initial weights, to measure size, speed and parity on devices; or the f32 file of a model
+//! that was saved whole.
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
 use samara_runtime::selftest::Generator;
@@ -19,9 +20,12 @@ const SAMPLES: usize = 32;
 /// Arguments of `samara export`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model of the zoo
-    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
-    model: &'static ZooModel,
+    /// Model of the zoo, with initial weights
+    #[arg(long, value_name = "NAME", value_parser = names::ModelParser, required_unless_present = "saved")]
+    model: Option<&'static ZooModel>,
+    /// A file of the trainer with a whole model (`Model::save`), instead; in f32, as int8 wants samples of real data
+    #[arg(long, value_name = "FILE", requires = "as_f32", conflicts_with = "model")]
+    saved: Option<PathBuf>,
     /// The model file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -45,8 +49,7 @@ pub struct Arguments {
 /// # Errors
 /// If a layer has no counterpart on the device, or the file cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let mut model = arguments.model.build()?;
-    model.initialize(arguments.seed);
+    let model = source(arguments)?;
     let samples = random_samples(&model, arguments.seed)?;
     let file = if arguments.as_f32 {
         convert::to_f32(&model, &samples, arguments.pace, arguments.golden)?
@@ -59,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (arena_bytes, model_bytes) = (file.model()?.arena_bytes(), file.bytes().len());
     if arguments.json {
         return output::print_json(&json!({
-            "model": arguments.model.name, "out": arguments.out, "seed": arguments.seed, "macs": macs,
+            "model": model.name(), "out": arguments.out, "seed": arguments.seed, "macs": macs,
             "arena_bytes": arena_bytes, "model_bytes": model_bytes,
             "golden_samples": written.golden.len(), "golden_bytes": written.golden_bytes(),
         }));
@@ -70,6 +73,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::print(&format!(
         "{model_bytes} bytes written to {to}: arena of {arena_bytes} bytes, {macs} multiply-accumulates, golden samples: {golden}"
     ))
+}
+
+/// The model to export.
+fn source(arguments: &Arguments) -> Result<Model> {
+    let Some(zoo) = arguments.model else {
+        let path = arguments.saved.as_deref().context("--model or --saved is missing")?;
+        return Model::from_bytes(&files::read(path)?, &[]).with_context(|| path.display().to_string());
+    };
+    let mut model = zoo.build()?;
+    model.initialize(arguments.seed);
+    Ok(model)
 }
 
 /// Values from 0 to 1 for each input of the model.

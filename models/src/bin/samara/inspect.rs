@@ -1,9 +1,10 @@
-//! `samara inspect`: what is in a model file.
+//! `samara inspect`: what is in a model file, or in a file of `Model::save`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use samara_runtime::{ALL_OPS, ElementType, SelfTestError, Session, Tensor, arena::AlignedBuffer, format::writer::ModelFile};
+use samara_trainer as trainer;
 use samara_trainer::device::run::DeviceModel;
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use crate::{arena, files, output};
 /// Arguments of `samara inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A model file
+    /// A model file for devices; or one of the trainer with a whole model (`Model::save`), of which the layers are shown
     file: PathBuf,
     /// Print one line of JSON
     #[arg(long)]
@@ -25,7 +26,16 @@ pub struct Arguments {
 /// If the file cannot be read, or is no model.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let shown = || arguments.file.display().to_string();
-    let model = DeviceModel::new(&files::read(&arguments.file)?).with_context(shown)?;
+    let bytes = files::read(&arguments.file)?;
+    if trainer::Model::is_in(&bytes) {
+        let model = trainer::Model::from_bytes(&bytes, &[]).with_context(shown)?;
+        return if arguments.json {
+            output::print_json(&describe_layers(&arguments.file, &model))
+        } else {
+            output::print(&model.summary().to_string())
+        };
+    }
+    let model = DeviceModel::new(&bytes).with_context(shown)?;
     let file = ModelFile::from_bytes(model.bytes()).with_context(shown)?;
     let self_test = self_test(&model)?;
     if arguments.json {
@@ -172,5 +182,29 @@ fn describe(path: &Path, file: &ModelFile, model_bytes: usize, self_test: &Resul
         "golden_bytes": file.golden_bytes(),
         "self_test": self_test.is_ok(),
         "notes": file.metadata.notes,
+    })
+}
+
+/// The layers of a whole model of the trainer.
+fn describe_layers(path: &Path, model: &trainer::Model) -> Value {
+    let graph = model.graph();
+    let node = |node: &trainer::graph::Node| {
+        let inputs = node.inputs.iter().map(|&input| graph.nodes[input].name.as_str());
+        json!({
+            "name": node.name,
+            "kind": node.layer.as_ref().map_or("Input", |layer| layer.kind()),
+            "inputs": inputs.collect::<Vec<_>>(),
+            "shape": node.shape.to_vec(),
+            "parameters": graph.parameters[node.parameters.clone()].iter().map(|entry| entry.shape.size()).sum::<usize>(),
+        })
+    };
+    json!({
+        "file": path,
+        "model": model.name(),
+        "inputs": graph.input_names(),
+        "outputs": graph.output_names(),
+        "nodes": graph.nodes.iter().map(node).collect::<Vec<_>>(),
+        "parameters": model.parameters().iter().map(|entry| entry.shape.size()).sum::<usize>(),
+        "trainable": model.trainable_size(),
     })
 }

@@ -14,6 +14,7 @@ mod evaluate;
 mod export;
 mod export_samples;
 mod files;
+mod frames;
 mod inspect;
 mod layout;
 mod losses;

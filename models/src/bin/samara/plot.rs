@@ -8,6 +8,7 @@ use samara_runtime::{ALL_OPS, Tensor, format::writer::ModelFile};
 use samara_trainer::device::run::DeviceModel;
 use serde_json::json;
 
+use crate::frames::{Area, frames};
 use crate::layout::{self, Item};
 use crate::{files, output};
 
@@ -52,6 +53,8 @@ const TITLE_HEIGHT: f64 = 44.0;
 
 /// A box with its lines of text, the first one bold.
 struct Shown {
+    /// The node's, empty for inputs and outputs.
+    name: String,
     lines: Vec<String>,
     class: &'static str,
 }
@@ -64,23 +67,25 @@ fn graph_of(file: &ModelFile) -> (Vec<Shown>, Vec<(usize, usize)>) {
     for &input in &file.inputs {
         writer_of.insert(input, boxes.len());
         let lines = vec![format!("input {}", name(input)), form(&file.tensors[input as usize])];
-        boxes.push(Shown { lines, class: "port" });
+        boxes.push(Shown { name: String::new(), lines, class: "port" });
     }
     for (number, node) in file.nodes.iter().enumerate() {
         edges.extend(node.inputs.iter().filter_map(|input| writer_of.get(input)).map(|&from| (from, boxes.len())));
         writer_of.insert(node.output, boxes.len());
         let op = ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).map_or("", |op| op.name);
-        let mut lines = vec![file.metadata.nodes.get(number).cloned().unwrap_or_default(), op.to_owned()];
+        let name = file.metadata.nodes.get(number).cloned().unwrap_or_default();
+        let mut lines = vec![name.clone(), op.to_owned()];
         lines.push(form(&file.tensors[node.output as usize]));
         let macs = file.nodes.get(number).map_or(0, |node| u64::from(node.macs));
         if macs > 0 {
             lines.push(format!("{} MACs", output::thousands(macs)));
         }
-        boxes.push(Shown { lines, class: if macs > 0 { "heavy" } else { "light" } });
+        boxes.push(Shown { name, lines, class: if macs > 0 { "heavy" } else { "light" } });
     }
     for &tensor in &file.outputs {
         edges.extend(writer_of.get(&tensor).map(|&from| (from, boxes.len())));
-        boxes.push(Shown { lines: vec!["output".to_owned(), form(&file.tensors[tensor as usize])], class: "port" });
+        let lines = vec!["output".to_owned(), form(&file.tensors[tensor as usize])];
+        boxes.push(Shown { name: String::new(), lines, class: "port" });
     }
     (boxes, edges)
 }
@@ -102,7 +107,10 @@ pub fn escape(text: &str) -> String {
     letters.collect()
 }
 
-/// The picture: boxes in layers from top to bottom.
+/// Room between the boxes of an applied model and its frame.
+const FRAME: f64 = 6.0;
+
+/// The picture: boxes in layers from top to bottom, those of applied models in frames.
 fn draw(file: &ModelFile) -> String {
     let (boxes, edges) = graph_of(file);
     let width = |shown: &Shown| {
@@ -135,12 +143,29 @@ fn draw(file: &ModelFile) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{wide:.0}\" height=\"{high:.0}\" viewBox=\"0 0 {wide:.0} {high:.0}\">\n\
          <style>text {{ font: 12px monospace; text-anchor: middle; fill: #222 }} .name {{ font-weight: bold }} \
          rect {{ stroke: #667; rx: 5px }} .port {{ fill: #eee }} .light {{ fill: #fff }} .heavy {{ fill: #dcebfa }} \
+         .frame {{ fill: #f6f4ea; stroke: #ba8; stroke-dasharray: 5 3 }} .of-frame {{ text-anchor: start; fill: #875 }} \
          path {{ fill: none; stroke: #667; stroke-width: 1.3 }}</style>\n\
          <rect class=\"light\" style=\"stroke: none\" width=\"100%\" height=\"100%\"/>\n\
          <text class=\"name\" x=\"{:.1}\" y=\"26\">{}</text>\n",
         wide / 2.0,
         escape(&title)
     );
+    let items = placed.layers.iter().enumerate().flat_map(|(layer, items)| items.iter().map(move |item| (layer, item)));
+    let areas = items.filter_map(|(layer, item)| {
+        let (node, x) = (item.node?, item.x + shift);
+        let name = boxes[node].name.as_str();
+        let half = widths[node] / 2.0;
+        Some((name, Area { left: x - half, top: tops[layer], right: x + half, bottom: bottom_of(layer, item) }))
+    });
+    for (name, Area { left, top, right, bottom }) in frames(&areas.collect::<Vec<_>>(), FRAME) {
+        let (wide, high) = (right - left, bottom - top);
+        svg += &format!(
+            "<rect class=\"frame\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{wide:.1}\" height=\"{high:.1}\"/>\n\
+             <text class=\"of-frame\" x=\"{left:.1}\" y=\"{:.1}\">{}</text>\n",
+            top - 3.0,
+            escape(name)
+        );
+    }
     for &(layer, from, to) in &placed.links {
         let (start, end) = (&placed.layers[layer][from], &placed.layers[layer + 1][to]);
         let (x0, y0, x1, y1) = (start.x + shift, bottom_of(layer, start), end.x + shift, tops[layer + 1]);
@@ -173,6 +198,8 @@ fn draw(file: &ModelFile) -> String {
 
 #[cfg(test)]
 mod tests {
+    use samara_trainer::prelude::*;
+
     use super::*;
 
     #[test]
@@ -191,5 +218,16 @@ mod tests {
         let svg = draw(&file);
         assert_eq!(svg.matches("<rect").count(), boxes.len() + 1);
         assert!(svg.contains(">32x32x16 f32<") && svg.contains("resnet8: 12,501,632 multiply-accumulates"), "{svg}");
+    }
+
+    #[test]
+    fn applied_models_stand_in_frames() {
+        let (a, b, x) = (input([4]), input([4]), input([4]));
+        let base = Model::new("base", &x, Dense::new(3).apply(Dense::new(5).apply(&x))).unwrap();
+        let both = Concatenate::new().apply([&base.apply(&a), &base.apply(&b)]);
+        let model = Model::new("pair", [&a, &b], Dense::new(1).apply(both)).unwrap();
+        let svg = draw(&ModelFile::from_bytes(&model.export_f32().unwrap()).unwrap());
+        assert_eq!(svg.matches("<rect class=\"frame\"").count(), 2, "{svg}");
+        assert!(svg.contains(">base</text>") && svg.contains(">base@1</text>"), "{svg}");
     }
 }
