@@ -47,6 +47,7 @@ pub mod arena;
 pub mod error;
 pub mod exec;
 pub mod format;
+mod gates;
 pub mod golden;
 mod math;
 pub mod model;

@@ -30,6 +30,18 @@ pub const fn clamp(value: i32, minimum: i32, maximum: i32) -> i8 {
     }) as i8
 }
 
+/// `value` limited to 16 bits.
+#[inline(always)]
+pub const fn saturate_i16(value: i32) -> i16 {
+    (if value < i16::MIN as i32 {
+        i16::MIN as i32
+    } else if value > i16::MAX as i32 {
+        i16::MAX as i32
+    } else {
+        value
+    }) as i16
+}
+
 /// Quantizes a real number: `clamp(round(value / scale) + zero_point)`, halves away from zero; NaN gives the zero point.
 pub fn quantize(value: f32, scale: f32, zero_point: i8) -> i8 {
     let rounded = libm::roundf(value / scale) as i32;

@@ -7,7 +7,7 @@ use samara_runtime::{ALL_OPS, OpDef, format::writer::ModelFile, ops::delay::DELA
 use samara_tests::{
     graphs::{self, SAMPLES},
     signal_to_noise,
-    whole::{self, Noises, check_bits, check_nodes, check_places, check_ranges},
+    whole::{self, Noises, check_bits, check_nodes, check_places, check_ranges, is_recurrent},
 };
 use samara_trainer::device::encode::{Numbers, encode};
 use samara_trainer::layers::ALL_LAYERS;
@@ -30,6 +30,8 @@ const TOLERANCE: f32 = 1e-5;
 const LEAST_RATIO: f64 = 20.0;
 /// The mean squared error of each op's int8 values, in steps, at most: 1/12 for what is rounded.
 const LARGEST_MEAN_NOISE: f64 = 0.09;
+/// That of ops that go on from what they rounded the step before.
+const LARGEST_MEAN_NOISE_OF_STEPS: f64 = 0.3;
 /// One output in so many may be below the least ratio.
 const OUTPUTS_PER_EXCUSE: usize = 100;
 /// Half of the outputs keep so many decibels.
@@ -235,7 +237,8 @@ fn nothing_is_lost_on_the_way_to_the_device() {
         assert!(excused * OUTPUTS_PER_EXCUSE <= outputs, "{excused} of {outputs} outputs are below {LEAST_RATIO} dB");
         assert!(median >= LEAST_MEDIAN, "half of the outputs are below {median:.1} dB");
         for (op, noise) in &tally.noises {
-            assert!(noise.mean() <= LARGEST_MEAN_NOISE, "{op}: a mean squared error of {:.3} steps", noise.mean());
+            let largest = if is_recurrent(op) { LARGEST_MEAN_NOISE_OF_STEPS } else { LARGEST_MEAN_NOISE };
+            assert!(noise.mean() <= largest, "{op}: a mean squared error of {:.3} steps", noise.mean());
         }
         let missing = ALL_LAYERS.iter().filter(|kind| !tally.layers.contains_key(kind.name)).map(|kind| kind.name);
         assert_eq!(missing.collect::<Vec<_>>(), [""; 0], "kinds of layers that were not drawn");

@@ -105,8 +105,27 @@ fn words_and_facts() -> Case {
     Case { model, hop: 1, slides: true }
 }
 
+/// What remembers: recurrent layers, the last of which gives its state once.
+fn remembering() -> Case {
+    let x = input([12, 3]);
+    let y = Gru::new(5).return_sequences().apply(Lstm::new(4).return_sequences().apply(&x));
+    let y = SimpleRnn::new(3).apply(Gru::new(4).reset_before().return_sequences().apply(y));
+    case("remembering", &x, Dense::new(2).apply(y), 3, false)
+}
+
 fn cases() -> Vec<Case> {
-    vec![spotting(), strided(), sparse(), pictures(), two_ways(), causal(), causal_strided(), padded(), words_and_facts()]
+    vec![
+        spotting(),
+        strided(),
+        sparse(),
+        pictures(),
+        two_ways(),
+        causal(),
+        causal_strided(),
+        padded(),
+        words_and_facts(),
+        remembering(),
+    ]
 }
 
 /// Rows of a long sequence for each input: tokens where words are asked for. Facts have one row.

@@ -127,7 +127,7 @@ impl Parameters {
     }
 }
 
-fn sigmoid<By: Functions>(x: f32) -> f32 {
+pub(super) fn sigmoid<By: Functions>(x: f32) -> f32 {
     1.0 / (1.0 + By::exp(-x))
 }
 

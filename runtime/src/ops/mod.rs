@@ -12,8 +12,10 @@ pub mod dense;
 pub mod depthwise_conv2d;
 pub mod dot;
 pub mod embedding;
+pub mod gru;
 pub mod layer_normalization;
 pub mod linear;
+pub mod lstm;
 pub mod lut;
 pub mod maximum;
 pub mod mean;
@@ -22,8 +24,10 @@ pub mod pad;
 pub mod pool;
 pub mod prelu;
 pub mod quantize;
+pub mod recurrent;
 pub mod reshape;
 pub mod scale_shift;
+pub mod simple_rnn;
 pub mod softmax;
 pub mod upsample;
 pub mod window;
@@ -73,6 +77,12 @@ pub static ALL_OPS: &[&OpDef] = &[
     &dot::DOT_I8,
     &dot::DOT_F32,
     &delay::DELAY,
+    &lstm::LSTM_I8,
+    &lstm::LSTM_F32,
+    &gru::GRU_I8,
+    &gru::GRU_F32,
+    &simple_rnn::SIMPLE_RNN_I8,
+    &simple_rnn::SIMPLE_RNN_F32,
 ];
 
 /// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.

@@ -148,6 +148,18 @@ pub fn multiply(weights: &[i8], k: usize, columns: &[u32], requantize: &Requanti
     }
 }
 
+/// Adds to each of `outputs`, saturating, the product of its row of weights `[outputs, k]` (paired layout) with the inputs,
+/// requantized to 16 bits: `((bias + sum) << shift) * multiplier + 2^31 >> 32`.
+///
+/// `channels` are `[bias, multiplier]` of each row; `input` has `k` values and as many more as make whole groups of four, of any
+/// value. Portable code on every architecture.
+#[inline]
+pub fn add_products(weights: &[i8], k: usize, input: &[i8], channels: &[[i32; 2]], shift: u32, outputs: &mut [i16]) {
+    if k > 0 && channels.len() == outputs.len() && weights.len() == paired_bytes(outputs.len(), k) {
+        portable::add_products(weights, k, input, channels, shift, outputs);
+    }
+}
+
 /// Depthwise convolution of one image `[H, W, C]` with one filter per channel.
 ///
 /// `weights` is `[kernel_height, kernel_width, C]`; pixels outside the input read `padding`, the input's zero point. `scratch` has at

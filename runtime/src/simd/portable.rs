@@ -8,7 +8,7 @@ use super::{
     depthwise::{Depthwise, Run},
     layout::padded,
 };
-use crate::quant::{clamp, requantize as requantize_one};
+use crate::quant::{clamp, requantize as requantize_one, rounding_high_multiply, saturate_i16};
 
 #[cfg_attr(any(simd_dsp, simd_mve), expect(dead_code, reason = "the variant in use has its own"))]
 pub(super) const VARIANT: Variant = Variant::Portable;
@@ -57,6 +57,17 @@ pub(super) fn multiply(
             let [[one, _], [two, _]] = sum_two(pair, first_inputs, second_inputs);
             store(&[one], &[*constants], requantize, core::array::from_mut(output));
             store(&[two], &[*constants], requantize, core::array::from_mut(another_output));
+        }
+    }
+}
+
+pub(super) fn add_products(weights: &[i8], k: usize, input: &[i8], channels: &[[i32; 2]], shift: u32, outputs: &mut [i16]) {
+    let Some(input) = input.get(..padded(k)) else { return };
+    let pairs = weights.chunks_exact((2 * padded(k)).max(8)); // never 0, which the compiler cannot know
+    for ((pair, outputs), channels) in pairs.zip(outputs.chunks_mut(2)).zip(channels.chunks(2)) {
+        for ((sum, output), &[bias, multiplier]) in sum_one(pair, input).into_iter().zip(outputs).zip(channels) {
+            let product = rounding_high_multiply(bias.wrapping_add(sum).wrapping_shl(shift), multiplier);
+            *output = output.saturating_add(saturate_i16(product));
         }
     }
 }

@@ -239,6 +239,18 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
         false
     }
 
+    /// The largest magnitude of what the op keeps to itself in f32, given the values of each input: a number that int8 needs to
+    /// know, as it needs to know the range of tensors. 0 for ops without such.
+    fn inner_magnitude(&self, context: &NodeContext<'_>, input: &dyn Fn(usize) -> Vec<f32>) -> f32 {
+        let _ = (context, input);
+        0.0
+    }
+
+    /// Takes in what [`inner_magnitude`](Self::inner_magnitude) gave at most, over all samples.
+    fn take_inner_magnitude(&mut self, magnitude: f32) {
+        let _ = magnitude;
+    }
+
     /// Takes in a clamp that follows. `false` if it cannot.
     fn fuse_clamp(&mut self, clamp: Clamp) -> bool {
         let _ = clamp;

@@ -37,7 +37,7 @@ impl DeviceModel {
     }
 
     /// Runs `samples` samples on all threads. `write(session, sample)` fills the inputs of one, `read(session, sample)` takes
-    /// what is wanted of its results; these come in the order of the samples.
+    /// what is wanted of its results; these come in the order of the samples. Each begins with the state reset.
     ///
     /// # Errors
     /// The first that `write` returns.
@@ -93,6 +93,7 @@ impl DeviceModel {
             let mut session = Session::new(model, arena.as_mut_slice())?;
             let mut found = new();
             for sample in task * SAMPLES_PER_TASK..samples.min((task + 1) * SAMPLES_PER_TASK) {
+                session.reset_state();
                 work(&mut found, &mut session, sample).map_err(|error| RunError::Input { sample, error })?;
             }
             Ok(found)

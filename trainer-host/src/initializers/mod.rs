@@ -3,11 +3,13 @@
 mod constant;
 mod orthogonal;
 mod uniform;
+mod unit_forget_bias;
 mod variance_scaling;
 
 pub use constant::Constant;
 pub use orthogonal::Orthogonal;
 pub use uniform::Uniform;
+pub use unit_forget_bias::UnitForgetBias;
 pub use variance_scaling::{Distribution, FanMode, VarianceScaling};
 
 use std::any::Any;
@@ -26,7 +28,7 @@ pub trait Initializer: fmt::Debug + Send + Sync + Any {
 /// An initializer as layers keep it.
 pub type SharedInitializer = Arc<dyn Initializer>;
 
-saved_kinds!(SavedInitializer of Initializer, "initializer": Constant, Orthogonal, Uniform, VarianceScaling);
+saved_kinds!(SavedInitializer of Initializer, "initializer": Constant, Orthogonal, Uniform, UnitForgetBias, VarianceScaling);
 
 /// All zeros.
 pub fn zeros() -> Constant {

@@ -20,6 +20,7 @@ mod harness;
 mod merge;
 mod options;
 mod pooling;
+mod recurrent;
 mod steps;
 mod windows;
 
@@ -44,7 +45,9 @@ mod global_average_pooling1d;
 mod global_average_pooling2d;
 mod global_max_pooling1d;
 mod global_max_pooling2d;
+mod gru;
 mod layer_normalization;
+mod lstm;
 mod max_pooling1d;
 mod max_pooling2d;
 mod maximum;
@@ -55,6 +58,7 @@ mod reshape;
 mod rrelu;
 mod separable_conv1d;
 mod separable_conv2d;
+mod simple_rnn;
 mod subtract;
 mod upsampling1d;
 mod upsampling2d;
@@ -82,7 +86,9 @@ pub use global_average_pooling1d::GlobalAveragePooling1D;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling1d::GlobalMaxPooling1D;
 pub use global_max_pooling2d::GlobalMaxPooling2D;
+pub use gru::Gru;
 pub use layer_normalization::LayerNormalization;
+pub use lstm::Lstm;
 pub use max_pooling1d::MaxPooling1D;
 pub use max_pooling2d::MaxPooling2D;
 pub use maximum::Maximum;
@@ -93,6 +99,7 @@ pub use reshape::Reshape;
 pub use rrelu::RReLU;
 pub use separable_conv1d::SeparableConv1D;
 pub use separable_conv2d::SeparableConv2D;
+pub use simple_rnn::SimpleRnn;
 pub use subtract::Subtract;
 pub use upsampling1d::UpSampling1D;
 pub use upsampling2d::UpSampling2D;
@@ -179,7 +186,9 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "GlobalMaxPooling1D", examples: global_max_pooling1d::examples },
     LayerKind { name: "GlobalMaxPooling2D", examples: global_max_pooling2d::examples },
     LayerKind { name: "LayerNormalization", examples: layer_normalization::examples },
+    LayerKind { name: "GRU", examples: gru::examples },
     LayerKind { name: "MaxPooling1D", examples: max_pooling1d::examples },
+    LayerKind { name: "LSTM", examples: lstm::examples },
     LayerKind { name: "MaxPooling2D", examples: max_pooling2d::examples },
     LayerKind { name: "Maximum", examples: maximum::examples },
     LayerKind { name: "Mean", examples: mean::examples },
@@ -189,6 +198,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "Reshape", examples: reshape::examples },
     LayerKind { name: "SeparableConv1D", examples: separable_conv1d::examples },
     LayerKind { name: "SeparableConv2D", examples: separable_conv2d::examples },
+    LayerKind { name: "SimpleRNN", examples: simple_rnn::examples },
     LayerKind { name: "Subtract", examples: subtract::examples },
     LayerKind { name: "UpSampling1D", examples: upsampling1d::examples },
     LayerKind { name: "UpSampling2D", examples: upsampling2d::examples },

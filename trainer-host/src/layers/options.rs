@@ -89,7 +89,64 @@ macro_rules! convolution_methods {
     };
 }
 
-pub(super) use {convolution_methods, output_methods, trainable_methods, window_methods};
+/// All that recurrent layers have in common, for the field `recurrent`.
+macro_rules! recurrent_methods {
+    () => {
+        /// Gives the hidden state after each step, `[T, units]`.
+        pub fn return_sequences(mut self) -> Self {
+            self.recurrent.sequences = true;
+            self
+        }
+
+        /// Walks from the last step to the first. Outputs come in the order of that walk, as in Keras.
+        pub fn go_backwards(mut self) -> Self {
+            self.recurrent.backwards = true;
+            self
+        }
+
+        /// On the device, the states stay from run to run until they are reset: a stream is given piece by piece. In training and
+        /// prediction on the host, each sample begins anew.
+        pub fn stateful(mut self) -> Self {
+            self.recurrent.stateful = true;
+            self
+        }
+
+        /// Leaves the bias out.
+        pub fn without_bias(mut self) -> Self {
+            self.recurrent.has_bias = false;
+            self
+        }
+
+        /// Drops this share of the features in training, from 0 to below 1: the same ones in each step of a sample.
+        pub fn dropout(mut self, rate: f32) -> Self {
+            self.recurrent.dropout = rate;
+            self
+        }
+
+        /// Drops this share of the hidden state before its product with the recurrent kernel in training, from 0 to below 1: the
+        /// same units in each step of a sample.
+        pub fn recurrent_dropout(mut self, rate: f32) -> Self {
+            self.recurrent.recurrent_dropout = rate;
+            self
+        }
+
+        /// Number of units.
+        pub fn units(&self) -> usize {
+            self.recurrent.units
+        }
+
+        $crate::layers::options::trainable_methods!(recurrent.kernel, "the kernel", kernel_initializer, kernel_regularizer);
+        $crate::layers::options::trainable_methods!(
+            recurrent.recurrent,
+            "the recurrent kernel",
+            recurrent_initializer,
+            recurrent_regularizer
+        );
+        $crate::layers::options::trainable_methods!(recurrent.bias, "the bias", bias_initializer, bias_regularizer);
+    };
+}
+
+pub(super) use {convolution_methods, output_methods, recurrent_methods, trainable_methods, window_methods};
 
 #[cfg(test)]
 mod tests {

@@ -47,6 +47,8 @@ pub struct Observed {
     pub ranges: Vec<Range>,
     /// The largest magnitude in each channel (of the last axis).
     pub magnitudes: Vec<Vec<f32>>,
+    /// The largest magnitude of what the op that makes the value keeps to itself.
+    pub inner: Vec<f32>,
 }
 
 /// What was seen of one value so far.
@@ -54,6 +56,7 @@ pub struct Observed {
 struct Seen {
     range: Range,
     magnitudes: Vec<f32>,
+    inner: f32,
     /// For percentiles.
     sketch: Option<Sketch>,
 }
@@ -61,7 +64,7 @@ struct Seen {
 impl Seen {
     fn nothing(channels: usize, method: Calibration) -> Self {
         let sketch = matches!(method, Calibration::Percentile(_)).then(Sketch::new);
-        Self { range: Range::ZERO, magnitudes: vec![0.0; channels], sketch }
+        Self { range: Range::ZERO, magnitudes: vec![0.0; channels], inner: 0.0, sketch }
     }
 
     fn add(&mut self, values: impl Iterator<Item = f32>) {
@@ -81,7 +84,7 @@ impl Seen {
     fn join(self, more: Self) -> Self {
         let magnitudes = self.magnitudes.into_iter().zip(more.magnitudes).map(|(a, b)| larger(a, b)).collect();
         let sketch = self.sketch.zip(more.sketch).map(|(a, b)| a.join(b));
-        Self { range: self.range.union(more.range), magnitudes, sketch }
+        Self { range: self.range.union(more.range), magnitudes, inner: larger(self.inner, more.inner), sketch }
     }
 
     /// The range, cut to the percentile; never beyond what was seen.
@@ -138,11 +141,17 @@ impl<'a> Observer<'a> {
             for (index, (values, &size)) in self.inputs.iter().zip(&sizes).enumerate() {
                 session.write_f32(index, &values[sample * size..(sample + 1) * size])?;
             }
-            session.reset_state();
             // The file's tensors and nodes are the graph's, in their order.
-            let mut see = |tensors: &Tensors<'_>, value: usize| all[value].add(tensors.values(value as u32));
-            self.graph.inputs.iter().for_each(|input| see(&session.tensors(), input.0));
-            session.run_observed(|node, tensors| see(tensors, self.graph.nodes[node].output.0));
+            let see = |all: &mut Vec<Seen>, tensors: &Tensors<'_>, value: usize| all[value].add(tensors.values(value as u32));
+            self.graph.inputs.iter().for_each(|input| see(all, &session.tensors(), input.0));
+            session.run_observed(|node, tensors| {
+                let node = &self.graph.nodes[node];
+                see(all, tensors, node.output.0);
+                // Ops that keep something to themselves leave their inputs as they are.
+                let input = |number: usize| tensors.values(node.inputs[number].0 as u32).collect();
+                let seen = &mut all[node.output.0];
+                seen.inner = larger(seen.inner, node.op.inner_magnitude(&self.graph.context(node), &input));
+            });
             Ok(())
         };
         let join = |all: Vec<Seen>, more: Vec<Seen>| all.into_iter().zip(more).map(|(a, b)| a.join(b)).collect();
@@ -154,7 +163,8 @@ impl<'a> Observer<'a> {
             }
         }
         let ranges = seen.iter().map(|seen| seen.range(method)).collect();
-        Ok(Observed { ranges, magnitudes: seen.into_iter().map(|seen| seen.magnitudes).collect() })
+        let inner = seen.iter().map(|seen| seen.inner).collect();
+        Ok(Observed { ranges, inner, magnitudes: seen.into_iter().map(|seen| seen.magnitudes).collect() })
     }
 }
 

@@ -79,6 +79,7 @@ fn quantize_with(
     if equalize(graph, &observed.magnitudes, together) {
         observed = Observer::new(graph, inputs)?.observe(options.calibration)?;
     }
+    graph.nodes.iter_mut().for_each(|node| node.op.take_inner_magnitude(observed.inner[node.output.0]));
     let quantizations = assign(graph, &observed.ranges, together);
     encode(graph, Numbers::I8 { quantizations: &quantizations, float_ports: options.float_ports })
 }

@@ -85,22 +85,6 @@ impl Linear {
         }
     }
 
-    /// Scales of the channels' weights, given the input's, and the largest. A channel of zeros has the scale 0: any would do,
-    /// and it must not decide about the others'.
-    fn weight_scales(&self, input_scale: f64) -> (Vec<f64>, f64) {
-        if let Some(scales) = &self.weight_scales {
-            return (scales.clone(), scales.iter().copied().fold(0.0, f64::max));
-        }
-        let scale = |(row, bias): (&Vec<f32>, &f32)| {
-            let own = largest_magnitude(row) / LARGEST_WEIGHT;
-            let least = f64::from(bias.abs()) / (input_scale * LARGEST_BIAS);
-            if own >= least { own } else { least }
-        };
-        let scales: Vec<f64> = self.rows.iter().zip(&self.bias).map(scale).collect();
-        let largest = scales.iter().copied().fold(0.0, f64::max);
-        (scales, largest)
-    }
-
     fn fan_in(&self) -> usize {
         self.rows.first().map_or(0, Vec::len)
     }
@@ -111,6 +95,80 @@ impl Linear {
             row.iter().zip(shift.iter().cycle()).map(|(&weight, &shift)| f64::from(weight) * f64::from(shift)).sum()
         };
         self.rows.iter().map(of_row).collect()
+    }
+}
+
+/// Scales of the rows' weights, given the input's, and the largest. A row of zeros has the scale 0: any would do, and it must not
+/// decide about the others'.
+fn weight_scales(rows: &[Vec<f32>], bias: &[f32], given: Option<&[f64]>, input_scale: f64) -> (Vec<f64>, f64) {
+    let own = |(row, bias): (&Vec<f32>, &f32)| {
+        let own = largest_magnitude(row) / LARGEST_WEIGHT;
+        let least = f64::from(bias.abs()) / (input_scale * LARGEST_BIAS);
+        if own >= least { own } else { least }
+    };
+    let scales: Vec<f64> = given.map_or_else(|| rows.iter().zip(bias).map(own).collect(), <[f64]>::to_vec);
+    let largest = scales.iter().copied().fold(0.0, f64::max);
+    (scales, largest)
+}
+
+/// An int8 matrix with what its products need: those of a linear layer's kernels, and of a recurrent one's.
+#[derive(Debug)]
+pub(super) struct Matrix8 {
+    /// The weights.
+    pub rows: Vec<Vec<i8>>,
+    /// Bias, with the input's zero point folded in, and multiplier of each row.
+    pub pairs: Vec<i32>,
+    /// Left shift of accumulators.
+    pub shift: u32,
+}
+
+impl Matrix8 {
+    /// Quantizes rows for inputs of a quantization and outputs of a scale; the weights' scales may be given.
+    pub fn quantize(
+        context: &NodeContext<'_>,
+        rows: &[Vec<f32>],
+        bias: &[f32],
+        given: Option<&[f64]>,
+        input: Quantization,
+        output_scale: f64,
+    ) -> Result<Self, ExportError> {
+        let input_scale = f64::from(input.scale);
+        let (mut scales, largest) = weight_scales(rows, bias, given, input_scale);
+        let largest = if largest > 0.0 { largest } else { output_scale / input_scale };
+        scales.iter_mut().filter(|scale| **scale == 0.0).for_each(|scale| *scale = largest);
+        let factor = |scale: f64| input_scale * scale / output_scale;
+        let Some((_, shift)) = multiplier(factor(largest), LARGEST_SHIFT) else {
+            return Err(context.error(format!("its output's scale {output_scale} is too small for its input's {input_scale}")));
+        };
+        let mut matrix = Self { rows: Vec::new(), pairs: Vec::new(), shift };
+        for (channel, mut scale) in scales.into_iter().enumerate() {
+            let quantized = |scale: f64| {
+                let row: Vec<i8> = rows[channel]
+                    .iter()
+                    .map(|&weight| (f64::from(weight) / scale).round().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i8)
+                    .collect();
+                let sum: i64 = row.iter().map(|&weight| i64::from(weight)).sum();
+                let magnitude: i64 = row.iter().map(|&weight| i64::from(weight).abs()).sum();
+                let bias = (f64::from(bias[channel]) / (input_scale * scale)).round() as i64;
+                let folded = bias - i64::from(input.zero_point) * sum;
+                (row, folded, (128 * magnitude + folded.abs()) << shift)
+            };
+            let (mut row, mut folded, mut reach) = quantized(scale);
+            if reach >= 1 << 31 && given.is_none() {
+                // The shift is the node's: where another channel asks for a large one, a large bias needs a coarser scale.
+                scale = (scale * reach as f64 / f64::from(1 << 30)).min(largest);
+                (row, folded, reach) = quantized(scale);
+            }
+            if reach >= 1 << 31 {
+                return Err(context.error(format!("channel {channel}'s accumulator would leave 32 bits")));
+            }
+            let Some(multiplier) = multiplier_at(factor(scale), shift) else {
+                return Err(context.error(format!("channel {channel}'s multiplier would leave 31 bits")));
+            };
+            matrix.pairs.extend([folded as i32, multiplier]);
+            matrix.rows.push(row);
+        }
+        Ok(matrix)
     }
 }
 
@@ -126,7 +184,7 @@ impl DeviceOp for Linear {
 
     fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
         let input_scale = f64::from(inputs[0].scale);
-        let (_, largest) = self.weight_scales(input_scale);
+        let (_, largest) = weight_scales(&self.rows, &self.bias, self.weight_scales.as_deref(), input_scale);
         // Half of what the largest shift allows, so that rounding does not decide.
         (input_scale * largest / f64::from(1u32 << (LARGEST_SHIFT - 2))) as f32
     }
@@ -227,45 +285,10 @@ impl DeviceOp for Linear {
         if fan_in > MAXIMUM_FAN_IN {
             return Err(context.error(format!("an int8 output has at most {MAXIMUM_FAN_IN} inputs, here it has {fan_in}")));
         }
-        let input_scale = f64::from(inputs[0].scale);
-        let (mut scales, largest) = self.weight_scales(input_scale);
-        let largest = if largest > 0.0 { largest } else { f64::from(output.scale) / input_scale };
-        scales.iter_mut().filter(|scale| **scale == 0.0).for_each(|scale| *scale = largest);
-        let factor = |scale: f64| input_scale * scale / f64::from(output.scale);
-        let Some((_, shift)) = multiplier(factor(largest), LARGEST_SHIFT) else {
-            return Err(
-                context.error(format!("its output's scale {} is too small for its input's {input_scale}", output.scale))
-            );
-        };
-        let mut rows = Vec::new();
-        let mut pairs = Vec::new();
-        for (channel, mut scale) in scales.into_iter().enumerate() {
-            let quantized = |scale: f64| {
-                let row: Vec<i8> = self.rows[channel]
-                    .iter()
-                    .map(|&weight| (f64::from(weight) / scale).round().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i8)
-                    .collect();
-                let sum: i64 = row.iter().map(|&weight| i64::from(weight)).sum();
-                let magnitude: i64 = row.iter().map(|&weight| i64::from(weight).abs()).sum();
-                let bias = (f64::from(self.bias[channel]) / (input_scale * scale)).round() as i64;
-                let folded = bias - i64::from(inputs[0].zero_point) * sum;
-                (row, folded, (128 * magnitude + folded.abs()) << shift)
-            };
-            let (mut row, mut folded, mut reach) = quantized(scale);
-            if reach >= 1 << 31 && self.weight_scales.is_none() {
-                // The shift is the node's: where another channel asks for a large one, a large bias needs a coarser scale.
-                scale = (scale * reach as f64 / f64::from(1 << 30)).min(largest);
-                (row, folded, reach) = quantized(scale);
-            }
-            if reach >= 1 << 31 {
-                return Err(context.error(format!("channel {channel}'s accumulator would leave 32 bits")));
-            }
-            let Some(multiplier) = multiplier_at(factor(scale), shift) else {
-                return Err(context.error(format!("channel {channel}'s multiplier would leave 31 bits")));
-            };
-            pairs.extend([folded as i32, multiplier]);
-            rows.push(row);
-        }
+        let scales = self.weight_scales.as_deref();
+        let output_scale = f64::from(output.scale);
+        let Matrix8 { rows, pairs, shift } =
+            Matrix8::quantize(context, &self.rows, &self.bias, scales, inputs[0], output_scale)?;
         let (minimum, maximum) = self.clamp.quantized(output);
         let weights = match self.kind {
             Kind::Dense | Kind::Conv2d(_) => {

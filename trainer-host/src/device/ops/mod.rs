@@ -9,17 +9,21 @@ mod dot;
 mod embedding;
 #[cfg(test)]
 mod golden;
+mod gru;
 mod layer_normalization;
 mod linear;
+mod lstm;
 mod maximum;
 mod mean;
 mod moves;
 mod multiply;
 mod pool;
 mod prelu;
+mod recurrent;
 mod registry;
 mod rescale;
 mod scale_shift;
+mod simple_rnn;
 mod softmax;
 mod upsample;
 
@@ -29,17 +33,21 @@ pub use concat::Concat;
 pub use delay::Delay;
 pub use dot::Dot;
 pub use embedding::Embedding;
+pub use gru::Gru;
 pub use layer_normalization::LayerNormalization;
 pub use linear::{Kind, Linear};
+pub use lstm::Lstm;
 pub use maximum::Maximum;
 pub use mean::Mean;
 pub use moves::{Pad, Reshape};
 pub use multiply::Multiply;
 pub use pool::{Pool, PoolKind};
 pub use prelu::Prelu;
+pub use recurrent::{Kernels, Order};
 pub use registry::{DeviceOpKind, Encoding, OpExample, Reading};
 pub use rescale::Rescale;
 pub use scale_shift::ScaleShift;
+pub use simple_rnn::SimpleRnn;
 pub use softmax::Softmax;
 pub use upsample::Upsample;
 
@@ -58,8 +66,10 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &delay::KIND,
     &dot::KIND,
     &embedding::KIND,
+    &gru::KIND,
     &layer_normalization::KIND,
     &linear::KIND,
+    &lstm::KIND,
     &maximum::KIND,
     &mean::KIND,
     &moves::KIND,
@@ -68,6 +78,7 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &prelu::KIND,
     &rescale::KIND,
     &scale_shift::KIND,
+    &simple_rnn::KIND,
     &softmax::KIND,
     &upsample::KIND,
 ];
