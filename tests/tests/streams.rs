@@ -68,6 +68,14 @@ fn two_ways() -> Case {
     case("two-ways", &x, y, 1, true)
 }
 
+/// Two ways whose first rows come in other runs: one has to wait for the other.
+fn two_paces() -> Case {
+    let x = input([20, 2]);
+    let late = Conv1D::new(3, 1).strides(3).apply(Conv1D::new(3, 3).apply(&x));
+    let early = Conv1D::new(3, 3).strides(3).apply(&x);
+    case("two-paces", &x, Add::new().apply([&late, &early]), 3, true)
+}
+
 /// Causal convolutions with growing dilation and residual sums, an output for each step.
 fn causal() -> Case {
     let x = input([40, 3]);
@@ -120,6 +128,7 @@ fn cases() -> Vec<Case> {
         sparse(),
         pictures(),
         two_ways(),
+        two_paces(),
         causal(),
         causal_strided(),
         padded(),
@@ -189,41 +198,105 @@ fn files(case: &Case) -> [[Vec<u8>; 2]; 2] {
     ]
 }
 
+/// Compares the stream of a case with the whole file on window after window, and says how many windows that were.
+fn compare(case: &Case) -> usize {
+    let name = case.model.name();
+    let start = stream(&case.model.device_graph().unwrap(), case.hop).unwrap().outputs[0];
+    let graph = case.model.graph();
+    let length = graph.nodes[graph.inputs[0]].shape[0];
+    let runs = 3 * length / case.hop;
+    let inputs = long(case, runs * case.hop, 1);
+    let mut compared = 0;
+    for (numbers, [whole, streaming]) in ["f32", "int8"].into_iter().zip(files(case)) {
+        let given = with_session(&streaming, |session| {
+            (0..runs).map(|run| step(session, &part(case, &inputs, run * case.hop, case.hop))).collect::<Vec<_>>()
+        });
+        for window in 0.. {
+            let from = window * case.hop;
+            if from + length > runs * case.hop || (window > 0 && !case.slides) {
+                break;
+            }
+            let expected = with_session(&whole, |session| step(session, &part(case, &inputs, from, length)));
+            let found = match start {
+                Start::Run(run) => given.get(run + window).cloned(),
+                Start::Row { rows, first } => {
+                    let row = given[0].len() / rows;
+                    let all = given.concat();
+                    all.get((first + window * rows) * row..).and_then(|rest| rest.get(..expected.len())).map(<[u8]>::to_vec)
+                }
+            };
+            let Some(found) = found else { break };
+            assert!(found == expected, "{name} in {numbers}, hop {}: window {window} differs ({start:?})", case.hop);
+            compared += 1;
+        }
+    }
+    compared
+}
+
 #[test]
 fn a_stream_gives_the_bits_of_whole_sequences() {
     for case in cases() {
-        let name = case.model.name();
-        let start = stream(&case.model.device_graph().unwrap(), case.hop).unwrap().outputs[0];
         let graph = case.model.graph();
         let length = graph.nodes[graph.inputs[0]].shape[0];
-        let runs = 3 * length / case.hop;
-        let inputs = long(&case, runs * case.hop, 1);
-        for (numbers, [whole, streaming]) in ["f32", "int8"].into_iter().zip(files(&case)) {
-            let given = with_session(&streaming, |session| {
-                (0..runs).map(|run| step(session, &part(&case, &inputs, run * case.hop, case.hop))).collect::<Vec<_>>()
-            });
-            let mut compared = 0;
-            for window in 0.. {
-                let from = window * case.hop;
-                if from + length > runs * case.hop || (window > 0 && !case.slides) {
-                    break;
-                }
-                let expected = with_session(&whole, |session| step(session, &part(&case, &inputs, from, length)));
-                let found = match start {
-                    Start::Run(run) => given.get(run + window).cloned(),
-                    Start::Row { rows, first } => {
-                        let row = given[0].len() / rows;
-                        let all = given.concat();
-                        all.get((first + window * rows) * row..).and_then(|rest| rest.get(..expected.len())).map(<[u8]>::to_vec)
-                    }
-                };
-                let Some(found) = found else { break };
-                assert!(found == expected, "{name} in {numbers}: window {window} differs ({start:?})");
-                compared += 1;
-            }
-            assert!(compared > if case.slides { length / case.hop } else { 0 }, "{name}: only {compared} windows");
-        }
+        let (compared, expected) = (compare(&case), if case.slides { 2 * length / case.hop } else { 2 });
+        assert!(compared >= expected, "{}: only {compared} windows, expected {expected}", case.model.name());
     }
+}
+
+/// A random chain of layers along a sequence, some of them around a residual sum, with a hop that its strides divide.
+fn drawn(seed: u64) -> Option<Case> {
+    let mut random = generator(1000 + seed);
+    let (mut length, channels) = (random.random_range(12..60usize), random.random_range(1..5));
+    let x = input([length, channels]);
+    let (mut y, mut stride, mut slides) = (Dense::new(4).apply(&x), 1, true);
+    for _ in 0..random.random_range(1..6) {
+        let (kernel, step, dilation) = (random.random_range(1..6), random.random_range(1..4), random.random_range(1..3));
+        let causal = random.random_bool(0.3);
+        let padding = if causal { Padding::Causal } else { Padding::Valid };
+        let extent = (kernel - 1) * dilation + 1;
+        if length < 4 + 2 * extent * step {
+            break;
+        }
+        let kind = random.random_range(0..6);
+        slides &= !(causal && kind < 3);
+        y = match kind {
+            0 => relu_conv(4, kernel).padding(padding).dilation(dilation).apply(&y),
+            1 => {
+                stride *= step;
+                Conv1D::new(4, kernel).padding(padding).strides(step).activation(Activation::Tanh).apply(&y)
+            }
+            2 => DepthwiseConv1D::new(kernel).padding(padding).apply(&y),
+            3 => {
+                stride *= step;
+                MaxPooling1D::new(kernel).strides(step).apply(&y)
+            }
+            4 => LayerNormalization::new().apply(&y),
+            _ => {
+                slides = false;
+                let long = relu_conv(4, kernel).padding(Padding::Causal).apply(&y);
+                Add::new().apply([&y, &long])
+            }
+        };
+        length = y.shape()?.first().copied()?;
+    }
+    let y = match random.random_range(0..4) {
+        0 => GlobalAveragePooling1D::new().apply(&y),
+        1 => GlobalMaxPooling1D::new().apply(&y),
+        2 => Dense::new(2).apply(Flatten::new().apply(&y)),
+        _ => y,
+    };
+    let hop = stride * random.random_range(1..3);
+    (hop <= x.shape()?[0]).then(|| case(&format!("drawn-{seed}"), &x, y, hop, slides))
+}
+
+#[test]
+fn drawn_nets_stream() {
+    let (mut nets, mut windows) = (0, 0);
+    for case in (0..150).filter_map(drawn) {
+        nets += 1;
+        windows += compare(&case);
+    }
+    assert!(nets > 120 && windows > 4000, "{nets} nets, {windows} windows");
 }
 
 #[test]
