@@ -62,8 +62,8 @@ impl Layer for Mean {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [shape] = inputs else { return Err("exactly one input".to_owned()) };
-        let twice = (1..self.axes.len()).any(|number| self.axes[..number].contains(&self.axes[number]));
-        if self.axes.is_empty() || twice || self.axes.iter().any(|&axis| axis >= shape.len()) {
+        let twice = || (1..self.axes.len()).any(|number| self.axes[..number].contains(&self.axes[number]));
+        if !(1..=shape.len()).contains(&self.axes.len()) || twice() || self.axes.iter().any(|&axis| axis >= shape.len()) {
             return Err(format!("an input that has the axes {:?}, each named once", self.axes));
         }
         let size = |(axis, &size): (usize, &usize)| match (self.axes.contains(&axis), self.keeps_axes) {

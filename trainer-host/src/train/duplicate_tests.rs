@@ -58,6 +58,10 @@ fn a_copy_is_equal_and_goes_its_own_way() {
     assert_ne!(Weights::of(&copy), weights);
     assert_eq!((Weights::of(&model), model.predict(&data).unwrap()), (weights, outputs));
     assert!(model.trainable_size() > copy.trainable_size());
+    // A model that was applied is frozen by its own handle, too: all of it.
+    let frozen = copy.duplicate().unwrap();
+    frozen.set_trainable("", false).unwrap();
+    assert_eq!(frozen.trainable_size(), 0);
     // Optimizer's state and rates were copied, too: the model learns what the copy has learned.
     let learned = Weights::of(&copy);
     model.fit(&data, quiet(3)).unwrap();

@@ -14,7 +14,8 @@ impl Model {
     }
 
     /// Freezes a layer, or all whose names begin with a prefix and a slash (`"base"`: `base/conv2d` and all others of it),
-    /// or lets them learn again; from the next step on where a training is under way. See [`Layer::set_trainable`].
+    /// or with the name `""` all of the model, or lets them learn again; from the next step on where a training is under way. See
+    /// [`Layer::set_trainable`].
     ///
     /// # Errors
     /// If there is no such layer.
@@ -23,8 +24,8 @@ impl Model {
         Ok(())
     }
 
-    /// Multiplies the learning rate with a factor in a layer, or in all whose names begin with a prefix and a slash, from
-    /// the next step on; 1 is what all begin with. It counts for all models that the layers are part of.
+    /// Multiplies the learning rate with a factor in a layer, or in all whose names begin with a prefix and a slash, or with the
+    /// name `""` in all, from the next step on; 1 is what all begin with. It counts for all models that the layers are part of.
     ///
     /// # Errors
     /// If there is no such layer, or the factor is negative or not finite.
@@ -61,10 +62,11 @@ impl Model {
         Ok(())
     }
 
-    /// The layers of this name or under this prefix.
+    /// The layers of this name or under this prefix; all for an empty one.
     fn layers_under(&self, name: &str) -> Result<Vec<&Arc<dyn Layer>>> {
         let path = name.strip_suffix('/').unwrap_or(name);
-        let is_under = |other: &str| other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let is_in = |rest: &str| path.is_empty() || rest.is_empty() || rest.starts_with('/');
+        let is_under = |other: &str| other.strip_prefix(path).is_some_and(is_in);
         let layers = self.graph().nodes.iter().filter_map(|node| Some((&node.name, node.layer.as_ref()?)));
         let found: Vec<_> = layers.clone().filter(|(other, _)| is_under(other)).map(|(_, layer)| layer).collect();
         if found.is_empty() {

@@ -331,3 +331,27 @@ fn penalties_and_first_values_come_back() {
     let data = data_for(&model, 4);
     assert_eq!(again.evaluate(&data).unwrap(), model.evaluate(&data).unwrap());
 }
+
+/// A model and a training's state as files are all that a training needs to go on.
+#[test]
+fn a_training_goes_on_with_a_loaded_model() {
+    let directory = tempfile::tempdir().unwrap();
+    let [model_path, state_path] = ["cameras.model", "training.state"].map(|name| directory.path().join(name));
+    let data = data();
+    let start = || {
+        let model = two_cameras();
+        model.set_trainable("base/inner", false).unwrap();
+        model
+    };
+    let mut whole = start();
+    whole.fit(&data, quiet(5)).unwrap();
+    let mut model = start();
+    let save = crate::callbacks::SaveState::new(&state_path);
+    model.fit(&data, Fit { callbacks: vec![Box::new(save)], ..quiet(2) }).unwrap();
+    model.save(&model_path).unwrap();
+    let mut again = Model::load(&model_path).unwrap();
+    again.compile(Adam::new(0.01), SparseCategoricalCrossentropy).unwrap();
+    let state = super::TrainingState::load(&state_path).unwrap();
+    again.fit(&data, Fit { resume: Some(state), ..quiet(5) }).unwrap();
+    assert_eq!(Weights::of(&again), Weights::of(&whole));
+}
