@@ -196,13 +196,13 @@ impl Window {
     /// The geometry for the one input of a layer, or what is wanted instead.
     pub fn on(&self, inputs: &[Shape]) -> Result<Geometry, String> {
         for (name, values) in [("window", self.kernel), ("stride", self.strides), ("dilation", self.dilation)] {
-            let shown = sizes(self.along(&values));
+            let shown = || sizes(self.along(&values));
             let which = if self.rank == 2 { " in both directions" } else { "" };
             if values.contains(&0) {
-                return Err(format!("a {name} of at least 1{which}, not {shown}"));
+                return Err(format!("a {name} of at least 1{which}, not {}", shown()));
             }
             if values.iter().any(|&size| size > LARGEST_SIZE) {
-                return Err(format!("a {name} of at most {LARGEST_SIZE}{which}, not {shown}"));
+                return Err(format!("a {name} of at most {LARGEST_SIZE}{which}, not {}", shown()));
             }
         }
         if self.padding == Padding::Causal && self.rank == 2 {
