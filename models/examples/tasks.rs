@@ -9,6 +9,7 @@ use std::{error::Error, path::PathBuf};
 
 use samara_models::tasks::TASKS;
 use samara_runtime::format::writer::ModelFile;
+use samara_trainer::checkpoint::write_file;
 use samara_trainer::device::golden::add_golden_samples;
 use samara_trainer::prelude::*;
 
@@ -43,8 +44,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
             );
         }
         if let Some(directory) = &directory {
-            std::fs::create_dir_all(directory)?;
-            std::fs::write(directory.join(task.name).with_extension("samara"), &int8)?;
+            write_file(&directory.join(task.name).with_extension("samara"), &int8)?;
         }
     }
     Ok(())

@@ -29,6 +29,7 @@ mod spoken_digits;
 mod table_mlp;
 pub mod tasks;
 pub mod textbook;
+mod vowels;
 
 pub use anomaly_autoencoder::anomaly_autoencoder;
 pub use ds_cnn::ds_cnn;
@@ -45,6 +46,7 @@ pub use motions::motions;
 pub use resnet8::resnet8;
 pub use spoken_digits::spoken_digits;
 pub use table_mlp::table_mlp;
+pub use vowels::vowels;
 
 use samara_trainer::{Model, Result};
 
@@ -151,6 +153,11 @@ pub const ZOO: &[ZooModel] = &[
         name: "motions",
         description: "convolutions along 100 steps of 6 channels of a smart watch, 4 activities; whole, or a stream",
         build: motions,
+    },
+    ZooModel {
+        name: "vowels",
+        description: "an LSTM along 29 frames of 12 coefficients of two vowels, 9 speakers; whole, or a stream",
+        build: vowels,
     },
 ];
 

@@ -26,8 +26,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 HERE = pathlib.Path(__file__).parent
-INT8, INT32, FLOAT32 = schema.TensorType.INT8, schema.TensorType.INT32, schema.TensorType.FLOAT32
-NUMPY = {INT8: np.int8, INT32: np.int32, FLOAT32: np.float32}
+INT8, INT16, INT32, FLOAT32 = (getattr(schema.TensorType, name) for name in ("INT8", "INT16", "INT32", "FLOAT32"))
+NUMPY = {INT8: np.int8, INT16: np.int16, INT32: np.int32, FLOAT32: np.float32}
 CLAMPS = {
     "none": schema.ActivationFunctionType.NONE,
     "relu": schema.ActivationFunctionType.RELU,
@@ -92,16 +92,22 @@ class Model:
             operator.builtinOptions = options
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])
         self.graph.operators = [operator]
-        self.graph.inputs = [i for i in inputs if self.graph.tensors[i].buffer == 0]
+        tensors = self.graph.tensors
+        self.graph.inputs = [i for i in inputs if i >= 0 and tensors[i].buffer == 0 and not tensors[i].isVariable]
         self.graph.outputs = [output]
+        return operator
 
-    def run(self, samples):
+    def interpreter(self):
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         interpreter = Interpreter(
             model_content=bytes(builder.Output()), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
         )
         interpreter.allocate_tensors()
+        return interpreter
+
+    def run(self, samples):
+        interpreter = self.interpreter()
         places = interpreter.get_input_details()
         results = []
         for sample in samples:
@@ -296,7 +302,70 @@ def prelu(random):
         yield case(name, model, [source], target, samples_for(random, [source]), slopes=slopes)
 
 
+def lstm(random):
+    """Steps of an LSTM, one an invocation: the states stay, and stand beside each output as they are behind it."""
+    for name, features, units, input_scale, input_zero_point, cell_bits, gain in [
+        ("small", 3, 4, 1 / 64, 3, 12, 1.0),
+        ("wide", 24, 16, 0.05, -128, 11, 1.0),
+        ("slow", 6, 8, 0.02, 20, 15, 0.3),
+        ("saturated", 5, 6, 0.1, 0, 10, 6.0),
+    ]:
+        hidden_scale = 1 / 128
+        model = Model()
+        x = model.tensor([1, 1, features], INT8, input_scale, input_zero_point)
+
+        def weights(fan_in):
+            # One of 127 in each row, so that a scale per row is the scale per gate that LiteRT has.
+            values = random.integers(-127, 128, (units, fan_in))
+            values[np.arange(units), random.integers(0, fan_in, units)] = 127 * random.choice([-1, 1], units)
+            return values.astype(np.int8)
+
+        gates = {"kernel": [], "recurrent_kernel": [], "bias": []}
+        scales = {"kernel": [], "recurrent_kernel": []}
+        inputs = [x]
+        for part, fan_in in (("kernel", features), ("recurrent_kernel", units)):
+            for _ in range(4):
+                scale = f32(gain * random.uniform(0.8, 1.2) / math.sqrt(fan_in) / 127)
+                gates[part].append(weights(fan_in))
+                scales[part].append(scale)
+                inputs.append(model.tensor([units, fan_in], INT8, scale, 0, gates[part][-1]))
+        inputs += [-1, -1, -1]  # no peepholes
+        for gate in range(4):
+            scale = np.float32(scales["kernel"][gate]) * np.float32(input_scale)
+            bias = np.rint(random.normal(1.0 if gate == 1 else 0.0, 0.5, units) / scale).astype(np.int64)
+            gates["bias"].append(bias)
+            inputs.append(model.tensor([units], INT32, scale, 0, bias))
+        inputs += [-1, -1]  # no projection
+        hidden = model.tensor([1, units], INT8, hidden_scale, 0)
+        cell = model.tensor([1, units], INT16, 2.0**-cell_bits, 0)
+        model.graph.tensors[hidden].isVariable = model.graph.tensors[cell].isVariable = True
+        inputs += [hidden, cell, -1, -1, -1, -1]  # no layer normalization
+        y = model.tensor([1, 1, units], INT8, hidden_scale, 0)
+        options = schema.UnidirectionalSequenceLSTMOptionsT()
+        options.fusedActivationFunction, options.timeMajor = schema.ActivationFunctionType.TANH, False
+        # LiteRT's gates are in the order i, f, g, o, as here; of the intermediates only the hidden state's scale is read.
+        operator = model.operator("UNIDIRECTIONAL_SEQUENCE_LSTM", 1, inputs, y, options)
+        operator.intermediates = [model.tensor([], INT16, 2.0**-12, 0) for _ in range(4)]
+        operator.intermediates.append(model.tensor([], INT8, hidden_scale, 0))
+        interpreter = model.interpreter()
+        place = interpreter.get_input_details()[0]["index"]
+        output = interpreter.get_output_details()[0]["index"]
+        now, steps = np.zeros(features, np.int64), []
+        for step in range(24):
+            now = np.clip(now + random.integers(-60, 61, features), -128, 127) if step % 8 else random.choice([-128, 127], features)
+            interpreter.set_tensor(place, now.astype(np.int8).reshape(1, 1, features))
+            interpreter.invoke()
+            states = [interpreter.get_tensor(tensor).tobytes().hex() for tensor in (output, cell)]
+            steps.append({"input": now.astype(np.int8).tobytes().hex(), "hidden": states[0], "cell": states[1]})
+        yield {
+            "name": name, "features": features, "units": units, "input_scale": f32(input_scale), "input_zero_point": input_zero_point,
+            "cell_bits": cell_bits, **{part: np.concatenate(gates[part]).tobytes().hex() for part in scales},
+            "scales": scales, "bias": np.concatenate(gates["bias"]).tolist(), "steps": steps,
+        }
+
+
 MAKERS = {
+    "lstm": lstm,
     "fully_connected": fully_connected,
     "conv2d": lambda random: convolution(random, False),
     "depthwise_conv2d": lambda random: convolution(random, True),

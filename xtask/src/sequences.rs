@@ -43,6 +43,13 @@ const TASKS: &[Task] = &[
         training: &["--epochs", "40", "--batch", "8", "--learning-rate", "0.002"],
         hop: 4,
     },
+    Task {
+        model: "vowels",
+        data: "japanese-vowels",
+        samples: 370,
+        training: &["--epochs", "60", "--batch", "16", "--learning-rate", "0.005"],
+        hop: 1,
+    },
 ];
 
 /// What each net must reach in int8.

@@ -2,7 +2,9 @@
 //! that the files describe: a seed gives the same, and what there is to learn is known. `cargo run --release -p samara-models
 //! --example tasks` trains all of them, and shows how good they are in f32 and in int8.
 
+mod answers;
 mod cameras;
+mod gestures;
 mod posts;
 mod price;
 mod reviews;
@@ -46,7 +48,7 @@ pub enum Score {
 }
 
 /// All tasks.
-pub const TASKS: &[Task] = &[posts::TASK, reviews::TASK, cameras::TASK, price::TASK];
+pub const TASKS: &[Task] = &[posts::TASK, reviews::TASK, cameras::TASK, price::TASK, answers::TASK, gestures::TASK];
 
 impl Score {
     /// Of one output for all samples.

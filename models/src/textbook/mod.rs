@@ -11,5 +11,5 @@ mod xception;
 
 pub use dense::{benchmark_mlp, functional_mlp, selu_classifier, sequential_mlp};
 pub use images::{inception_module, separable_classifier};
-pub use sequences::{imdb_text, posts};
+pub use sequences::{imdb_text, posts, question_answering, siamese_lstm};
 pub use xception::{dual_camera, xception, xception_base};

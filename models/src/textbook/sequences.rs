@@ -41,6 +41,35 @@ pub fn imdb_text() -> Result<Model> {
         .build()
 }
 
+/// The answer to a question about a text: an embedding and an LSTM for each, and one of 500 answers.
+///
+/// Inputs `text` and `question`, `[length]` tokens below 10,000 each; output `answer`, `[500]`, probabilities. 1,000,052 parameters.
+///
+/// # Errors
+/// If a length is 0.
+pub fn question_answering(text_length: usize, question_length: usize) -> Result<Model> {
+    let (text, question) = (input([text_length]).named("text"), input([question_length]).named("question"));
+    let told = Lstm::new(32).apply(Embedding::new(10_000, 64).apply(&text));
+    let asked = Lstm::new(16).apply(Embedding::new(10_000, 32).apply(&question));
+    let both = Concatenate::new().apply([&told, &asked]);
+    let answer = Dense::new(500).activation(Activation::Softmax).named("answer").apply(&both);
+    Model::new("question-answering", [text, question], [answer])
+}
+
+/// Whether two sequences mean the same: one LSTM, with one set of weights, on both.
+///
+/// Inputs `left` and `right`, `[length, 128]` features; output `[1]`, a probability. 20,673 parameters.
+///
+/// # Errors
+/// If the length is 0.
+pub fn siamese_lstm(length: usize) -> Result<Model> {
+    let [left, right] = ["left", "right"].map(|name| input([length, 128]).named(name));
+    let lstm = Lstm::new(32);
+    let both = Concatenate::new().apply([&lstm.apply(&left), &lstm.apply(&right)]);
+    let same = Dense::new(1).activation(Activation::Sigmoid).apply(&both);
+    Model::new("siamese-lstm", [left, right], [same])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +78,12 @@ mod tests {
     #[test]
     fn they_have_the_printed_sizes() {
         assert_eq!(expect::parameters(&posts(400).unwrap()), 14_146_316);
+        assert_eq!(expect::parameters(&question_answering(100, 100).unwrap()), 1_000_052);
+        let siamese = siamese_lstm(20).unwrap();
+        assert_eq!(expect::parameters(&siamese), 20_673);
+        // The shared LSTM's constants are in the file once.
+        let floats = expect::file(&siamese).constants.len() / 4;
+        assert!(floats < 20_673 + 1000, "{floats} numbers");
         let imdb = imdb_text().unwrap();
         assert_eq!(expect::parameters(&imdb), 291_937);
         let lengths = imdb.graph().nodes.iter().filter(|node| node.shape.len() == 2 && node.part_of.is_none());

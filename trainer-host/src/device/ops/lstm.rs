@@ -123,3 +123,122 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
 fn examples() -> Vec<OpExample> {
     recurrent::examples("lstm", 4, false, Lstm::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{golden, recurrent::Order};
+    use super::*;
+    use crate::device::{
+        DeviceGraph,
+        encode::{Numbers, encode},
+        run::DeviceModel,
+    };
+    use serde::Deserialize;
+    use std::collections::BTreeMap;
+
+    /// A net as `tests/golden/make.py` describes it, and what LiteRT makes of it step by step.
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        features: usize,
+        units: usize,
+        input_scale: f32,
+        input_zero_point: i8,
+        cell_bits: i32,
+        kernel: String,
+        recurrent_kernel: String,
+        /// Of each gate.
+        scales: BTreeMap<String, Vec<f32>>,
+        bias: Vec<i32>,
+        steps: Vec<GoldenStep>,
+    }
+
+    #[derive(Deserialize)]
+    struct GoldenStep {
+        input: String,
+        hidden: String,
+        cell: String,
+    }
+
+    impl Case {
+        /// One step, with states that stay.
+        fn graph(&self) -> DeviceGraph {
+            let rows = |weights: &str, fan_in: usize, scales: &[f32]| -> Vec<Vec<f32>> {
+                let bytes = golden::bytes_of(weights);
+                let rows = bytes.chunks_exact(fan_in).enumerate();
+                rows.map(|(row, bytes)| bytes.iter().map(|&q| f32::from(q as i8) * scales[row / self.units]).collect())
+                    .collect()
+            };
+            let of_input = &self.scales["kernel"];
+            let bias = self.bias.iter().enumerate();
+            let kernels = Kernels {
+                input: rows(&self.kernel, self.features, of_input),
+                recurrent: rows(&self.recurrent_kernel, self.units, &self.scales["recurrent_kernel"]),
+                bias: bias
+                    .map(|(row, &bias)| {
+                        let scale = f64::from(of_input[row / self.units]) * f64::from(self.input_scale);
+                        (f64::from(bias) * scale) as f32
+                    })
+                    .collect(),
+                recurrent_bias: Vec::new(),
+                order: Order { stateful: true, ..Order::default() },
+            };
+            let mut op = Lstm::new(kernels);
+            op.take_inner_magnitude(2.0f32.powi(15 - self.cell_bits));
+            DeviceGraph::single(self.name.clone(), op, &[[1, self.features].into()], [self.units].into())
+        }
+    }
+
+    /// From each of LiteRT's states, one step more is LiteRT's next within one unit of the hidden state; a gate's
+    /// sum may be two units of 2^-12 away, which are 16 of a cell with 15 bits behind the point.
+    #[test]
+    fn each_step_is_within_one_unit_of_litert_s() {
+        #[derive(Deserialize)]
+        struct Vectors {
+            cases: Vec<Case>,
+        }
+        let (mut outputs, mut different, mut furthest) = (0, 0, 0);
+        for case in golden::read::<Vectors>("lstm").cases {
+            let quantizations = [Quantization { scale: case.input_scale, zero_point: case.input_zero_point }, HIDDEN];
+            let file = encode(&case.graph(), Numbers::I8 { quantizations: &quantizations, float_ports: false }).unwrap();
+            let device = DeviceModel::new(&file.to_bytes()).unwrap();
+            let (mut cell, mut hidden) = (vec![0; 2 * case.units], vec![0; case.units]);
+            for (number, step) in case.steps.iter().enumerate() {
+                // `[c, h]`, each of whole groups of four.
+                let padded = |bytes: &[u8]| [bytes, &[0; 3][..bytes.len().next_multiple_of(4) - bytes.len()]].concat();
+                let before = [padded(&cell), padded(&hidden)].concat();
+                let found = device.run_each(
+                    1,
+                    |session, _| {
+                        let mut state = before.clone();
+                        state.resize(session.state().len(), 0);
+                        session.set_state(&state)?;
+                        session.input_bytes_mut(0)?.copy_from_slice(&golden::bytes_of(&step.input));
+                        Ok(())
+                    },
+                    |session, _| (session.state().to_vec(), session.output_bytes(0).unwrap_or_default().to_vec()),
+                );
+                let [(state, output)] = &found.unwrap()[..] else { panic!("one run") };
+                (cell, hidden) = (golden::bytes_of(&step.cell), golden::bytes_of(&step.hidden));
+                for (place, (&ours, &theirs)) in output.iter().zip(&hidden).enumerate() {
+                    let distance = (ours as i8).abs_diff(theirs as i8);
+                    assert!(
+                        distance <= 1,
+                        "{} step {number} unit {place}: ours {}, LiteRT's {}",
+                        case.name,
+                        ours as i8,
+                        theirs as i8
+                    );
+                    different += usize::from(distance > 0);
+                    outputs += 1;
+                }
+                let number_of = |bytes: &[u8]| i32::from(i16::from_le_bytes([bytes[0], bytes[1]]));
+                for (ours, theirs) in state.chunks_exact(2).zip(cell.chunks_exact(2)) {
+                    furthest = furthest.max((number_of(ours) - number_of(theirs)).abs());
+                }
+            }
+        }
+        println!("lstm: {different} of {outputs} hidden states differ from LiteRT's by one; cells by at most {furthest}");
+        assert!(different * 50 < outputs && furthest <= 16, "{different} of {outputs}, {furthest}");
+    }
+}
