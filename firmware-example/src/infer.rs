@@ -1,7 +1,8 @@
 //! Classifies a stream of records.
 //!
 //! A record is the bytes of all inputs, one after the other, as the model takes them (int8, or f32 little-endian); they are
-//! read straight into the arena. For each record the bytes of all outputs go out.
+//! read straight into the arena. Where inputs are of variable length, the lengths stand before them, in the order of the length groups,
+//! four bytes each, and the inputs have as many steps. For each record the bytes of all outputs go out.
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
@@ -19,6 +20,8 @@ pub enum Failure {
     Read,
     /// The input ends in the middle of a record.
     PartialRecord,
+    /// A record has a length that the model does not take.
+    Length,
     /// The host's file could not be written.
     Write,
 }
@@ -34,7 +37,7 @@ pub struct Instruments<'a, C, P, S> {
     pub deepest_stack: S,
 }
 
-/// Works through `inputs` until it ends; the session forgets all before each `sequence` records, if that is given. Reports `record_bytes`, `output_bytes`, `records`, `stack_bytes` and, with a
+/// Works through `inputs` until it ends; the session forgets all before each `sequence` records, if that is given. Reports `input_bytes`, `output_bytes`, `records`, `stack_bytes` and, with a
 /// counter, `inference_instructions` (the mean, its own overhead included) and a line `node INDEX INSTRUCTIONS` for each
 /// node in the last record. Returns the number of records.
 ///
@@ -54,7 +57,13 @@ pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
     let mut nodes = 0;
     let mut deepest_stack = Some(instruments.deepest_stack);
     let mut output_bytes = 0;
-    while read_record(session, inputs)? {
+    let mut input_bytes = 0;
+    loop {
+        let read = read_record(session, inputs)?;
+        if read == 0 {
+            break;
+        }
+        input_bytes += read as u64;
         if sequence.is_some_and(|sequence| records % sequence == 0) {
             session.reset_state();
         }
@@ -85,7 +94,7 @@ pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
         output_bytes = write_outputs(session, outputs)?;
     }
     report.line("records", &[records]);
-    report.line("record_bytes", &[record_bytes(session) as u64]);
+    report.line("input_bytes", &[input_bytes]);
     report.line("output_bytes", &[output_bytes as u64]);
     if instruments.counter.is_some() && records > 0 {
         report.line("inference_instructions", &[C::instructions(ticks) / records]);
@@ -96,32 +105,45 @@ pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
     Ok(records)
 }
 
-fn record_bytes(session: &mut Session<'_>) -> usize {
-    let mut input = 0;
+/// Reads one record into the model's inputs. Returns its bytes; 0 at the end of the stream.
+fn read_record(session: &mut Session<'_>, source: &mut impl Read) -> Result<usize, Failure> {
     let mut bytes = 0;
-    while let Ok(slot) = session.input_bytes_mut(input) {
-        bytes += slot.len();
-        input += 1;
-    }
-    bytes
-}
-
-/// Reads one record into the model's inputs. `false` at the end of the stream.
-fn read_record(session: &mut Session<'_>, source: &mut impl Read) -> Result<bool, Failure> {
-    let mut input = 0;
-    let mut begun = false;
-    while let Ok(mut slot) = session.input_bytes_mut(input) {
-        while !slot.is_empty() {
-            match source.read(slot).map_err(|_| Failure::Read)? {
-                0 if begun => return Err(Failure::PartialRecord),
-                0 => return Ok(false),
-                count => slot = slot.get_mut(count..).unwrap_or_default(),
+    let mut number = 1;
+    while let Some(group) = session.model().length_group(number) {
+        if group.source == 0 {
+            let mut length = [0; 4];
+            fill(&mut length, source, &mut bytes)?;
+            if bytes == 0 {
+                return Ok(0);
             }
-            begun = true;
+            session.set_length(number as u8, u32::from_le_bytes(length)).map_err(|_| Failure::Length)?;
+        }
+        number += 1;
+    }
+    let mut input = 0;
+    while let Ok(slot) = session.input_bytes_mut(input) {
+        fill(slot, source, &mut bytes)?;
+        if bytes == 0 {
+            return Ok(0);
         }
         input += 1;
     }
-    Ok(begun)
+    Ok(bytes)
+}
+
+/// Reads all of a slot of a record of which so many bytes are read; nothing if the stream ends before the record begins.
+fn fill(mut slot: &mut [u8], source: &mut impl Read, bytes: &mut usize) -> Result<(), Failure> {
+    while !slot.is_empty() {
+        match source.read(slot).map_err(|_| Failure::Read)? {
+            0 if *bytes > 0 => return Err(Failure::PartialRecord),
+            0 => return Ok(()),
+            count => {
+                slot = slot.get_mut(count..).unwrap_or_default();
+                *bytes += count;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes all outputs and returns their bytes.

@@ -28,8 +28,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         model.fit(&train, Fit { epochs: task.epochs, batch: 32, seed: 1, verbose: false, ..Fit::default() })?;
         let samples: Vec<Tensor> = train.inputs().iter().map(|input| input.slice(0..512)).collect();
         let mut file = ModelFile::from_bytes(&model.export_int8(&samples, quantize::Options::default())?)?;
-        let values: Vec<&[f32]> = samples.iter().map(Tensor::values).collect();
-        add_golden_samples(&mut file, &values, None)?;
+        add_golden_samples(&mut file, &samples, None)?;
         let int8 = file.to_bytes();
         let device = DeviceModel::new(&int8)?;
         let (real, quantized) = (model.predict_all(test.inputs())?, device.predict(test.inputs())?);

@@ -156,7 +156,7 @@ pub const ZOO: &[ZooModel] = &[
     },
     ZooModel {
         name: "vowels",
-        description: "an LSTM along 29 frames of 12 coefficients of two vowels, 9 speakers; whole, or a stream",
+        description: "an LSTM along up to 29 frames of 12 coefficients of two vowels, 9 speakers; each as long as it is, or a stream",
         build: vowels,
     },
 ];

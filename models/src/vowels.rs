@@ -4,13 +4,13 @@ use samara_trainer::prelude::*;
 
 /// One of nine speakers, from an utterance of two vowels: a normalization, an LSTM and a dense layer.
 ///
-/// Input `[29, 12]`, frames of 12 LPC cepstrum coefficients; output `[9]`, probabilities. 6,105 parameters, 163,616
-/// multiply-accumulates.
+/// Input `[29, 12]`, up to 29 frames of 12 LPC cepstrum coefficients; output `[9]`, probabilities. 6,105 parameters, 163,616
+/// multiply-accumulates for the longest.
 ///
 /// # Errors
 /// None in practice: the graph is tested.
 pub fn vowels() -> Result<Model> {
-    let frames = input([29, 12]).named("frames");
+    let frames = input([29, 12]).named("frames").variable_length();
     let x = BatchNormalization::new().apply(&frames);
     let x = Dropout::new(0.3).apply(Lstm::new(32).apply(&x));
     let speaker = Dense::new(9).activation(Activation::Softmax).named("speaker").apply(&x);

@@ -48,7 +48,7 @@ impl core::error::Error for SelfTestError {}
 
 impl Session<'_> {
     /// Runs the file's golden samples and compares the checksums of their outputs. Returns how many there are, which may be
-    /// none. Each starts from a state that is reset, in the largest lengths; so does the session afterwards.
+    /// none. Each starts from a state that is reset, in its own lengths; the session afterwards in the largest.
     ///
     /// # Errors
     /// [`SelfTestError`].
@@ -58,6 +58,15 @@ impl Session<'_> {
         while !rest.is_empty() {
             let Some((expected, mut tail)) = rest.split_at_checked(4) else { return Err(SelfTestError::Malformed) };
             self.reset();
+            let mut number = 1;
+            while let Some(group) = self.model().length_group(number) {
+                if group.source == 0 {
+                    let Some((length, behind)) = tail.split_at_checked(4) else { return Err(SelfTestError::Malformed) };
+                    self.set_length(number as u8, u32_at(length, 0)).map_err(|_| SelfTestError::Malformed)?;
+                    tail = behind;
+                }
+                number += 1;
+            }
             let mut input = 0;
             while let Ok(bytes) = self.input_bytes_mut(input) {
                 let Some((values, behind)) = tail.split_at_checked(bytes.len()) else { return Err(SelfTestError::Malformed) };

@@ -1,7 +1,7 @@
 //! The self-test: the same models, inputs and checksums on the host and on every device.
 //!
-//! A *case* is one model. Its inputs come from a small generator seeded with the model's hash, in [`ROUNDS`] rounds; after
-//! each round, each output has one CRC-32. Two machines agree on a case if all its checksums are equal: bit for bit, but
+//! A *case* is one model. Its inputs come from a small generator seeded with the model's hash, in [`ROUNDS`] rounds, and from the second
+//! round on the lengths of its sequences, too, where these may vary; after each round, each output has one CRC-32. Two machines agree on a case if all its checksums are equal: bit for bit, but
 //! for the bits of a NaN, which count as one value.
 //!
 //! Firmware carries its cases in a *bundle*, which starts at a multiple of 16 (all numbers are little-endian):
@@ -34,6 +34,9 @@ const EXTREMES: [f32; 8] = [0.0, -0.0, 1e-40, -1e-40, 3e38, -3e38, 1.0, -1.0];
 pub fn run_case(session: &mut Session<'_>, mut report: impl FnMut(u32, usize, u32)) {
     let mut generator = Generator::new(session.model().hash() as u32);
     for round in 0..ROUNDS {
+        if round > 0 {
+            draw_lengths(session, &mut generator);
+        }
         let mut input = 0;
         while let Some(tensor) = session.model().input(input) {
             let element_type = session.model().tensor(tensor).element_type;
@@ -46,6 +49,18 @@ pub fn run_case(session: &mut Session<'_>, mut report: impl FnMut(u32, usize, u3
             report(round, output, checksum(bytes, tensor.element_type));
             output += 1;
         }
+    }
+}
+
+/// Sets lengths to any that there are; one that leaves a window no place is left as it was.
+fn draw_lengths(session: &mut Session<'_>, generator: &mut Generator) {
+    let mut number = 1;
+    while let Some(group) = session.model().length_group(number) {
+        if group.source == 0 {
+            let below = (u64::from(generator.next_u32()) * u64::from(group.maximum)) >> 32;
+            let _ = session.set_length(number as u8, below as u32 + 1);
+        }
+        number += 1;
     }
 }
 

@@ -62,6 +62,8 @@ struct Draft {
     /// How often a step goes on from the latest tensor, alone: some models are all branches, some a chain.
     onward: f64,
     depth: usize,
+    /// Bit `n`: the samples of input `n` are of several lengths.
+    variable: u32,
 }
 
 /// How many steps the model of this seed has.
@@ -82,7 +84,16 @@ pub fn random_model(seed: u64, steps: usize) -> (Model, Vec<Tensor>) {
             _ => Shape::from([0; 3].map(|_| *CHANNELS.choose(&mut random).expect("not empty"))),
         })
         .collect();
-    let model = draw("random", &shapes, steps, random, 0);
+    // In every third model, sequences may be shorter than their shapes say.
+    let varies = generator(seed ^ 0x1e57).random_range(0..3) == 0;
+    let is_variable = |shape: &Shape| varies && shape.len() == 2 && shape[0] > 1;
+    let variable = shapes.iter().enumerate().fold(0, |bits, (number, shape)| bits | u32::from(is_variable(shape)) << number);
+    let inputs = shapes.into_iter().map(|shape| {
+        let is_variable = is_variable(&shape);
+        let tensor = input(shape);
+        if is_variable { tensor.variable_length() } else { tensor }
+    });
+    let model = draw("random", inputs.collect(), variable, steps, random, 0);
     let mut random = generator(seed ^ 0xda7a);
     train(&model, &mut random);
     let samples = samples(&model, &mut random);
@@ -110,13 +121,19 @@ pub fn samples(model: &Model, random: &mut StdRng) -> Vec<Tensor> {
             None => random.random_range(-reach..reach),
         };
         let values = (0..SAMPLES * shape.size()).map(|_| value()).collect();
-        Tensor::from_samples(shape, values).expect("whole samples")
+        let (least, most) = (graph.least_length(input), shape[0]);
+        let samples = Tensor::from_samples(shape, values).expect("whole samples");
+        if graph.nodes[graph.inputs[input]].length_group == 0 {
+            return samples;
+        }
+        // What stands behind the steps is drawn, too.
+        let lengths: Vec<usize> = (0..SAMPLES).map(|_| random.random_range(least..=most)).collect();
+        samples.with_lengths(lengths).expect("lengths that there are")
     };
     (0..graph.inputs.len()).map(of_input).collect()
 }
 
-fn draw(name: &str, shapes: &[Shape], steps: usize, mut random: StdRng, depth: usize) -> Model {
-    let inputs: Vec<SymbolicTensor> = shapes.iter().map(|shape| input(shape.clone())).collect();
+fn draw(name: &str, inputs: Vec<SymbolicTensor>, variable: u32, steps: usize, mut random: StdRng, depth: usize) -> Model {
     let tensors = inputs.iter().enumerate().map(|(number, tensor)| Open {
         tensor: tensor.clone(),
         number,
@@ -124,7 +141,7 @@ fn draw(name: &str, shapes: &[Shape], steps: usize, mut random: StdRng, depth: u
         is_read: false,
     });
     let onward = *[0.4, 0.8, 0.95].choose(&mut random).expect("not empty");
-    let mut draft = Draft { tensors: tensors.collect(), inputs, random, shared: Vec::new(), onward, depth };
+    let mut draft = Draft { tensors: tensors.collect(), inputs, random, shared: Vec::new(), onward, depth, variable };
     (0..steps).for_each(|_| draft.step());
     let outputs = draft.outputs();
     Model::new(name, draft.inputs, outputs).expect("a model of tensors that fit together")
@@ -179,7 +196,7 @@ impl Draft {
         let depends = inputs.iter().fold(0, |all, input| all | input.depends);
         let outputs = part(inputs.iter().map(|input| input.tensor.clone()).collect());
         let fits = |output: &SymbolicTensor| output.shape().is_some_and(|shape| shape.size() <= LARGEST);
-        if !outputs.iter().all(fits) {
+        if !outputs.iter().all(fits) || !self.follows_lengths(&outputs, depends) {
             return false;
         }
         for input in inputs {
@@ -191,6 +208,13 @@ impl Draft {
             self.tensors.push(Open { tensor, number: self.tensors.len(), depends, is_read: false });
         }
         true
+    }
+
+    /// `true` if what depends on these inputs can be computed of sequences of any length, where they are such.
+    fn follows_lengths(&self, outputs: &[SymbolicTensor], depends: u32) -> bool {
+        let inputs = self.inputs.iter().enumerate().filter(|(number, _)| depends >> number & 1 == 1);
+        let inputs: Vec<SymbolicTensor> = inputs.map(|(_, input)| input.clone()).collect();
+        depends & self.variable == 0 || Model::new("trial", inputs, outputs.to_vec()).is_ok()
     }
 
     /// Adds a layer, a merge, a nested model, or a second application of one that is there.
@@ -294,14 +318,15 @@ impl Draft {
     fn registered(&mut self) -> bool {
         let examples = (self.pick(&ALL_LAYERS.iter().collect::<Vec<_>>()).examples)();
         let example = self.pick(&examples);
-        let takes_tokens = (0..example.inputs.len()).any(|place| example.layer.vocabulary(place).is_some());
-        if takes_tokens && (self.depth > 0 || self.inputs.len() >= 6) {
+        let is_of_model = |place| example.layer.vocabulary(place).is_some() || example.layer.padding(place).is_some();
+        if (0..example.inputs.len()).any(is_of_model) && (self.depth > 0 || self.inputs.len() >= 6) {
             return false;
         }
         let mut inputs = Vec::new();
         for (place, shape) in example.inputs.iter().enumerate() {
             let mut x = self.any();
-            if example.layer.vocabulary(place).is_some() {
+            if is_of_model(place) {
+                self.variable |= u32::from(example.layer.padding(place).is_some()) << self.inputs.len();
                 let depends = 1 << self.inputs.len();
                 x = Open { tensor: input(shape.clone()), number: usize::MAX, depends, is_read: false };
                 self.inputs.push(x.tensor.clone());
@@ -328,7 +353,7 @@ impl Draft {
     fn nested(&mut self, x: &Open) -> bool {
         let steps = self.random.random_range(1..=4);
         let random = generator(self.random.random());
-        let model = draw("nested", &[x.shape().clone()], steps, random, self.depth + 1);
+        let model = draw("nested", vec![input(x.shape().clone())], 0, steps, random, self.depth + 1);
         let nested: Part = Rc::new(move |inputs| model.apply_all(inputs));
         self.shared.push((x.shape().clone(), nested.clone()));
         self.apply(&nested, std::slice::from_ref(x))

@@ -15,7 +15,14 @@ use samara_runtime::{
         window::Window,
     },
 };
-use samara_trainer::{Model, data, device::run::DeviceModel, quantize::Options};
+use samara_trainer::{
+    Model, data,
+    device::{
+        plan::arrange,
+        run::{DeviceModel, write_sample},
+    },
+    quantize::Options,
+};
 use std::{collections::BTreeMap, ops::Range};
 
 /// The bytes of each output, for each sample.
@@ -32,8 +39,7 @@ pub fn run(file: &ModelFile, inputs: &[data::Tensor], samples: usize) -> Result<
         samples,
         |session, sample| {
             session.reset_state();
-            let mut inputs = inputs.iter().enumerate();
-            inputs.try_for_each(|(index, tensor)| session.write_f32(index, &tensor.sample(sample).unwrap_or_default()))
+            inputs.iter().enumerate().try_for_each(|(index, tensor)| write_sample(session, index, tensor, sample))
         },
         |session, _| (0..outputs).map(|index| session.output_bytes(index).unwrap_or_default().to_vec()).collect(),
     );
@@ -44,6 +50,69 @@ pub fn run(file: &ModelFile, inputs: &[data::Tensor], samples: usize) -> Result<
 pub fn real(outputs: &Outputs, index: usize) -> Vec<f32> {
     let values = outputs.iter().flat_map(|outputs| outputs[index].as_chunks().0);
     values.map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+/// The values of all samples, one after the other, each with as many steps as it has.
+pub fn real_steps(samples: &data::Tensor) -> Vec<f32> {
+    let of_sample = |sample: usize| {
+        let values = samples.sample(sample).unwrap_or_default();
+        let size = match samples.lengths() {
+            Some(lengths) => values.len() / samples.sample_shape()[0] * lengths[sample] as usize,
+            None => values.len(),
+        };
+        values[..size].to_vec()
+    };
+    (0..samples.samples()).flat_map(of_sample).collect()
+}
+
+/// One sample alone, and the file as it is for sequences of as many steps as it has.
+///
+/// # Panics
+/// If a length has no place in the file, which is a defect.
+pub fn of_sample(file: &ModelFile, inputs: &[data::Tensor], sample: usize) -> (ModelFile, Vec<data::Tensor>) {
+    let mut lengths: Vec<u32> = file.length_groups.iter().map(|group| group.maximum).collect();
+    let group_of = |tensor: &Tensor| usize::from(tensor.length_group).checked_sub(1);
+    let mut alone = Vec::new();
+    for (&tensor, samples) in file.inputs.iter().zip(inputs) {
+        let (values, mut shape) = (samples.sample(sample).expect("such a sample"), samples.sample_shape().to_vec());
+        let mut size = values.len();
+        if let Some(group) = group_of(&file.tensors[tensor as usize]) {
+            lengths[group] = samples.length(sample) as u32;
+            size = size / shape[0] * samples.length(sample);
+            shape[0] = samples.length(sample);
+        }
+        alone.push(data::Tensor::from_samples(shape, values[..size].to_vec()).expect("a whole sample"));
+    }
+    for (number, group) in file.length_groups.iter().enumerate().filter(|(_, group)| group.source > 0) {
+        lengths[number] = group.derived(lengths[usize::from(group.source) - 1]).expect("steps that are left");
+    }
+    let mut fixed = ModelFile { length_groups: Vec::new(), golden: Vec::new(), ..file.clone() };
+    for tensor in &mut fixed.tensors {
+        if let Some(group) = group_of(tensor) {
+            (tensor.dimensions[0], tensor.length_group) = (lengths[group], 0);
+        }
+    }
+    arrange(&mut fixed, ALL_OPS).expect("an arena");
+    (fixed, alone)
+}
+
+/// Of some samples, the file gives the bits of files that are made for their lengths.
+///
+/// # Errors
+/// The output that differs.
+pub fn check_lengths(file: &ModelFile, inputs: &[data::Tensor], samples: usize) -> Result<(), String> {
+    let found = run(file, inputs, samples)?;
+    for (sample, found) in found.iter().enumerate() {
+        let (fixed, alone) = of_sample(file, inputs, sample);
+        let expected = run(&fixed, &alone, 1).map_err(|fault| format!("sample {sample}, made for its length: {fault}"))?;
+        if let Some(output) = (0..found.len()).find(|&output| found[output] != expected[0][output]) {
+            let lengths: Vec<usize> = inputs.iter().map(|input| input.length(sample)).collect();
+            return Err(format!(
+                "sample {sample} of lengths {lengths:?}: output {output} has other bits than from a file made for it"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// How far a model's files are from what the trainer predicts, in decibels; the worst output counts.
@@ -69,7 +138,7 @@ pub fn ratios(model: &Model, inputs: &[data::Tensor]) -> Result<Ratios, String> 
         let file = ModelFile::from_bytes(&bytes.map_err(|error| text(&error))?).map_err(|error| text(&error))?;
         let found = run(&file, inputs, inputs.first().map_or(0, data::Tensor::samples))?;
         for (output, expected) in expected.iter().enumerate() {
-            let found = signal_to_noise(expected.values(), &real(&found, output));
+            let found = signal_to_noise(&real_steps(expected), &real(&found, output));
             if found < *ratio || found.is_nan() {
                 *ratio = found;
             }

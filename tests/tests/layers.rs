@@ -37,7 +37,12 @@ fn inputs_of(example: &Example) -> Vec<Tensor> {
         if let Some(vocabulary) = example.layer.vocabulary(number) {
             values.iter_mut().for_each(|value| *value = ((*value + 1.0) * 0.4999 * vocabulary as f32).floor());
         }
-        Tensor::from_samples(shape.clone(), values).expect("whole samples")
+        let tensor = Tensor::from_samples(shape.clone(), values).expect("whole samples");
+        match example.layer.padding(number) {
+            // Nothing of what is drawn is to be padding.
+            Some(_) => tensor.with_lengths(vec![shape[0]; SAMPLES]).expect("lengths of whole samples"),
+            None => tensor,
+        }
     };
     example.inputs.iter().enumerate().map(tensor).collect()
 }
@@ -64,12 +69,14 @@ type Run = Result<Vec<u8>, String>;
 /// Trains a net of dense layers, one before each input, and the example: the loss falls, so gradients pass the layer.
 fn trains(example: &Example) -> Result<(), String> {
     let inputs: Vec<SymbolicTensor> = example.inputs.iter().map(|shape| input(shape.clone())).collect();
-    let before = inputs.iter().enumerate().map(|(number, x)| match example.layer.vocabulary(number) {
-        Some(_) => x.clone(),
-        None => Dense::new(example.inputs[number].channels()).apply(x),
+    let is_of_model = |number: usize| example.layer.vocabulary(number).is_some() || example.layer.padding(number).is_some();
+    let before = inputs.iter().enumerate().map(|(number, x)| match is_of_model(number) {
+        true => x.clone(),
+        false => Dense::new(example.inputs[number].channels()).apply(x),
     });
-    let before = before.collect();
-    let built = Model::new("layer", inputs.clone(), example.apply(before));
+    let output = example.apply(before.collect());
+    let output = if is_of_model(0) { Dense::new(2).apply(output) } else { output };
+    let built = Model::new("layer", inputs.clone(), output);
     let mut model = built.map_err(|error| error.to_string())?;
     let target_shape = model.graph().nodes[model.graph().outputs[0]].shape.clone();
     let targets: Vec<f32> = scattered(SAMPLES * target_shape.size(), 90).iter().map(|value| 0.4 + 0.4 * value).collect();

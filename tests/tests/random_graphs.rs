@@ -7,7 +7,7 @@ use samara_runtime::{ALL_OPS, OpDef, format::writer::ModelFile, ops::delay::DELA
 use samara_tests::{
     graphs::{self, SAMPLES},
     signal_to_noise,
-    whole::{self, Noises, check_bits, check_nodes, check_places, check_ranges, is_recurrent},
+    whole::{self, Noises, check_bits, check_lengths, check_nodes, check_places, check_ranges, is_recurrent, of_sample},
 };
 use samara_trainer::device::encode::{Numbers, encode};
 use samara_trainer::layers::ALL_LAYERS;
@@ -34,6 +34,8 @@ const LARGEST_MEAN_NOISE: f64 = 0.09;
 const LARGEST_MEAN_NOISE_OF_STEPS: f64 = 0.3;
 /// One output in so many may be below the least ratio.
 const OUTPUTS_PER_EXCUSE: usize = 100;
+/// Models on sequences of several lengths among those of an ordinary run.
+const VARIABLE: usize = 100;
 /// Half of the outputs keep so many decibels.
 const LEAST_MEDIAN: f64 = 42.0;
 
@@ -48,6 +50,8 @@ struct Tally {
     ratios: Vec<f64>,
     /// Outputs without a signal.
     silent: usize,
+    /// Models with sequences of several lengths.
+    variable: usize,
     /// What nodes lost, by their ops.
     noises: Noises,
 }
@@ -58,6 +62,7 @@ impl Tally {
         self.ops.extend(more.ops);
         self.ratios.extend(more.ratios);
         self.silent += more.silent;
+        self.variable += more.variable;
         more.noises.into_iter().for_each(|(op, noise)| self.noises.entry(op).or_default().add(noise));
     }
 
@@ -77,12 +82,13 @@ impl Tally {
 fn check_values(file: &ModelFile, inputs: &[Tensor], expected: &[Tensor], tolerance: f32) -> Result<(), String> {
     let found = whole::run(file, inputs, SAMPLES)?;
     for (output, expected) in expected.iter().enumerate() {
-        let largest = expected.values().iter().map(|value| value.abs()).fold(0.0, |a: f32, b| if b > a { b } else { a });
+        let expected = whole::real_steps(expected);
+        let largest = expected.iter().map(|value| value.abs()).fold(0.0, |a: f32, b| if b > a { b } else { a });
         let found = whole::real(&found, output);
-        if found.len() != expected.values().len() {
-            return Err(format!("output {output}: {} values in training, {} in f32", expected.values().len(), found.len()));
+        if found.len() != expected.len() {
+            return Err(format!("output {output}: {} values in training, {} in f32", expected.len(), found.len()));
         }
-        for (place, (a, b)) in expected.values().iter().zip(&found).enumerate() {
+        for (place, (a, b)) in expected.iter().zip(&found).enumerate() {
             let is_near = (a - b).abs() <= tolerance * (1.0 + largest);
             if !is_near {
                 return Err(format!("output {output}: {a} in training, {b} in f32, at {place}, among values up to {largest}"));
@@ -102,7 +108,11 @@ fn step_of(int8: &ModelFile, output: usize) -> f32 {
 fn tripled(model: &Model, input: usize, samples: &Tensor) -> Tensor {
     let factor = if graphs::vocabulary(model, input).is_some() { 1.0 } else { 3.0 };
     let values = samples.values().iter().map(|value| factor * value).collect();
-    Tensor::from_samples(samples.sample_shape().clone(), values).expect("as many values")
+    let tripled = Tensor::from_samples(samples.sample_shape().clone(), values).expect("as many values");
+    match samples.lengths() {
+        Some(lengths) => tripled.with_lengths(lengths.iter().map(|&length| length as usize)).expect("the same lengths"),
+        None => tripled,
+    }
 }
 
 /// Leaves a file for the boards.
@@ -127,12 +137,13 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
     check_values(&f32_file, &inputs, &expected, TOLERANCE)?;
     check_places(&f32_file).map_err(|fault| format!("f32: {fault}"))?;
     check_bits(&f32_file, &inputs, FEW).map_err(|fault| format!("f32: {fault}"))?;
+    check_lengths(&f32_file, &inputs, FEW).map_err(|fault| format!("f32: {fault}"))?;
 
-    let values: Vec<&[f32]> = inputs.iter().map(Tensor::values).collect();
     let options = Options { float_ports: true, ..Options::default() };
-    let int8 = quantize(&mut graph, &values, options).map_err(|error| error.to_string())?;
+    let int8 = quantize(&mut graph, &inputs, options).map_err(|error| error.to_string())?;
     check_places(&int8).map_err(|fault| format!("int8: {fault}"))?;
     check_bits(&int8, &inputs, FEW).map_err(|fault| format!("int8: {fault}"))?;
+    check_lengths(&int8, &inputs, FEW).map_err(|fault| format!("int8: {fault}"))?;
     // What was rounded: the same function, with its channels evened out.
     let quantized = encode(&graph, Numbers::F32).map_err(|error| error.to_string())?;
     check_values(&quantized, &inputs, &expected, TOLERANCE).map_err(|fault| format!("before rounding: {fault}"))?;
@@ -142,11 +153,22 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
     check_values(&quantized, &beyond, &expected_beyond, 10.0 * TOLERANCE)
         .map_err(|fault| format!("before rounding, beyond: {fault}"))?;
     check_ranges(&quantized, &int8, &inputs)?;
-    tally.noises = check_nodes(&quantized, &int8, &inputs)?;
+    if int8.length_groups.is_empty() {
+        tally.noises = check_nodes(&quantized, &int8, &inputs)?;
+    } else {
+        tally.variable += 1;
+        for sample in 0..FEW {
+            let (quantized, _) = of_sample(&quantized, &inputs, sample);
+            let (int8, alone) = of_sample(&int8, &inputs, sample);
+            let noises = check_nodes(&quantized, &int8, &alone).map_err(|fault| format!("sample {sample}: {fault}"))?;
+            noises.into_iter().for_each(|(op, noise)| tally.noises.entry(op).or_default().add(noise));
+        }
+    }
     let found = whole::run(&int8, &inputs, SAMPLES)?;
     for (output, expected) in expected.iter().enumerate() {
         let found = whole::real(&found, output);
-        if expected.values().iter().all(|&value| value == 0.0) {
+        let expected = whole::real_steps(expected);
+        if expected.iter().all(|&value| value == 0.0) {
             // No signal has no ratio: what rectifiers make of each other.
             tally.silent += 1;
             let step = step_of(&int8, output);
@@ -155,7 +177,7 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
             }
             continue;
         }
-        tally.ratios.push(signal_to_noise(expected.values(), &found));
+        tally.ratios.push(signal_to_noise(&expected, &found));
     }
     for (element_type, file) in [("f32", &f32_file), ("int8", &int8)] {
         tally.ops.extend(file.nodes.iter().map(|node| node.code));
@@ -228,12 +250,13 @@ fn nothing_is_lost_on_the_way_to_the_device() {
     let (outputs, excused) = (tally.ratios.len(), tally.excused());
     let (median, silent) = (tally.median(), tally.silent);
     println!("{count} graphs from seed {first}: {outputs} outputs in int8, half of them above {median:.1} dB, {excused} below");
-    println!("{LEAST_RATIO} dB, {silent} without a signal");
+    println!("{LEAST_RATIO} dB, {silent} without a signal; {} models on sequences of several lengths", tally.variable);
     let noises = tally.noises.iter().map(|(op, noise)| format!("{op} {:.3}", noise.mean()));
     println!("mean squared errors of nodes, in steps: {}", noises.collect::<Vec<_>>().join(", "));
     println!("layers: {:?}", tally.layers);
     assert!(faults.is_empty(), "{} of {count} graphs\n{}", faults.len(), faults.join("\n"));
     if count >= GRAPHS {
+        assert!(tally.variable >= VARIABLE, "{} models on sequences of several lengths", tally.variable);
         assert!(excused * OUTPUTS_PER_EXCUSE <= outputs, "{excused} of {outputs} outputs are below {LEAST_RATIO} dB");
         assert!(median >= LEAST_MEDIAN, "half of the outputs are below {median:.1} dB");
         for (op, noise) in &tally.noises {

@@ -251,10 +251,15 @@ fn with_header(bytes: &[u8], header_bytes: usize) -> Vec<u8> {
     moved
 }
 
+/// Samples of four values.
+fn rows(values: &[f32]) -> samara_trainer::data::Tensor {
+    samara_trainer::data::Tensor::from_samples([4], values.to_vec()).expect("whole samples")
+}
+
 #[test]
 fn longer_and_shorter_headers_are_read() {
     let mut file = net();
-    add_golden_samples(&mut file, &[&[0.5, -1.0, 0.25, 2.0]], Some(1)).unwrap();
+    add_golden_samples(&mut file, &[rows(&[0.5, -1.0, 0.25, 2.0])], Some(1)).unwrap();
     let bytes = file.to_bytes();
     let outputs = |bytes: &[u8]| {
         let aligned = AlignedBuffer::copy_of(bytes);
@@ -285,8 +290,8 @@ fn golden_samples_find_two_wrong_bits_and_do_not_change_the_hash() {
     let mut file = net();
     let hash = |file: &ModelFile| with_session(file, ALL_OPS, |session| session.model().hash());
     let before = hash(&file);
-    let samples = values(&mut generator(5), 4 * 6);
-    add_golden_samples(&mut file, &[&samples], Some(6)).unwrap();
+    let samples = [rows(&values(&mut generator(5), 4 * 6))];
+    add_golden_samples(&mut file, &samples, Some(6)).unwrap();
     file.metadata.name = "another name".to_owned();
     assert_eq!(hash(&file), before);
     assert_eq!(file.golden_bytes(), 6 * (4 + 4));
@@ -305,7 +310,7 @@ fn golden_samples_find_two_wrong_bits_and_do_not_change_the_hash() {
     let mut cut = file.clone();
     cut.golden[5].inputs.pop();
     assert_eq!(with_session(&cut, ALL_OPS, |session| session.self_test()), Err(SelfTestError::Malformed));
-    add_golden_samples(&mut file, &[&samples], None).unwrap();
+    add_golden_samples(&mut file, &samples, None).unwrap();
     assert_eq!(file.golden.len(), 4, "as many as are usual: {} bytes of file", file.to_bytes().len());
     file.tensors[file.inputs[0] as usize].dimensions[0] = 1 << 20;
     assert_eq!(usual_count(&file), 1, "for large inputs, too, a device can test itself");

@@ -5,8 +5,12 @@ use samara_runtime::{Tensor as DeviceTensor, format::writer::ModelFile};
 use crate::{
     Error, Model,
     data::Tensor,
-    device::{DeviceGraph, ExportError, Lowering, Value, encode, run::DeviceModel, simplify, stream},
-    graph::{Graph, ParameterValue},
+    device::{
+        DeviceGraph, ExportError, Lowering, Value, encode,
+        run::{DeviceModel, write_sample},
+        simplify, stream,
+    },
+    graph::{Graph, ParameterValue, length_before_padding},
     quantize,
 };
 
@@ -34,13 +38,16 @@ pub fn lower(name: &str, graph: &Graph) -> Result<DeviceGraph, ExportError> {
         values.push(value);
     }
     device.inputs = graph.inputs.iter().map(|&input| values[input]).collect();
+    let variable = graph.inputs.iter().filter(|&&input| graph.nodes[input].length_group > 0);
+    device.variable_inputs = variable.map(|&input| values[input]).collect();
     device.outputs = graph.outputs.iter().map(|&output| values[output]).collect();
     Ok(device)
 }
 
 impl DeviceModel {
     /// What the model gives for samples, one tensor for each input, by the device's own code: one tensor of numbers for each
-    /// output. [`DeviceModel::run_each`] sees all else that a session does.
+    /// output. Of inputs of variable length, each sample has as many steps as its tensor says, and so have outputs that are sequences
+    /// of such: zeros fill them up. [`DeviceModel::run_each`] sees all else that a session does.
     ///
     /// # Errors
     /// If there are not as many tensors as inputs, or their samples do not fit them.
@@ -61,7 +68,7 @@ impl DeviceModel {
             samples,
             |session, sample| {
                 let mut inputs = inputs.iter().enumerate();
-                inputs.try_for_each(|(number, tensor)| session.write_f32(number, &tensor.sample(sample).unwrap_or_default()))
+                inputs.try_for_each(|(number, tensor)| write_sample(session, number, tensor, sample))
             },
             |session, _| -> Vec<Vec<f32>> {
                 let numbers = 0..outputs.len();
@@ -69,9 +76,18 @@ impl DeviceModel {
             },
         )?;
         let tensor = |(number, output): (usize, &DeviceTensor)| {
-            let values: Vec<f32> = rows.iter().flat_map(|row| &row[number]).copied().collect();
+            let (size, steps) = (output.elements(), output.dimensions[0] as usize);
+            let mut values = vec![0.0; samples * size];
+            values
+                .chunks_exact_mut(size)
+                .zip(&rows)
+                .for_each(|(to, row)| to[..row[number].len()].copy_from_slice(&row[number]));
             let shape = output.shape().iter().map(|&size| size as usize);
-            Tensor::new([samples].into_iter().chain(shape).collect::<Vec<_>>(), values)
+            let tensor = Tensor::new([samples].into_iter().chain(shape).collect::<Vec<_>>(), values)?;
+            match output.length_group {
+                0 => Ok(tensor),
+                _ => tensor.with_lengths(rows.iter().map(|row| row[number].len() * steps / size)),
+            }
         };
         outputs.iter().enumerate().map(tensor).collect()
     }
@@ -130,9 +146,24 @@ impl Model {
         encode::to_checked_bytes(&quantize::quantize_stream(&mut self.device_graph()?, &inputs, options, hop)?)
     }
 
-    /// The values of samples that fit the model's inputs.
-    fn calibration<'a>(&self, samples: &'a [Tensor]) -> Result<Vec<&'a [f32]>, ExportError> {
-        self.check_inputs(samples).map_err(|error| ExportError::Calibration(error.to_string()))?;
-        Ok(samples.iter().map(|tensor| tensor.values()).collect())
+    /// Samples that fit the model's inputs, with lengths where padding says them.
+    fn calibration(&self, samples: &[Tensor]) -> Result<Vec<Tensor>, ExportError> {
+        let failed = |error: Error| ExportError::Calibration(error.to_string());
+        self.check_inputs(samples).map_err(failed)?;
+        let graph = self.graph();
+        let with_lengths = |(tensor, &input): (&Tensor, &usize)| match (graph.padding(input), tensor.lengths()) {
+            (Some(padding), None) => {
+                let (shape, tensor) = (tensor.sample_shape(), tensor.clone());
+                let row = shape.size() / shape[0];
+                let lengths: Vec<usize> = tensor
+                    .values()
+                    .chunks_exact(shape.size())
+                    .map(|sample| length_before_padding(sample, row, padding))
+                    .collect();
+                tensor.with_lengths(lengths)
+            }
+            _ => Ok(tensor.clone()),
+        };
+        samples.iter().zip(&graph.inputs).map(with_lengths).collect::<Result<_, _>>().map_err(failed)
     }
 }

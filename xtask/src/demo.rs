@@ -113,9 +113,8 @@ fn train(out: &Path, epochs: u32) -> Command {
 
 fn classify(board: &'static Board, model: &ModelBytes, samples: &Samples) -> Result<CoreResult> {
     let elf = firmware::build(board, "infer", Embed::model(&model.path))?;
-    let record_bytes = model.record_bytes()?;
-    let few = &samples.inputs[..COUNTED_IMAGES * record_bytes];
-    let counted = emulator::infer(board, &elf, few, None, Clock::CountInstructions, EMULATOR_LIMIT)?;
+    let few = model.records(&samples.inputs)?[..COUNTED_IMAGES].concat();
+    let counted = emulator::infer(board, &elf, &few, None, Clock::CountInstructions, EMULATOR_LIMIT)?;
     let all = emulator::infer(board, &elf, &samples.inputs, None, Clock::Free, EMULATOR_LIMIT)?;
     if !all.outputs.starts_with(&counted.outputs) {
         bail!("{} gives other outputs while instructions are counted", board.core);

@@ -131,6 +131,7 @@ pub fn random_records(model: &ModelBytes) -> Result<Vec<u8>> {
     let mut generator = Generator::new(1);
     let mut records = Vec::new();
     for _ in 0..RECORDS {
+        records.extend(model.lengths()?.into_iter().flat_map(u32::to_le_bytes));
         for element_bytes in model.input_elements()? {
             records.extend(match element_bytes {
                 1 => vec![(generator.next_u32() >> 24) as u8],

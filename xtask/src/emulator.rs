@@ -122,7 +122,7 @@ pub fn infer(
     let words: Vec<&str> = count.into_iter().chain(runs.as_deref()).collect();
     let place = run(board, elf, inputs, &words, clock, limit)?;
     let report = Report::read(&place.join("report"))?;
-    let taken = report.number("records")? * report.number("record_bytes")?;
+    let taken = report.number("input_bytes")?;
     if taken != inputs.len() as u64 {
         bail!("infer on {} took {taken} of {} input bytes", board.name, inputs.len());
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use samara_runtime::{
     ALL_OPS, Model, Session,
     arena::AlignedBuffer,
@@ -55,14 +55,40 @@ impl ModelBytes {
         self.bytes.len() + taken + CODE <= board.flash_bytes && self.arena_bytes + STACK <= board.ram_bytes
     }
 
-    /// Bytes of one record: all inputs, one after the other.
+    /// The largest lengths of sequences, where they vary: a record begins with its own, four bytes each.
     ///
     /// # Errors
     /// If the model is refused.
-    pub fn record_bytes(&self) -> Result<usize> {
+    pub fn lengths(&self) -> Result<Vec<u32>> {
+        with_model(&self.bytes, |model| Ok(own_groups(model).map(|(_, maximum)| maximum).collect()))
+    }
+
+    /// Cuts bytes into records: lengths of sequences, where they vary, then all inputs, one after the other.
+    ///
+    /// # Errors
+    /// If the model is refused, or there is no whole number of records.
+    pub fn records<'a>(&self, mut bytes: &'a [u8]) -> Result<Vec<&'a [u8]>> {
         with_model(&self.bytes, |model| {
-            let inputs = (0..).map_while(|index| model.input(index));
-            Ok(inputs.map(|tensor| model.tensor(tensor).bytes()).sum())
+            let mut records = Vec::new();
+            while !bytes.is_empty() {
+                let refused = || format!("{}: record {} is not whole", self.name, records.len());
+                let mut size = 0;
+                for tensor in (0..).map_while(|index| model.input(index)).map(|tensor| model.tensor(tensor)) {
+                    let place = own_groups(model).position(|(number, _)| number == tensor.length_group);
+                    size += match place {
+                        None => tensor.bytes(),
+                        Some(place) => {
+                            let length = bytes.get(4 * place..).and_then(<[u8]>::first_chunk).with_context(refused)?;
+                            tensor.bytes() / tensor.dimensions[0] as usize * u32::from_le_bytes(*length) as usize
+                        }
+                    };
+                }
+                let size = size + 4 * own_groups(model).count();
+                let (record, behind) = bytes.split_at_checked(size).filter(|_| size > 0).with_context(refused)?;
+                records.push(record);
+                bytes = behind;
+            }
+            Ok(records)
         })
     }
 
@@ -82,15 +108,17 @@ impl ModelBytes {
     /// # Errors
     /// If `records` is no whole number of records.
     pub fn infer(&self, records: &[u8]) -> Result<Vec<u8>> {
-        let record_bytes = self.record_bytes()?;
-        if record_bytes == 0 || !records.len().is_multiple_of(record_bytes) {
-            bail!("{} takes records of {record_bytes} bytes, found {} bytes", self.name, records.len());
-        }
+        let records = self.records(records)?;
         with_model(&self.bytes, |model| {
             let mut arena = AlignedBuffer::zeros(model.arena_bytes());
             let mut session = Session::new(*model, arena.as_mut_slice())?;
             let mut outputs = Vec::new();
-            for mut record in records.chunks_exact(record_bytes) {
+            for mut record in records {
+                for (group, _) in own_groups(model) {
+                    let (length, inputs) = record.split_first_chunk().context("a record without its length")?;
+                    session.set_length(group, u32::from_le_bytes(*length))?;
+                    record = inputs;
+                }
                 for index in 0.. {
                     let Ok(input) = session.input_bytes_mut(index) else { break };
                     let (head, tail) = record.split_at(input.len());
@@ -118,7 +146,7 @@ impl ModelBytes {
         file.golden = with_model(&self.bytes, |model| {
             let mut arena = AlignedBuffer::zeros(model.arena_bytes());
             let mut session = Session::new(*model, arena.as_mut_slice())?;
-            let mut inputs = Vec::new();
+            let mut inputs: Vec<u8> = own_groups(model).flat_map(|(_, maximum)| maximum.to_le_bytes()).collect();
             for index in 0.. {
                 let Ok(input) = session.input_bytes_mut(index) else { break };
                 input.iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * 73) as u8);
@@ -153,6 +181,12 @@ pub fn repository_models() -> Result<Vec<ModelBytes>> {
     }
     files.sort();
     files.iter().map(|path| ModelBytes::read(path)).collect()
+}
+
+/// Numbers and largest lengths of the groups whose length is set.
+fn own_groups(model: &Model<'_>) -> impl Iterator<Item = (u8, u32)> {
+    let groups = (1..).map_while(|number| Some((number, model.length_group(u16::from(number))?)));
+    groups.filter(|(_, group)| group.source == 0).map(|(number, group)| (number, group.maximum))
 }
 
 fn with_model<T>(bytes: &[u8], action: impl FnOnce(&Model<'_>) -> Result<T>) -> Result<T> {

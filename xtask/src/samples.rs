@@ -50,9 +50,9 @@ impl Samples {
         let read =
             |ending: &str| fs::read(file(ending)).with_context(|| format!("{} cannot be read", paths::shown(&file(ending))));
         let samples = Self { inputs: read("inputs")?, expected: read("outputs")?, labels: read("labels")?, runs };
-        let inputs = count * runs * model.record_bytes()?;
-        if (samples.inputs.len(), samples.labels.len()) != (inputs, count) {
-            bail!("export-samples wrote files of other lengths than {inputs} and {count} bytes");
+        let records = model.records(&samples.inputs)?.len();
+        if (records, samples.labels.len()) != (count * runs, count) {
+            bail!("export-samples wrote {records} records and {} labels, expected {}", samples.labels.len(), count * runs);
         }
         Ok(samples)
     }

@@ -39,7 +39,8 @@ pub struct ModelFile {
 /// An input whose outputs are known: what [`Session::self_test`](crate::Session::self_test) runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoldenSample {
-    /// The bytes of all inputs, in their order.
+    /// For each length group whose length is set, in their order, the length, u32; behind them the bytes of all inputs in these lengths, in
+    /// their order.
     pub inputs: Vec<u8>,
     /// What [`golden::checksum`](crate::golden::checksum) gives of the outputs.
     pub checksum: u32,
@@ -267,23 +268,47 @@ impl ModelFile {
                 length_group: record.length_group,
             })
             .collect::<Vec<Tensor>>();
-        let input_bytes: usize = graph.inputs.iter().filter_map(|&input| tensors.get(input as usize)).map(Tensor::bytes).sum();
-        let sample = |record: &[u8]| {
-            let (checksum, inputs) = record.split_first_chunk()?;
-            Some(GoldenSample { inputs: inputs.to_vec(), checksum: u32::from_le_bytes(*checksum) })
-        };
+        let length_groups: Vec<LengthGroup> = groups.chunks_exact(LENGTH_GROUP_BYTES).map(length_group).collect();
+        let inputs: Vec<Tensor> = graph.inputs.iter().filter_map(|&input| tensors.get(input as usize).copied()).collect();
+        let golden = golden_samples(golden, &inputs, &length_groups);
         Ok(Self {
             tensors,
             nodes,
             inputs: graph.inputs,
             outputs: graph.outputs,
-            length_groups: groups.chunks_exact(LENGTH_GROUP_BYTES).map(length_group).collect(),
-            golden: golden.chunks_exact(4 + input_bytes).filter_map(sample).collect(),
+            length_groups,
+            golden,
             metadata: graph.metadata,
             constants: constants.to_vec(),
             arena_bytes: u32_at(header, at::ARENA_BYTES),
         })
     }
+}
+
+/// The whole samples of a section, for these inputs.
+fn golden_samples(mut section: &[u8], inputs: &[Tensor], groups: &[LengthGroup]) -> Vec<GoldenSample> {
+    let mut samples = Vec::new();
+    let mut take = || {
+        let (checksum, rest) = section.split_first_chunk()?;
+        let own = groups.iter().filter(|group| group.source == 0).count();
+        let lengths = rest.get(..4 * own)?;
+        let bytes = |input: &Tensor| {
+            // Inputs are of groups whose lengths are set: those that stand before theirs.
+            let before = groups.iter().take(usize::from(input.length_group).saturating_sub(1));
+            let place = before.filter(|group| group.source == 0).count();
+            match input.length_group {
+                0 => input.bytes(),
+                _ => input.bytes() / (input.dimensions[0] as usize).max(1) * u32_at(lengths, 4 * place) as usize,
+            }
+        };
+        let (inputs, behind) = rest.split_at_checked(lengths.len() + inputs.iter().map(bytes).sum::<usize>())?;
+        section = behind;
+        Some(GoldenSample { inputs: inputs.to_vec(), checksum: u32::from_le_bytes(*checksum) })
+    };
+    while let Some(sample) = take() {
+        samples.push(sample);
+    }
+    samples
 }
 
 fn length_group_bytes(group: &LengthGroup) -> Vec<u8> {

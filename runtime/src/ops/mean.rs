@@ -49,6 +49,9 @@ fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFaul
     // The products are of some of a tensor's dimensions, whose product is at most 2^28.
     let [count, kept] = parameters.split(&input).map(|sizes| sizes.iter().product::<u32>());
     ensure(kept as usize == node.output.elements(), NodeFault::Shape)?;
+    // Over all rows that there are, or within each.
+    let (from, to) = (input.length_group, node.output.length_group);
+    ensure(to == if parameters.axes & 1 == 1 { 0 } else { from }, NodeFault::Length)?;
     ensure(element_type == F32 || count <= MAXIMUM_COUNT, NodeFault::Shape)?;
     ensure(input.same_quantization(&node.output), NodeFault::Quantization)
 }
@@ -105,13 +108,13 @@ fn run_f32(node: &mut NodeRun<'_>) {
 
 /// int8.
 pub static MEAN_I8: OpDef =
-    OpDef { code: 31, name: "mean_i8", alias: disjoint, lengths: Lengths::Refused, check: |node| check(node, I8), run: run_i8 };
+    OpDef { code: 31, name: "mean_i8", alias: disjoint, lengths: Lengths::Checked, check: |node| check(node, I8), run: run_i8 };
 /// f32.
 pub static MEAN_F32: OpDef = OpDef {
     code: 32,
     name: "mean_f32",
     alias: disjoint,
-    lengths: Lengths::Refused,
+    lengths: Lengths::Checked,
     check: |node| check(node, F32),
     run: run_f32,
 };

@@ -44,6 +44,9 @@ enum SavedNode {
         shape: Shape,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
+        /// Of several lengths up to the first dimension.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        variable_length: bool,
     },
     Layer {
         layer: usize,
@@ -85,7 +88,11 @@ impl Architecture {
         for node in &graph.nodes {
             // A tensor within another model that is an input of this one is one like all others.
             let (Some(layer), Origin::Layer { part_of, scope, .. }) = (&node.layer, node.symbol.origin()) else {
-                nodes.push(SavedNode::Input { shape: node.shape.clone(), name: node.symbol.input_name() });
+                nodes.push(SavedNode::Input {
+                    shape: node.shape.clone(),
+                    name: node.symbol.input_name(),
+                    variable_length: node.symbol.has_variable_length(),
+                });
                 continue;
             };
             let part_of = part_of.as_ref().and_then(|owner| seen_layers.get(&owner.base().identity()).copied());
@@ -124,8 +131,11 @@ impl Architecture {
         let mut tensors: Vec<SymbolicTensor> = Vec::with_capacity(self.nodes.len());
         for (number, node) in self.nodes.iter().enumerate() {
             let tensor = match node {
-                SavedNode::Input { shape, name: Some(name) } => input(shape.clone()).named(name),
-                SavedNode::Input { shape, name: None } => input(shape.clone()),
+                SavedNode::Input { shape, name, variable_length } => {
+                    let tensor = input(shape.clone());
+                    let tensor = if *variable_length { tensor.variable_length() } else { tensor };
+                    if let Some(name) = name { tensor.named(name) } else { tensor }
+                }
                 SavedNode::Layer { layer, inputs, part_of, scope } => {
                     let made = |what: &str| nonsense(&format!("node {number}, which {what}"));
                     let inputs: Option<Vec<_>> = inputs.iter().map(|&input| tensors.get(input).cloned()).collect();

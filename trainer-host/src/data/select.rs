@@ -88,6 +88,7 @@ impl Dataset {
         const BATCH: u32 = 64;
         let (inputs, targets) = (source.inputs(), source.targets());
         let mut values = vec![Vec::new(); inputs.len() + targets.len()];
+        let mut lengths: Vec<Option<Vec<usize>>> = vec![None; inputs.len()];
         let mut batch = BatchBuffers::new(source, BATCH as usize);
         let samples = u32::try_from(source.samples()).map_err(|_| Error::Argument {
             name: "the number of samples",
@@ -98,6 +99,10 @@ impl Dataset {
             batch.take(source, first..samples.min(first.saturating_add(BATCH)), 0)?;
             let (of_inputs, of_targets) = values.split_at_mut(inputs.len());
             of_inputs.iter_mut().enumerate().for_each(|(input, values)| values.extend(batch.input_values(input)));
+            for (input, lengths) in lengths.iter_mut().enumerate() {
+                let found = batch.length_values(input).into_iter().flatten().map(|&length| length as usize);
+                found.for_each(|length| lengths.get_or_insert_default().push(length));
+            }
             of_targets.iter_mut().enumerate().for_each(|(target, values)| values.extend(batch.target_values(target)));
         }
         let mut values = values.into_iter();
@@ -109,7 +114,10 @@ impl Dataset {
             let tensors: Result<Vec<_>> = fields.into_iter().zip(&mut values).map(tensor).collect();
             Ok(tensors?.into_iter().unzip())
         };
-        let (inputs, input_names) = read(inputs)?;
+        let (mut inputs, input_names) = read(inputs)?;
+        for (input, lengths) in inputs.iter_mut().zip(lengths).filter_map(|(input, lengths)| Some((input, lengths?))) {
+            *input = std::mem::replace(input, Tensor::from_labels::<u8>(&[])).with_lengths(lengths)?;
+        }
         let (targets, target_names) = read(targets)?;
         Self::with_names(inputs, input_names, targets, target_names)
     }
@@ -160,8 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_read_whole_with_its_names() {
+    fn a_source_is_read_whole_with_its_names_and_lengths() {
         let data = data(130);
         assert_eq!(Dataset::from_source(&data).unwrap(), data);
+        let short = data.inputs()[0].clone().with_lengths((0..130).map(|sample| 1 + sample % 2)).unwrap();
+        let short = Dataset::new(short, data.targets()[0].clone()).unwrap();
+        assert_eq!(Dataset::from_source(&short).unwrap(), short);
     }
 }

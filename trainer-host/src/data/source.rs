@@ -117,30 +117,58 @@ pub struct BatchBuffers {
     inputs: Vec<Buffer>,
     targets: Vec<Buffer>,
     /// Of each target.
-    weights: Vec<Weights>,
+    weights: Vec<Given<f32>>,
 }
 
 #[derive(Debug)]
 struct Buffer {
     size: usize,
     values: Vec<f32>,
+    /// Steps of a whole sample, and how many each sample has.
+    steps: usize,
+    lengths: Given<u32>,
 }
 
+/// Values of samples that a source may give or not.
 #[derive(Debug)]
-struct Weights {
+struct Given<T> {
     are_given: bool,
-    values: Vec<f32>,
+    values: Vec<T>,
+}
+
+impl<T: Copy> Given<T> {
+    fn none(value: T, batch: usize) -> Self {
+        Self { are_given: false, values: vec![value; batch] }
+    }
+
+    /// Those of so many samples, at first `usual`.
+    fn get_mut(&mut self, samples: usize, usual: T) -> &mut [T] {
+        let values = &mut self.values[..samples];
+        if !std::mem::replace(&mut self.are_given, true) {
+            values.fill(usual);
+        }
+        values
+    }
+
+    fn get(&self, samples: usize) -> Option<&[T]> {
+        self.are_given.then(|| &self.values[..samples])
+    }
 }
 
 impl BatchBuffers {
     /// For batches of a source up to this size.
     pub(crate) fn new(source: &dyn Source, batch: usize) -> Self {
         let buffers = |fields: Vec<Field>| {
-            let buffer = |field: Field| Buffer { size: field.shape.size(), values: vec![0.0; field.shape.size() * batch] };
+            let buffer = |Field { shape, .. }: Field| Buffer {
+                size: shape.size(),
+                values: vec![0.0; shape.size() * batch],
+                steps: shape.first().copied().unwrap_or(1),
+                lengths: Given::none(1, batch),
+            };
             fields.into_iter().map(buffer).collect::<Vec<_>>()
         };
         let (inputs, targets) = (buffers(source.inputs()), buffers(source.targets()));
-        let weights = targets.iter().map(|_| Weights { are_given: false, values: vec![1.0; batch] }).collect();
+        let weights = targets.iter().map(|_| Given::none(1.0, batch)).collect();
         Self { samples: 0, numbers: Vec::with_capacity(batch), inputs, targets, weights }
     }
 
@@ -151,6 +179,7 @@ impl BatchBuffers {
         taken.extend(numbers);
         self.samples = taken.len();
         self.weights.iter_mut().for_each(|weights| weights.are_given = false);
+        self.inputs.iter_mut().for_each(|input| input.lengths.are_given = false);
         let result = source.fill(&taken, key, self);
         self.numbers = taken;
         result
@@ -173,12 +202,13 @@ impl BatchBuffers {
 
     /// What each sample counts in the loss of the output of a target: 1, if not set. Must be finite and not negative.
     pub fn weights(&mut self, target: usize) -> &mut [f32] {
-        let weights = &mut self.weights[target];
-        let values = &mut weights.values[..self.samples];
-        if !std::mem::replace(&mut weights.are_given, true) {
-            values.fill(1.0);
-        }
-        values
+        self.weights[target].get_mut(self.samples, 1.0)
+    }
+
+    /// How many steps each sample of an input of sequences has: all, if not set. At least 1.
+    pub fn lengths(&mut self, input: usize) -> &mut [u32] {
+        let Buffer { steps, lengths, .. } = &mut self.inputs[input];
+        lengths.get_mut(self.samples, *steps as u32)
     }
 
     /// The samples' numbers.
@@ -195,8 +225,11 @@ impl BatchBuffers {
     }
 
     pub(crate) fn weight_values(&self, target: usize) -> Option<&[f32]> {
-        let weights = self.weights.get(target).filter(|weights| weights.are_given)?;
-        Some(&weights.values[..self.samples])
+        self.weights.get(target)?.get(self.samples)
+    }
+
+    pub(crate) fn length_values(&self, input: usize) -> Option<&[u32]> {
+        self.inputs[input].lengths.get(self.samples)
     }
 }
 
@@ -306,7 +339,7 @@ impl Source for Dataset {
 
     fn fill(&self, samples: &[u32], _key: u64, batch: &mut BatchBuffers) -> Result<()> {
         for (input, tensor) in self.inputs().iter().enumerate() {
-            tensor.gather(samples, batch.input(input));
+            take_input(tensor, samples, input, batch);
         }
         for (target, tensor) in self.targets().iter().enumerate() {
             tensor.gather(samples, batch.target(target));
@@ -344,7 +377,7 @@ impl Source for [Tensor] {
                 let (what, expected) = (format!("input {input}"), Source::samples(self));
                 return Err(Error::SampleCount { what, found: tensor.samples(), expected });
             }
-            tensor.gather(samples, batch.input(input));
+            take_input(tensor, samples, input, batch);
         }
         Ok(())
     }
@@ -377,6 +410,15 @@ macro_rules! as_list_of_tensors {
 as_list_of_tensors!([] Vec<Tensor>, own => &own[..]);
 as_list_of_tensors!([const N: usize] [Tensor; N], own => &own[..]);
 as_list_of_tensors!([] Tensor, own => std::slice::from_ref(own));
+
+fn take_input(tensor: &Tensor, samples: &[u32], input: usize, batch: &mut BatchBuffers) {
+    tensor.gather(samples, batch.input(input));
+    if let Some(lengths) = tensor.lengths() {
+        for (to, &sample) in batch.lengths(input).iter_mut().zip(samples) {
+            *to = lengths[sample as usize];
+        }
+    }
+}
 
 fn fields(tensors: &[Tensor], names: &[Option<&str>]) -> Vec<Field> {
     let field = |(tensor, name): (&Tensor, &Option<&str>)| Field {

@@ -13,6 +13,7 @@ pub struct Tensor {
     samples: usize,
     sample_shape: Shape,
     storage: Storage,
+    lengths: Option<Vec<u32>>,
 }
 
 #[derive(Clone)]
@@ -28,7 +29,9 @@ enum Storage {
 
 impl PartialEq for Tensor {
     fn eq(&self, other: &Self) -> bool {
-        self.sample_shape == other.sample_shape && self.samples == other.samples && self.values() == other.values()
+        let is_alike =
+            self.sample_shape == other.sample_shape && self.samples == other.samples && self.lengths == other.lengths;
+        is_alike && self.values() == other.values()
     }
 }
 
@@ -36,7 +39,7 @@ impl PartialEq for Tensor {
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 8;
-        let Self { samples, sample_shape, storage } = self;
+        let Self { samples, sample_shape, storage, .. } = self;
         let more = if self.len() > SHOWN { ", .." } else { "" };
         let shown: Vec<String> = match storage {
             Storage::F32(values) => values.iter().take(SHOWN).map(f32::to_string).collect(),
@@ -74,7 +77,7 @@ impl Tensor {
             Some((&samples, rest)) => (samples, Shape::from(rest)),
             None => (1, Shape::default()),
         };
-        let tensor = Self { samples, sample_shape, storage };
+        let tensor = Self { samples, sample_shape, storage, lengths: None };
         if shape.size() != tensor.len() {
             return Err(Error::TensorSize { expected: shape.size(), shape, found: tensor.len() });
         }
@@ -104,7 +107,44 @@ impl Tensor {
     /// Class numbers as targets.
     pub fn from_labels<T: Copy + Into<f64>>(labels: &[T]) -> Self {
         let values: Vec<f32> = labels.iter().map(|&label| label.into() as f32).collect();
-        Self { samples: values.len(), sample_shape: Shape::default(), storage: Storage::F32(values) }
+        Self { samples: values.len(), sample_shape: Shape::default(), storage: Storage::F32(values), lengths: None }
+    }
+
+    /// The same samples as sequences, of which each has only so many steps, from 1 up to the first dimension of their shape; the rest
+    /// fills them up. To inputs of variable length
+    /// ([`SymbolicTensor::variable_length`](crate::graph::SymbolicTensor::variable_length)) what fills up does not count; to others, it is
+    /// there as all else.
+    ///
+    /// # Errors
+    /// If there are not as many lengths as samples, or a length is 0 or more than there is.
+    pub fn with_lengths(mut self, lengths: impl IntoIterator<Item = usize>) -> Result<Self> {
+        let most = self.sample_shape.first().copied().unwrap_or(0);
+        let mut checked = Vec::with_capacity(self.samples);
+        for (sample, length) in lengths.into_iter().enumerate() {
+            if !(1..=most).contains(&length) {
+                let (found, expected) =
+                    (format!("{length}, of sample {sample}"), format!("from 1 to {most}, the steps there are"));
+                return Err(Error::Argument { name: "the length of a sequence", found, expected });
+            }
+            checked.push(length as u32);
+        }
+        if checked.len() != self.samples {
+            let what = "the list of lengths".to_owned();
+            return Err(Error::SampleCount { what, found: checked.len(), expected: self.samples });
+        }
+        self.lengths = Some(checked);
+        Ok(self)
+    }
+
+    /// How many steps each sample has, if [`Tensor::with_lengths`] said so.
+    pub fn lengths(&self) -> Option<&[u32]> {
+        self.lengths.as_deref()
+    }
+
+    /// How many steps a sample has: its length, or what the shape says.
+    pub fn length(&self, sample: usize) -> usize {
+        let own = self.lengths.as_ref().and_then(|lengths| lengths.get(sample));
+        own.map_or_else(|| self.sample_shape.first().copied().unwrap_or(1), |&length| length as usize)
     }
 
     /// Number of samples.
@@ -177,7 +217,8 @@ impl Tensor {
                 Storage::U8 { bytes: bytes[range].to_vec(), divisor: *divisor, values: OnceLock::new() }
             }
         };
-        Self { samples, sample_shape: self.sample_shape.clone(), storage }
+        let lengths = self.lengths.as_ref().map(|lengths| lengths[start..start + samples].to_vec());
+        Self { samples, sample_shape: self.sample_shape.clone(), storage, lengths }
     }
 
     /// The first value that is NaN or infinite, as an error that names it.
@@ -208,6 +249,22 @@ mod tests {
         let error = Tensor::new([2, 3], vec![0.0; 5]).unwrap_err();
         assert_eq!(error.to_string(), "a tensor of shape [2, 3] has 6 values, but 5 were given");
         assert!(Tensor::from_samples([4], vec![0.0; 6]).is_err());
+    }
+
+    #[test]
+    fn lengths_go_with_their_samples() {
+        let tensor = |lengths: Vec<usize>| Tensor::new([3, 2, 1], vec![0.5; 6])?.with_lengths(lengths);
+        let whole = tensor(vec![2, 1, 2]).unwrap();
+        assert_eq!((whole.lengths(), whole.length(1)), (Some(&[2, 1, 2][..]), 1));
+        assert_eq!(whole.slice(1..9).lengths(), Some(&[1, 2][..]));
+        assert_ne!(whole, Tensor::new([3, 2, 1], vec![0.5; 6]).unwrap());
+        let message = |lengths: Vec<usize>| tensor(lengths).unwrap_err().to_string();
+        assert_eq!(message(vec![2, 1]), "the list of lengths has 2 samples, but the first input has 3");
+        for wrong in [0, 3] {
+            let expected =
+                format!("the length of a sequence is {wrong}, of sample 1, but must be from 1 to 2, the steps there are");
+            assert_eq!(message(vec![2, wrong, 1]), expected);
+        }
     }
 
     #[test]

@@ -141,7 +141,8 @@ pub enum Side {
 }
 
 /// Sequences of tokens as `[sequences, length]`: shorter ones get [`PADDING`] on the side `padding`, longer ones lose tokens on the
-/// side `truncating`. (Keras's `pad_sequences` does both before, if not told.)
+/// side `truncating`. (Keras's `pad_sequences` does both before, if not told.) Padded at the end, they have their lengths with them, at
+/// least 1, for [`variable_length`](crate::graph::SymbolicTensor::variable_length).
 ///
 /// # Errors
 /// If there is no sequence, `length` is 0, or a token is above 16,777,215.
@@ -171,7 +172,12 @@ pub fn pad_sequences<S: AsRef<[u32]>>(sequences: &[S], length: usize, padding: S
         };
         to[start..][..kept.len()].iter_mut().zip(kept).for_each(|(to, &token)| *to = token as f32);
     }
-    Tensor::new([sequences.len(), length], values)
+    let padded = Tensor::new([sequences.len(), length], values)?;
+    match padding {
+        Side::Before => Ok(padded),
+        // A sequence without tokens is one token of padding.
+        Side::After => padded.with_lengths(sequences.iter().map(|sequence| sequence.as_ref().len().clamp(1, length))),
+    }
 }
 
 #[cfg(test)]

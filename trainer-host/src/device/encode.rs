@@ -1,9 +1,9 @@
 //! A [`DeviceGraph`] as a [`ModelFile`].
 
-use super::{Constants, DeviceGraph, Encoded, ExportError, Quantization, Value, plan::arrange};
+use super::{Constants, DeviceGraph, Encoded, ExportError, Quantization, Value, lengths::LengthGroups, plan::arrange};
 use crate::graph::Shape;
 use samara_runtime::{
-    ALL_OPS, ElementType, Model, Tensor,
+    ALL_OPS, ElementType, LengthGroup, Model, Tensor,
     arena::AlignedBuffer,
     format::writer::{Metadata, ModelFile, NodeRecord},
     ops::quantize::{DEQUANTIZE, QUANTIZE},
@@ -31,20 +31,21 @@ pub enum Numbers<'a> {
 pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>) -> Result<ModelFile, ExportError> {
     let mut draft = Draft::default();
     let tokens = graph.tokens()?;
+    let lengths = LengthGroups::of(graph)?;
     for (index, (shape, name)) in graph.values.iter().enumerate() {
         let kind = match numbers {
             _ if tokens.contains(&Value(index)) => Elements::Tokens,
             Numbers::F32 => Elements::Real,
             Numbers::I8 { quantizations, .. } => Elements::Quantized(quantizations[index]),
         };
-        draft.tensor(shape, name, kind)?;
+        draft.tensor(shape, name, kind, lengths.of_value[index])?;
     }
     let float_ports = matches!(numbers, Numbers::I8 { float_ports: true, .. });
     let mut inputs: Vec<usize> = graph.inputs.iter().map(|value| value.0).collect();
     if float_ports {
         for input in inputs.iter_mut().filter(|input| !tokens.contains(&Value(**input))) {
             let (shape, name) = &graph.values[*input];
-            let port = draft.tensor(shape, &format!("{name}/f32"), Elements::Real)?;
+            let port = draft.tensor(shape, &format!("{name}/f32"), Elements::Real, lengths.of_value[*input])?;
             draft.node(&format!("{name}/quantize"), Encoded::new(&QUANTIZE, &()), vec![port], *input, 0);
             *input = port;
         }
@@ -65,12 +66,12 @@ pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>) -> Result<ModelFile, Ex
     if float_ports {
         for output in &mut outputs {
             let (shape, name) = &graph.values[*output];
-            let port = draft.tensor(shape, &format!("{name}/f32"), Elements::Real)?;
+            let port = draft.tensor(shape, &format!("{name}/f32"), Elements::Real, lengths.of_value[*output])?;
             draft.node(&format!("{name}/dequantize"), Encoded::new(&DEQUANTIZE, &()), vec![*output], port, 0);
             *output = port;
         }
     }
-    draft.finish(&graph.name, inputs, outputs)
+    draft.finish(&graph.name, inputs, outputs, lengths.groups)
 }
 
 /// The bytes of a file, after the runtime accepted them.
@@ -101,7 +102,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn tensor(&mut self, shape: &Shape, name: &str, elements: Elements) -> Result<usize, ExportError> {
+    fn tensor(&mut self, shape: &Shape, name: &str, elements: Elements, length_group: u8) -> Result<usize, ExportError> {
         let quantization = if let Elements::Quantized(quantization) = elements { Some(quantization) } else { None };
         // A scalar is a vector of one element.
         let shape: &[usize] = if shape.is_empty() { &[1] } else { shape };
@@ -129,7 +130,7 @@ impl Draft {
             dimensions,
             scale: quantization.map_or(1.0, |quantization| quantization.scale),
             offset: 0,
-            length_group: 0,
+            length_group,
         });
         Ok(self.tensors.len() - 1)
     }
@@ -148,7 +149,13 @@ impl Draft {
         });
     }
 
-    fn finish(mut self, name: &str, inputs: Vec<usize>, outputs: Vec<usize>) -> Result<ModelFile, ExportError> {
+    fn finish(
+        mut self,
+        name: &str,
+        inputs: Vec<usize>,
+        outputs: Vec<usize>,
+        length_groups: Vec<LengthGroup>,
+    ) -> Result<ModelFile, ExportError> {
         let limit = usize::from(u16::MAX);
         for (what, found) in [("tensors", self.tensors.len()), ("nodes", self.nodes.len())] {
             if found > limit {
@@ -161,6 +168,7 @@ impl Draft {
             nodes: self.nodes,
             inputs: indices(inputs),
             outputs: indices(outputs),
+            length_groups,
             metadata: self.metadata,
             constants: self.constants.into_bytes(),
             ..ModelFile::default()

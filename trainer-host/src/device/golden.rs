@@ -1,8 +1,10 @@
 //! Golden samples: inputs that go into a file with the checksum of what they give, for
 //! [`Session::self_test`](samara_runtime::Session::self_test).
 
-use super::run::{DeviceModel, RunError};
+use super::run::{DeviceModel, RunError, write_sample};
+use crate::data::Tensor;
 use samara_runtime::{
+    InputError,
     format::writer::{GoldenSample, ModelFile},
     golden::checksum,
 };
@@ -19,31 +21,36 @@ pub fn usual_count(file: &ModelFile) -> usize {
     (file.to_bytes().len() / SHARE / sample_bytes(file)).clamp(1, MOST)
 }
 
-/// Bytes that one golden sample takes in the file.
+/// Bytes that one golden sample takes in the file, if its sequences have their largest lengths.
 pub fn sample_bytes(file: &ModelFile) -> usize {
-    4 + file.inputs.iter().map(|&input| file.tensors[input as usize].bytes()).sum::<usize>()
+    let lengths = file.length_groups.iter().filter(|group| group.source == 0).count();
+    4 + 4 * lengths + file.inputs.iter().map(|&input| file.tensors[input as usize].bytes()).sum::<usize>()
 }
 
-/// Makes the first samples golden, as many as `count` says or as [usual](usual_count), instead of those that the file has. For each
-/// input of the model, `inputs` has all samples one after the other.
+/// Makes the first samples golden, as many as `count` says or as [usual](usual_count), instead of those that the file has: a tensor
+/// for each input of the model.
 ///
 /// # Errors
 /// If the runtime refuses the file, or a sample does not fit its inputs.
-pub fn add_golden_samples(file: &mut ModelFile, inputs: &[&[f32]], count: Option<usize>) -> Result<(), RunError> {
+pub fn add_golden_samples(file: &mut ModelFile, samples: &[Tensor], count: Option<usize>) -> Result<(), RunError> {
     file.golden.clear();
     let count = count.unwrap_or_else(|| usual_count(file));
     let model = DeviceModel::new(&file.to_bytes())?;
-    let sizes: Vec<usize> = file.inputs.iter().map(|&input| file.tensors[input as usize].elements()).collect();
+    let groups = (1..).zip(&file.length_groups).filter(|(_, group)| group.source == 0);
+    let groups: Vec<u8> = groups.map(|(number, _)| number).collect();
     file.golden = model.work_each(count, |session, sample| {
-        let mut bytes = Vec::new();
-        for (index, &size) in sizes.iter().enumerate() {
-            let values = inputs.get(index).and_then(|values| values.get(sample * size..)?.get(..size));
-            session.write_f32(index, values.unwrap_or_default())?;
-            bytes.extend_from_slice(session.input_bytes_mut(index)?);
+        for index in 0..file.inputs.len() {
+            let samples = samples.get(index).ok_or(InputError::NoSuchInput { index })?;
+            write_sample(session, index, samples, sample)?;
+        }
+        let lengths = groups.iter().filter_map(|&group| session.length(group));
+        let mut inputs: Vec<u8> = lengths.flat_map(u32::to_le_bytes).collect();
+        for index in 0..file.inputs.len() {
+            inputs.extend_from_slice(session.input_bytes_mut(index)?);
         }
         session.reset_state();
         session.run();
-        Ok(GoldenSample { inputs: bytes, checksum: checksum(session) })
+        Ok(GoldenSample { inputs, checksum: checksum(session) })
     })?;
     Ok(())
 }

@@ -34,6 +34,8 @@ pub struct DeviceGraph {
     pub inputs: Vec<Value>,
     /// The outputs.
     pub outputs: Vec<Value>,
+    /// The inputs whose first dimension is the largest of several lengths.
+    pub variable_inputs: Vec<Value>,
 }
 
 impl DeviceGraph {
@@ -54,6 +56,7 @@ impl DeviceGraph {
         self.values.extend(other.values);
         self.inputs.extend(moved(other.inputs));
         self.outputs.extend(moved(other.outputs));
+        self.variable_inputs.extend(moved(other.variable_inputs));
         self.nodes.extend(other.nodes.into_iter().map(|node| DeviceNode {
             inputs: moved(node.inputs).collect(),
             output: Value(base + node.output.0),

@@ -13,6 +13,7 @@ pub mod encode;
 mod error;
 pub mod golden;
 mod graph;
+mod lengths;
 mod lowering;
 mod op;
 pub mod ops;

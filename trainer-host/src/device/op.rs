@@ -1,7 +1,7 @@
 //! What an op of the runtime is on the host: how it folds, how quantization passes through it, how it is encoded.
 
 use super::ExportError;
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use samara_runtime::{format::writer::encode_parameters, ops::linear::ClampF32};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -111,6 +111,24 @@ impl NodeContext<'_> {
         let repeats = |shape: &Shape| shape[1..].iter().product::<usize>().is_multiple_of(period);
         let fits = self.inputs.iter().all(|input| input.first() == rows && (period == 1 || repeats(input)));
         if rows.is_some() && self.output.len() > 1 && fits { Rows::Each } else { Rows::All }
+    }
+
+    /// What follows for lengths if rows come so from rows.
+    pub fn length_rule(&self, rows: Rows) -> Option<LengthRule> {
+        match rows {
+            Rows::All => None,
+            Rows::Each => Some(LengthRule::Kept),
+            Rows::Past if self.output.len() == self.inputs[0].len() => Some(LengthRule::Kept),
+            Rows::Past => Some(LengthRule::Reduced),
+            Rows::Windows { extent, stride, padding } => {
+                let (inputs, outputs) = (self.inputs[0][0] as i64, self.output[0] as i64);
+                // Rows of zeros below the last row: any number at stride 1, none at others, where they depend on the length.
+                let add = if stride == 1 { outputs - inputs } else { padding as i64 + stride as i64 - extent as i64 };
+                let fits = (inputs + add).checked_div_euclid(stride as i64) == Some(outputs);
+                let (add, stride) = (i32::try_from(add).ok()?, u16::try_from(stride).ok()?);
+                fits.then_some(LengthRule::Windows { add, stride })
+            }
+        }
     }
 
     /// An error that names the node.
@@ -304,6 +322,12 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     fn rows(&self, context: &NodeContext<'_>) -> Rows {
         let _ = context;
         Rows::All
+    }
+
+    /// How many rows the output has of inputs that may have fewer than their shapes say; `None` if what it computes of fewer is not
+    /// the beginning of what it computes of all.
+    fn length_rule(&self, context: &NodeContext<'_>) -> Option<LengthRule> {
+        context.length_rule(self.rows(context))
     }
 
     /// Makes the op one for a stream: windows get the rows before them with the others, so they have no padding; what is remembered

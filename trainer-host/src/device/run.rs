@@ -1,5 +1,6 @@
 //! Runs a model file on the host with the device's own code: what it gives is what the device gives, bit for bit.
 
+use crate::data::Tensor;
 use rayon::prelude::*;
 use samara_runtime::{ALL_OPS, InputError, LoadError, Model, Session, arena::AlignedBuffer};
 
@@ -101,6 +102,22 @@ impl DeviceModel {
         let tasks = (0..samples.div_ceil(SAMPLES_PER_TASK)).into_par_iter();
         tasks.map(task).try_reduce_with(|all, more| Ok(join(all, more))).unwrap_or_else(|| Ok(new()))
     }
+}
+
+/// Writes a sample to an input of a session: as many steps as it has, if the input is of variable length, else all there is.
+///
+/// # Errors
+/// As [`Session::write_f32`] and [`Session::set_length`]; [`InputError::Length`] if there is no such sample.
+pub fn write_sample(session: &mut Session<'_>, input: usize, samples: &Tensor, sample: usize) -> Result<(), InputError> {
+    let values = samples.sample(sample).unwrap_or_default();
+    let model = session.model();
+    let group = model.input(input).map_or(0, |tensor| model.tensor(tensor).length_group);
+    if group == 0 {
+        return session.write_f32(input, &values);
+    }
+    let (length, most) = (samples.length(sample), samples.sample_shape().first().copied().unwrap_or(1));
+    session.set_length(group, u32::try_from(length).unwrap_or(u32::MAX))?;
+    session.write_f32(input, &values[..values.len() / most * length])
 }
 
 /// Why samples were not run.

@@ -42,7 +42,7 @@ fn drop_unused_values(graph: &mut DeviceGraph) {
     for node in &mut graph.nodes {
         node.inputs.iter_mut().chain([&mut node.output]).for_each(renumber);
     }
-    graph.inputs.iter_mut().chain(&mut graph.outputs).for_each(renumber);
+    graph.inputs.iter_mut().chain(&mut graph.outputs).chain(&mut graph.variable_inputs).for_each(renumber);
     let mut used = used.iter();
     graph.values.retain(|_| used.next() == Some(&true));
 }

@@ -9,6 +9,7 @@ use super::{Application, Layer, Origin, ParameterKind, ParameterValue, Scope, Sh
 use crate::error::{Error, Result};
 use crate::numeric::random::Random;
 use crate::regularizers::SharedRegularizer;
+use samara_runtime::LengthGroup;
 
 /// One application of a layer, or an input.
 #[derive(Debug, Clone)]
@@ -27,6 +28,9 @@ pub struct Node {
     pub inputs: Vec<usize>,
     /// The output's shape, without the batch.
     pub shape: Shape,
+    /// Number of the length group in [`Graph::length_groups`], from 1 on, of the output's first dimension, if that is the largest of
+    /// several lengths; else 0.
+    pub length_group: u16,
     /// The node's parameters within [`Graph::parameters`]; the same for all nodes of one layer.
     pub parameters: Range<usize>,
     /// The nodes that take this one's output, in order; one that takes it twice, twice.
@@ -79,6 +83,8 @@ pub struct Graph {
     pub outputs: Vec<usize>,
     /// The parameters of all layers, those of a shared layer once.
     pub parameters: Vec<ParameterEntry>,
+    /// How the lengths of sequences follow from those of the inputs, from number 1 on.
+    pub length_groups: Vec<LengthGroup>,
 }
 
 impl Graph {
@@ -107,6 +113,7 @@ impl Graph {
                         part_of,
                         inputs: inputs.iter().filter_map(|input| place_of.get(&input.number()).copied()).collect(),
                         shape: symbol.shape().cloned().unwrap_or_default(),
+                        length_group: 0,
                         parameters: 0..0,
                         consumers: Vec::new(),
                         symbol: symbol.clone(),
@@ -126,6 +133,7 @@ impl Graph {
                         part_of: None,
                         inputs: Vec::new(),
                         shape: symbol.shape().cloned().unwrap_or_default(),
+                        length_group: 0,
                         parameters: 0..0,
                         consumers: Vec::new(),
                         symbol: symbol.clone(),
@@ -150,7 +158,11 @@ impl Graph {
         let find = |tensors: &[SymbolicTensor]| -> Vec<usize> {
             tensors.iter().filter_map(|tensor| place_of.get(&tensor.number()).copied()).collect()
         };
-        let mut graph = Self { inputs: find(inputs), outputs: find(outputs), nodes, parameters: Vec::new() };
+        let mut graph =
+            Self { inputs: find(inputs), outputs: find(outputs), nodes, parameters: Vec::new(), length_groups: Vec::new() };
+        if faults.is_empty() {
+            graph.find_lengths(&mut faults);
+        }
         if faults.is_empty() {
             graph.make_parameters(&mut faults);
         }

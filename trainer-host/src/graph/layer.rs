@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::pass::{Backward, Forward, Prepare, WeightGradient};
-use super::{LayerBase, LayerOptions, ParameterSpec, Shape};
+use super::{LayerBase, LayerOptions, LengthRule, ParameterSpec, Shape};
 use crate::activation::Activation;
 use crate::device::{Lowering, Value};
 
@@ -154,6 +154,25 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
 
     /// For an input of tokens: how many there are. They are integers from 0 to below this, and stand in an input of the model.
     fn vocabulary(&self, input: usize) -> Option<usize> {
+        let _ = input;
+        None
+    }
+
+    /// How many steps the output has of inputs `[steps, ...]` of which a sample has fewer than their shapes say: what is computed of it
+    /// must be what the layer computes of the sample alone. Steps beyond its length are zeros when `forward` sees them, as are their
+    /// gradients when `backward` sees those of the output; what either makes of them does not count.
+    /// [`Forward::lengths`] says how many steps there are.
+    ///
+    /// # Errors
+    /// The end of a sentence that says what was wanted, as of all layers that do not say otherwise.
+    fn length_rule(&self, inputs: &[Shape]) -> Result<LengthRule, String> {
+        let _ = inputs;
+        Err("sequences of one length".to_owned())
+    }
+
+    /// For an input of the model: what all values of the steps behind a sample's last one are. Its samples then have the lengths that
+    /// follow, where their tensors say none.
+    fn padding(&self, input: usize) -> Option<f32> {
         let _ = input;
         None
     }

@@ -95,6 +95,8 @@ pub struct Forward<'a> {
     pub output: &'a mut [f32],
     /// The parameters.
     pub parameters: Parameters<'a>,
+    /// How many steps each sample has, if the inputs are sequences that may be shorter than their shapes say: those behind are zeros.
+    pub lengths: Option<&'a [u32]>,
     /// What `prepare` left.
     pub state: &'a [f32],
     /// What `backward` is going to see of these samples ([`Requirements::saved`](super::Requirements::saved)), undefined on
@@ -207,6 +209,8 @@ pub struct Backward<'a> {
     pub parameters: Parameters<'a>,
     /// The parameters' gradients.
     pub parameter_gradients: ParameterGradients<'a>,
+    /// As in the forward pass.
+    pub lengths: Option<&'a [u32]>,
     /// What `prepare` and `prepare_backward` left.
     pub state: &'a [f32],
     /// What `forward` left for these samples.
@@ -222,6 +226,8 @@ pub struct Backward<'a> {
 pub struct Prepare<'a> {
     /// Number of samples of the whole batch.
     pub samples: usize,
+    /// Number of steps of all of them, if the inputs are sequences that may be shorter than their shapes say.
+    pub steps: Option<usize>,
     /// `true` in training, but for frozen layers with statistics.
     pub training: bool,
     /// The inputs' shapes.
@@ -238,6 +244,18 @@ pub struct Prepare<'a> {
     pub places: &'a [ParameterPlace],
     /// The gradients of the layer's parameters, to be added to in `prepare_backward`.
     pub gradients: ParameterGradients<'a>,
+}
+
+impl Prepare<'_> {
+    /// How often each channel, the last axis of the first input, stands in the batch: in the steps that the samples have.
+    pub fn positions(&self) -> usize {
+        let shape = &self.input_shapes[0];
+        let of_sample = shape.size() / shape.channels();
+        match self.steps {
+            Some(steps) => steps * (of_sample / shape[0]),
+            None => self.samples * of_sample,
+        }
+    }
 }
 
 /// What is called with the inputs and the output's gradient of each shard of a batch.

@@ -1,7 +1,7 @@
 //! Symbolic tensors: what a layer will compute, before there are values.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Layer, Shape};
@@ -22,7 +22,7 @@ struct Symbol {
 /// Where a symbolic tensor comes from.
 pub(crate) enum Origin {
     /// An input of the model.
-    Input { name: Mutex<Option<String>> },
+    Input { name: Mutex<Option<String>>, has_variable_length: AtomicBool },
     /// A layer.
     Layer {
         layer: Arc<dyn Layer>,
@@ -79,12 +79,12 @@ impl SymbolicTensor {
             Some(fault) => Err(ShapeFault::Sentence(format!("an input has the shape {shape}, but {fault}"))),
             None => Ok(shape),
         };
-        Self::new(Origin::Input { name: Mutex::new(None) }, checked)
+        Self::new(Origin::Input { name: Mutex::new(None), has_variable_length: AtomicBool::new(false) }, checked)
     }
 
     /// This input under a name; all clones have it. Nothing else takes a name.
     pub(super) fn renamed(self, name: &str) -> Self {
-        let Origin::Input { name: own } = self.origin() else {
+        let Origin::Input { name: own, .. } = self.origin() else {
             return Self::of_fault(format!(
                 "the name '{name}' is given to a tensor that is no input: name the layer that makes it instead"
             ));
@@ -95,8 +95,39 @@ impl SymbolicTensor {
 
     /// The name given to an input.
     pub(crate) fn input_name(&self) -> Option<String> {
-        let Origin::Input { name } = self.origin() else { return None };
+        let Origin::Input { name, .. } = self.origin() else { return None };
         name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes this input one of sequences: the first dimension is the largest number of steps, and a sample may have fewer, as many
+    /// as its tensor says ([`Tensor::with_lengths`](crate::data::Tensor::with_lengths)). What stands behind them counts nowhere: loss,
+    /// gradients and states are those of the sample without it. It holds for all clones of the input.
+    ///
+    /// ```
+    /// use samara_trainer::prelude::*;
+    ///
+    /// let x = input([29, 12]).variable_length();
+    /// let y = Dense::new(9).activation(Activation::Softmax).apply(Lstm::new(16).apply(&x));
+    /// let model = Model::new("vowels", &x, y)?;
+    /// // Two recordings, one of 29 steps and one of 7, filled up with whatever it may be.
+    /// let recordings = Tensor::new([2, 29, 12], vec![0.5; 2 * 29 * 12])?.with_lengths([29, 7])?;
+    /// let short = Tensor::new([1, 29, 12], [vec![0.5; 7 * 12], vec![9.0; 22 * 12]].concat())?.with_lengths([7])?;
+    /// assert_eq!(model.predict(&recordings)?.sample(1), model.predict(&short)?.sample(0));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn variable_length(self) -> Self {
+        let Origin::Input { has_variable_length, .. } = self.origin() else {
+            let sentence = "`variable_length` is said of a tensor that is no input: lengths come with the samples of an input, and \
+                            what layers make of it follows";
+            return Self::of_fault(sentence.to_owned());
+        };
+        has_variable_length.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// `true` for an input whose samples may be shorter than its shape says.
+    pub(crate) fn has_variable_length(&self) -> bool {
+        matches!(self.origin(), Origin::Input { has_variable_length, .. } if has_variable_length.load(Ordering::Relaxed))
     }
 
     pub(crate) fn of_layer(
@@ -128,9 +159,10 @@ impl SymbolicTensor {
         Self::of_layer(copy(layer), inputs, part_of.as_ref().map(copy), scope.clone())
     }
 
-    /// An input of this shape, of this name if this is an input that has one.
+    /// An input of this shape; if this is an input, with its name and as variable in its length.
     pub(crate) fn as_input(&self) -> Self {
         let copy = Self::of_input(self.shape().cloned().unwrap_or_default());
+        let copy = if self.has_variable_length() { copy.variable_length() } else { copy };
         match self.input_name() {
             Some(name) => copy.renamed(&name),
             None => copy,

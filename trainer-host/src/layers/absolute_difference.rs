@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::merge::{two_of_one_shape, weighted_sum};
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Clamp, Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use samara_runtime::ops::activation::{Function, Parameters};
 
 /// How far apart its two inputs are, value by value.
@@ -29,6 +29,10 @@ impl Layer for AbsoluteDifference {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         two_of_one_shape(inputs)
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Activation, Backward, Example, Forward, Layer, LayerBase, Requirements, SELU_ALPHA, SELU_SCALE, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::numeric::vectorized;
 use samara_runtime::ops::activation::{Function, Parameters};
 
@@ -133,6 +133,10 @@ impl Layer for ActivationLayer {
             [shape] => Ok(shape.clone()),
             _ => Err("exactly one input".to_owned()),
         }
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {

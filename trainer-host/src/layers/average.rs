@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::merge::{common_shape, lower_weighted_sum, weighted_sum, weighted_sum_backward};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 
 /// Averages its inputs, value by value.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -25,6 +25,10 @@ impl Layer for Average {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         common_shape(inputs)
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

@@ -11,7 +11,7 @@ use super::{
     Backward, Example, Forward, GradientSlot, Layer, LayerBase, ParameterSpec, Prepare, Requirements, Trainable, identity,
 };
 use crate::device::{Clamp, Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::{ones, zeros};
 use crate::numeric::{BLOCK, combine, scale_and_shift, vectorized};
 
@@ -149,6 +149,10 @@ impl Layer for BatchNormalization {
         }
     }
 
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
+    }
+
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         let channels = [inputs[0].channels()];
         vec![
@@ -184,7 +188,7 @@ impl Layer for BatchNormalization {
     fn prepare(&self, pass: &mut Prepare<'_>) {
         let shape = &pass.input_shapes[0];
         let channels = shape.channels();
-        let count = (pass.samples * (shape.size() / channels)) as f64;
+        let count = pass.positions() as f64;
         let place = |parameter: usize| pass.places[parameter].range.clone();
         let gamma = &pass.weights[place(0)];
         let (mean_place, variance_place) = (place(2), place(3));
@@ -230,7 +234,7 @@ impl Layer for BatchNormalization {
     fn prepare_backward(&self, pass: &mut Prepare<'_>) {
         let shape = &pass.input_shapes[0];
         let channels = shape.channels();
-        let count = (pass.samples * (shape.size() / channels)) as f64;
+        let count = pass.positions() as f64;
         for channel in 0..channels {
             let part = |number: usize| f64::from(pass.state[number * channels + channel]);
             let (scale, mean, inverse) = (part(SCALE), part(MEAN), part(INVERSE));

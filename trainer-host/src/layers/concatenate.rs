@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backward, Example, Forward, GradientSlot, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 
 /// Puts several inputs side by side.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,6 +59,13 @@ impl Layer for Concatenate {
             output[axis] += shape[axis];
         }
         Ok(Shape::from(output))
+    }
+
+    fn length_rule(&self, inputs: &[Shape]) -> Result<LengthRule, String> {
+        match self.axis_of(inputs) {
+            0 => Err("another axis than that of the steps, whose ends lie elsewhere for each length".to_owned()),
+            _ => Ok(LengthRule::Kept),
+        }
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

@@ -20,7 +20,7 @@ use super::{
     identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::glorot_uniform;
 use crate::numeric::{Matrix, add_bias, multiply, vectorized};
 
@@ -82,6 +82,10 @@ impl Layer for Conv2D {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.window.output_shape(inputs, self.filters)
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        self.window.length_rule()
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

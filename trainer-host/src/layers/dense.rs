@@ -12,7 +12,7 @@ use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::glorot_uniform;
 use crate::numeric::{Matrix, add_bias, add_column_sums, multiply};
 
@@ -55,6 +55,10 @@ impl Layer for Dense {
             }
             _ => Err("one input of shape [..., features]".to_owned()),
         }
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

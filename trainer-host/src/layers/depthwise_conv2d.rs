@@ -14,7 +14,7 @@ use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::glorot_uniform;
 
 /// A convolution of each channel by itself (Keras's `depth_multiplier` is 1).
@@ -48,6 +48,10 @@ impl Layer for DepthwiseConv2D {
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let geometry = self.window.on(inputs)?;
         Ok(geometry.output_shape(geometry.channels))
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        self.window.length_rule()
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Backward, Example, Forward, Layer, LayerBase, RandomKey, Requirements, identity};
 use crate::device::Lowering;
 use crate::device::Value;
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::numeric::vectorized;
 
 /// Drops values at random in training.
@@ -67,6 +67,10 @@ impl Layer for Dropout {
             [shape] => Ok(shape.clone()),
             _ => Err("exactly one input".to_owned()),
         }
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {

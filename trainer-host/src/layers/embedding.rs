@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::options::trainable_methods;
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, WeightGradient, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::Uniform;
 
 /// A row of numbers for each token.
@@ -19,15 +19,25 @@ pub struct Embedding {
     vocabulary: usize,
     size: usize,
     table: Trainable,
+    /// Token 0 fills sequences up.
+    #[serde(default)]
+    mask_zero: bool,
 }
 
 impl Embedding {
     /// For tokens below `vocabulary`, rows of `size` numbers, drawn evenly from -0.05 to 0.05.
     pub fn new(vocabulary: usize, size: usize) -> Self {
-        Self { base: LayerBase::new(), vocabulary, size, table: Trainable::new(Uniform::new(-0.05, 0.05)) }
+        Self { base: LayerBase::new(), vocabulary, size, table: Trainable::new(Uniform::new(-0.05, 0.05)), mask_zero: false }
     }
 
     trainable_methods!(table, "the rows", embeddings_initializer, embeddings_regularizer);
+
+    /// Takes zeros behind the last other token of a sample for padding: the sample is as long as it is without them, at least one token.
+    /// A sample whose zeros stand before other tokens is refused; see [`pad_sequences`](crate::data::pad_sequences).
+    pub fn mask_zero(mut self) -> Self {
+        self.mask_zero = true;
+        self
+    }
 
     /// Number of tokens.
     pub fn vocabulary_size(&self) -> usize {
@@ -57,8 +67,16 @@ impl Layer for Embedding {
         }
     }
 
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
+    }
+
     fn vocabulary(&self, _input: usize) -> Option<usize> {
         Some(self.vocabulary)
+    }
+
+    fn padding(&self, _input: usize) -> Option<f32> {
+        self.mask_zero.then_some(0.0)
     }
 
     fn parameters(&self, _inputs: &[Shape]) -> Vec<ParameterSpec> {
@@ -100,7 +118,8 @@ impl Layer for Embedding {
     }
 
     fn describe(&self) -> String {
-        format!("{} tokens, {} numbers each", self.vocabulary, self.size)
+        let masked = if self.mask_zero { ", token 0 masked" } else { "" };
+        format!("{} tokens, {} numbers each{masked}", self.vocabulary, self.size)
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
@@ -111,7 +130,11 @@ impl Layer for Embedding {
 
 /// Layers of this kind for the conformance tests.
 pub(super) fn examples() -> Vec<Example> {
-    vec![Example::new(Embedding::new(7, 3), &[&[5]]), Example::new(Embedding::new(4, 2), &[&[2, 3]])]
+    vec![
+        Example::new(Embedding::new(7, 3), &[&[5]]),
+        Example::new(Embedding::new(4, 2), &[&[2, 3]]),
+        Example::new(Embedding::new(5, 2).mask_zero(), &[&[4]]),
+    ]
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 
 /// Gives each sample a single axis.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ impl Layer for Flatten {
             [shape] => Ok(Shape::from([shape.size()])),
             _ => Err("exactly one input".to_owned()),
         }
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Err("before it a layer that makes one vector of the steps: a `GlobalAveragePooling1D`, or a recurrent layer without \
+             `return_sequences`"
+            .to_owned())
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {

@@ -13,7 +13,7 @@ use super::options::recurrent_methods;
 use super::recurrent::{After, Cell, Recurrent, Step};
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::zeros;
 
 /// A gated recurrent unit.
@@ -131,6 +131,10 @@ impl Layer for Gru {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.recurrent.output_shape(inputs, Self::STATES)
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(self.recurrent.length_rule())
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

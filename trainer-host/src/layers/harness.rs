@@ -121,6 +121,7 @@ impl<'a> Harness<'a> {
             output_shape: &self.output_shape,
             output: &mut self.output,
             parameters: Parameters { weights: &self.weights, statistics: &self.statistics, places: &self.places },
+            lengths: None,
             state,
             saved: &mut self.saved,
             scratch: &mut self.scratch,
@@ -131,6 +132,7 @@ impl<'a> Harness<'a> {
     fn prepare<'b>(&'b mut self, sums: &'b [f64], state: &'b mut [f32]) -> Prepare<'b> {
         Prepare {
             samples: self.samples,
+            steps: None,
             training: true,
             input_shapes: &self.shapes,
             sums,
@@ -190,6 +192,7 @@ impl<'a> Harness<'a> {
             },
             parameters: Parameters { weights: &self.weights, statistics: &self.statistics, places: &self.places },
             parameter_gradients: ParameterGradients { values: &mut self.gradients, places: &self.places },
+            lengths: None,
             state,
             saved: &self.saved,
             scratch: &mut self.scratch,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::options::trainable_methods;
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
 use crate::device::{Clamp, Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::{ones, zeros};
 
 /// Normalizes each sample by itself, over its last axes.
@@ -89,6 +89,10 @@ impl Layer for LayerNormalization {
             [_] => Err(format!("an input of at least {} axes, and one axis to normalize over", self.axes)),
             _ => Err("exactly one input".to_owned()),
         }
+    }
+
+    fn length_rule(&self, inputs: &[Shape]) -> Result<LengthRule, String> {
+        if self.axes < inputs[0].len() { Ok(LengthRule::Kept) } else { Err("axes without that of the steps".to_owned()) }
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

@@ -12,7 +12,7 @@ use super::options::recurrent_methods;
 use super::recurrent::{After, Cell, Recurrent, Step};
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::UnitForgetBias;
 
 /// A long short-term memory.
@@ -90,6 +90,10 @@ impl Layer for Lstm {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.recurrent.output_shape(inputs, Self::STATES)
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(self.recurrent.length_rule())
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

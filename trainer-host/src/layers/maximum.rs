@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::merge::{chain, common_shape};
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::numeric::vectorized;
 
 /// Keeps the largest of its inputs, value by value.
@@ -28,6 +28,10 @@ impl Layer for Maximum {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         common_shape(inputs)
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 
 /// Averages over some axes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +32,15 @@ impl Mean {
     pub fn keep_axes(mut self) -> Self {
         self.keeps_axes = true;
         self
+    }
+
+    /// The values of a mean: of the steps that a sample has.
+    fn count(&self, shape: &Shape, lengths: Option<&[u32]>, sample: usize) -> f32 {
+        let of_axis = |&axis: &usize| match lengths {
+            Some(lengths) if axis == 0 => lengths[sample] as usize,
+            _ => shape[axis],
+        };
+        self.axes.iter().map(of_axis).product::<usize>() as f32
     }
 
     /// Calls `visit` with each place of one sample's input and its place in the output.
@@ -76,11 +85,15 @@ impl Layer for Mean {
         Ok(Shape::from(if sizes.is_empty() { vec![1] } else { sizes }))
     }
 
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(if self.axes.contains(&0) { LengthRule::Reduced } else { LengthRule::Kept })
+    }
+
     fn forward(&self, pass: &mut Forward<'_>) {
         let (shape, size) = (&pass.input_shapes[0], pass.output_shape.size());
-        let count = (shape.size() / size) as f32;
         let inputs = pass.inputs.get(0).chunks_exact(shape.size());
-        for (inputs, outputs) in inputs.zip(pass.output.chunks_exact_mut(size)) {
+        for (sample, (inputs, outputs)) in inputs.zip(pass.output.chunks_exact_mut(size)).enumerate() {
+            let count = self.count(shape, pass.lengths, sample);
             outputs.fill(0.0);
             self.for_each_place(shape, |from, to| outputs[to] += inputs[from]);
             outputs.iter_mut().for_each(|output| *output /= count);
@@ -89,10 +102,10 @@ impl Layer for Mean {
 
     fn backward(&self, pass: &mut Backward<'_>) {
         let (shape, size) = (&pass.input_shapes[0], pass.output_shape.size());
-        let count = (shape.size() / size) as f32;
         let Some(slot) = pass.input_gradients.get_mut(0) else { return };
         let samples = slot.to_add().chunks_exact_mut(shape.size());
-        for (gradients, output) in samples.zip(pass.output_gradient.chunks_exact(size)) {
+        for (sample, (gradients, output)) in samples.zip(pass.output_gradient.chunks_exact(size)).enumerate() {
+            let count = self.count(shape, pass.lengths, sample);
             self.for_each_place(shape, |to, from| gradients[to] += output[from] / count);
         }
     }

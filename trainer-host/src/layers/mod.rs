@@ -48,6 +48,7 @@ mod global_max_pooling2d;
 mod gru;
 mod layer_normalization;
 mod lstm;
+mod masking;
 mod max_pooling1d;
 mod max_pooling2d;
 mod maximum;
@@ -89,6 +90,7 @@ pub use global_max_pooling2d::GlobalMaxPooling2D;
 pub use gru::Gru;
 pub use layer_normalization::LayerNormalization;
 pub use lstm::Lstm;
+pub use masking::Masking;
 pub use max_pooling1d::MaxPooling1D;
 pub use max_pooling2d::MaxPooling2D;
 pub use maximum::Maximum;
@@ -117,7 +119,8 @@ pub use crate::graph::pass::{
     Place, Prepare, RandomKey, WeightGradient,
 };
 pub use crate::graph::{
-    Apply, IntoInputs, Layer, LayerBase, LayerOptions, Named, ParameterKind, ParameterSpec, ParameterValue, Requirements,
+    Apply, IntoInputs, Layer, LayerBase, LayerOptions, LengthRule, Named, ParameterKind, ParameterSpec, ParameterValue,
+    Requirements,
 };
 pub use crate::identity;
 
@@ -189,6 +192,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "GRU", examples: gru::examples },
     LayerKind { name: "MaxPooling1D", examples: max_pooling1d::examples },
     LayerKind { name: "LSTM", examples: lstm::examples },
+    LayerKind { name: "Masking", examples: masking::examples },
     LayerKind { name: "MaxPooling2D", examples: max_pooling2d::examples },
     LayerKind { name: "Maximum", examples: maximum::examples },
     LayerKind { name: "Mean", examples: mean::examples },

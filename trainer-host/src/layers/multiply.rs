@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::merge::chain;
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Clamp, Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::numeric::{add_column_sums, vectorized};
 
 /// Multiplies its inputs, value by value or with one factor per channel.
@@ -53,6 +53,10 @@ impl Layer for Multiply {
             }
             _ => Err("two or more inputs, all of the first's shape or with one value for each of its channels".to_owned()),
         }
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {

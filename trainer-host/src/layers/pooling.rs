@@ -6,11 +6,11 @@
 //!
 //! Inputs `[H, W, C]`, outputs `[OH, OW, C]`, or `[C]` for the whole image. Where tap `ky, kx` stands: windows.rs.
 
-use super::windows::{Geometry, Window, WindowPixels, checked, image_of};
+use super::windows::{Geometry, Padding, Window, WindowPixels, checked, image_of};
 use super::{Backward, Forward, Requirements};
 use crate::device::ops::{Pool, PoolKind};
 use crate::device::{Lowering, Value};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::numeric::{BLOCK, add_column_sums, vectorized};
 
 /// A pool of some kind over windows, or over whole images.
@@ -51,6 +51,25 @@ impl Pooling {
         Ok(if self.window.is_some() { geometry.output_shape(channels) } else { Shape::from([channels]) })
     }
 
+    pub fn length_rule(&self) -> Result<LengthRule, String> {
+        match &self.window {
+            None => Ok(LengthRule::Reduced),
+            // What lies behind the last step would count as a step.
+            Some(window) if window.padding == Padding::Same => Err("valid or causal padding".to_owned()),
+            Some(window) => window.length_rule(),
+        }
+    }
+
+    /// The geometry of one sample: of a sequence that has so many steps, if it may be shorter than others.
+    fn of_sample(&self, whole: &Geometry, lengths: Option<&[u32]>, sample: usize) -> Geometry {
+        let (None, Some(lengths)) = (&self.window, lengths) else { return *whole };
+        let steps = lengths[sample] as usize;
+        let Geometry { rank, channels, vertical, horizontal } = *whole;
+        let image = if rank == 1 { [1, steps, channels] } else { [steps, horizontal.inputs, channels] };
+        debug_assert!(steps <= if rank == 1 { horizontal.inputs } else { vertical.inputs });
+        Geometry::whole(rank, image)
+    }
+
     pub fn requirements(&self) -> Requirements {
         let is_maximum = self.kind == PoolKind::Maximum;
         Requirements { backward_reads_inputs: is_maximum, backward_reads_output: is_maximum, ..Requirements::default() }
@@ -59,7 +78,9 @@ impl Pooling {
     pub fn forward(&self, pass: &mut Forward<'_>) {
         let geometry = self.checked(pass.input_shapes);
         let inputs = pass.inputs.get(0).chunks_exact(geometry.input_size());
-        for (input, output) in inputs.zip(pass.output.chunks_exact_mut(pass.output_shape.size())) {
+        for (sample, (input, output)) in inputs.zip(pass.output.chunks_exact_mut(pass.output_shape.size())).enumerate() {
+            let geometry = self.of_sample(&geometry, pass.lengths, sample);
+            let input = &input[..geometry.input_size()];
             match self.kind {
                 PoolKind::Maximum => maxima(&geometry, input, output),
                 PoolKind::Average => means(&geometry, input, output),
@@ -71,7 +92,8 @@ impl Pooling {
         let geometry = self.checked(pass.input_shapes);
         let Some(slot) = pass.input_gradients.get_mut(0) else { return };
         // Where each pixel lies in one window, what stands in its place need not be read.
-        let replace = !slot.accumulate && geometry.is_partition();
+        let varies = self.window.is_none() && pass.lengths.is_some();
+        let replace = !slot.accumulate && geometry.is_partition() && !varies;
         let gradients = if replace { slot.values } else { slot.to_add() };
         let (input_size, output_size) = (geometry.input_size(), pass.output_shape.size());
         let gradients = gradients.chunks_exact_mut(input_size).zip(pass.output_gradient.chunks_exact_mut(output_size));
@@ -79,11 +101,13 @@ impl Pooling {
             PoolKind::Maximum => {
                 let values = pass.inputs.get(0).chunks_exact(input_size).zip(pass.output.chunks_exact(output_size));
                 let work = if replace { gradients_of_maxima::<true> } else { gradients_of_maxima::<false> };
-                for ((gradient, output_gradient), values) in gradients.zip(values) {
-                    work(&geometry, values, (gradient, output_gradient));
+                for (sample, ((gradient, output_gradient), values)) in gradients.zip(values).enumerate() {
+                    work(&self.of_sample(&geometry, pass.lengths, sample), values, (gradient, output_gradient));
                 }
             }
-            PoolKind::Average => gradients.for_each(|gradients| gradients_of_means(&geometry, replace, gradients)),
+            PoolKind::Average => gradients.enumerate().for_each(|(sample, gradients)| {
+                gradients_of_means(&self.of_sample(&geometry, pass.lengths, sample), replace, gradients);
+            }),
         }
     }
 
@@ -246,6 +270,10 @@ macro_rules! pooling_layer {
 
         fn output_shape(&self, inputs: &[$crate::graph::Shape]) -> Result<$crate::graph::Shape, String> {
             self.pooling().output_shape(inputs)
+        }
+
+        fn length_rule(&self, _inputs: &[$crate::graph::Shape]) -> Result<$crate::graph::LengthRule, String> {
+            self.pooling().length_rule()
         }
 
         fn requirements(&self, _inputs: &[$crate::graph::Shape]) -> $crate::layers::Requirements {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::options::trainable_methods;
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::zeros;
 use crate::numeric::vectorized;
 
@@ -43,6 +43,10 @@ impl Layer for PReLU {
             [shape] if !shape.is_empty() => Ok(shape.clone()),
             _ => Err("one input of shape [.., channels]".to_owned()),
         }
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

@@ -2,7 +2,8 @@
 //!
 //! Inputs `[T, C]`: T steps of C features. Outputs `[units]`, the state after the last step, or `[T, units]`, that after each. Further inputs,
 //! both optional: the initial states `[units]`, one for each the cell has, and behind them a mask `[T, 1]`: where it is 0, a
-//! step carries the states through as if it was not there, so that padding changes neither output nor gradients.
+//! step carries the states through as if it was not there, so that padding changes neither output nor gradients. So do the steps that
+//! a shorter sample does not have; a walk backwards begins with the last one that it has.
 //!
 //! Within, everything lies step by step, `[T][samples][...]`: the product of all inputs with the kernel is one product of
 //! matrices, and that of each step's states is one over the samples. Time and memory are linear in T.
@@ -15,8 +16,8 @@ use crate::device::{
     Lowering, linear,
     ops::{Kernels, Kind, Order},
 };
-use crate::graph::Shape;
 use crate::graph::pass::RandomKey;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::{Orthogonal, glorot_uniform};
 use crate::numeric::{Matrix, add_bias, add_column_sums, multiply};
 
@@ -135,6 +136,10 @@ impl Recurrent {
         }
     }
 
+    pub fn length_rule(&self) -> LengthRule {
+        if self.sequences { LengthRule::Kept } else { LengthRule::Reduced }
+    }
+
     pub fn parameters(&self, inputs: &[Shape], gates: usize, biases: &[usize]) -> Vec<ParameterSpec> {
         let (features, width) = (inputs[0].channels(), gates * self.units);
         let mut specs =
@@ -186,9 +191,9 @@ impl Recurrent {
         )
     }
 
-    /// The step of the sequence that comes as number `number`.
-    fn step_of(&self, number: usize, steps: usize) -> usize {
-        if self.backwards { steps - 1 - number } else { number }
+    /// How samples of so many steps are walked, some of which may be shorter.
+    fn walk<'a>(&self, steps: usize, lengths: Option<&'a [u32]>, mask: Option<&'a [f32]>) -> Walk<'a> {
+        Walk { steps, backwards: self.backwards, lengths, mask }
     }
 
     /// The mask among the inputs.
@@ -197,12 +202,11 @@ impl Recurrent {
     }
 
     /// The features in the order of steps, some dropped.
-    fn gather(&self, inputs: &[f32], sizes: &Sizes, random: Option<RandomKey>, to: &mut [f32]) {
-        let (steps, width) = (sizes.steps, sizes.features / sizes.samples.max(1));
+    fn gather(&self, inputs: &[f32], sizes: &Sizes, walk: Walk<'_>, random: Option<RandomKey>, to: &mut [f32]) {
+        let width = sizes.features / sizes.samples.max(1);
         for (number, rows) in to.chunks_exact_mut(sizes.features.max(1)).enumerate() {
-            let step = self.step_of(number, steps);
             for (sample, row) in rows.chunks_exact_mut(width).enumerate() {
-                row.copy_from_slice(&inputs[(sample * steps + step) * width..][..width]);
+                row.copy_from_slice(&inputs[walk.place(sample, number) * width..][..width]);
                 if let Some(random) = random {
                     drop_row(row, self.dropout, random.of_sample(sample), 0);
                 }
@@ -214,6 +218,7 @@ impl Recurrent {
         let sizes = Sizes::of::<C>(self, pass.input_shapes, pass.samples);
         let Sizes { steps, states, .. } = sizes;
         let mask = Self::mask_of(pass.input_shapes, |input| input).map(|input| pass.inputs.get(input));
+        let walk = self.walk(steps, pass.lengths, mask);
         let random = pass.training.then_some(pass.random);
         let (features, scratch) = pass.scratch.split_at_mut(steps * sizes.features);
         let (products, scratch) = scratch.split_at_mut(sizes.gates);
@@ -222,7 +227,7 @@ impl Recurrent {
         let memory = if pass.saved.is_empty() { &mut scratch[..sizes.saved()] } else { &mut *pass.saved };
         let Memory { gates, extras, hidden, cells } = sizes.cut(memory);
 
-        self.gather(pass.inputs.get(0), &sizes, random.filter(|_| self.dropout > 0.0), features);
+        self.gather(pass.inputs.get(0), &sizes, walk, random.filter(|_| self.dropout > 0.0), features);
         let width = C::GATES * self.units;
         let channels = pass.input_shapes[0].channels();
         let rows = steps * sizes.samples;
@@ -272,13 +277,11 @@ impl Recurrent {
             let step = Step { units: self.units, previous: [before, cell_before], products };
             let (next, cell_next) = (&mut next[..states], cell_next.get_mut(..cell_before.len()).unwrap_or_default());
             cell.forward(step, gates, extras, [next, cell_next]);
-            if let Some(mask) = mask {
-                for sample in (0..sizes.samples).filter(|sample| mask[sample * steps + self.step_of(number, steps)] == 0.0) {
-                    let range = sample * self.units..(sample + 1) * self.units;
-                    next[range.clone()].copy_from_slice(&before[range.clone()]);
-                    if C::STATES == 2 {
-                        cell_next[range.clone()].copy_from_slice(&cell_before[range]);
-                    }
+            for sample in (0..sizes.samples).filter(|&sample| walk.is_masked(sample, number)) {
+                let range = sample * self.units..(sample + 1) * self.units;
+                next[range.clone()].copy_from_slice(&before[range.clone()]);
+                if C::STATES == 2 {
+                    cell_next[range.clone()].copy_from_slice(&cell_before[range]);
                 }
             }
         }
@@ -313,6 +316,7 @@ impl Recurrent {
         let Sizes { steps, states, .. } = sizes;
         let (units, width, channels) = (self.units, C::GATES * self.units, pass.input_shapes[0].channels());
         let mask = Self::mask_of(pass.input_shapes, |input| input).map(|input| pass.inputs.get(input));
+        let walk = self.walk(steps, pass.lengths, mask);
         let saved = sizes.parts(pass.saved);
         let (gates, scratch) = pass.scratch.split_at_mut(steps * sizes.gates);
         let (products, scratch) = scratch.split_at_mut(steps * sizes.gates);
@@ -357,7 +361,7 @@ impl Recurrent {
                 gradients: [gradients, cell_gradients],
             };
             cell.backward(step, after, gates, products, [previous, cell_previous]);
-            let is_masked = |sample: usize| mask.is_some_and(|mask| mask[sample * steps + self.step_of(number, steps)] == 0.0);
+            let is_masked = |sample: usize| walk.is_masked(sample, number);
             for sample in (0..sizes.samples).filter(|&sample| is_masked(sample)) {
                 gates[sample * width..][..width].fill(0.0);
                 products[sample * width..][..width].fill(0.0);
@@ -389,7 +393,7 @@ impl Recurrent {
 
         let rows = steps * sizes.samples;
         let random = (self.dropout > 0.0).then_some(pass.random);
-        self.gather(pass.inputs.get(0), &sizes, random, features);
+        self.gather(pass.inputs.get(0), &sizes, walk, random, features);
         if let Some(sums) = pass.parameter_gradients.get_mut(0) {
             let features = Matrix::new(features, rows, channels).transposed();
             multiply(sums, features, Matrix::new(gates, rows, width), true);
@@ -422,17 +426,38 @@ impl Recurrent {
         let kernel = Matrix::new(pass.parameters.get(0), channels, width).transposed();
         multiply(features, Matrix::new(gates, rows, width), kernel, false);
         for (number, rows) in features.chunks_exact_mut(sizes.features).enumerate() {
-            let step = self.step_of(number, steps);
             for (sample, row) in rows.chunks_exact_mut(channels).enumerate() {
                 if let Some(random) = random {
                     drop_row(row, self.dropout, random.of_sample(sample), 0);
                 }
-                let to = &mut slot.values[(sample * steps + step) * channels..][..channels];
+                let to = &mut slot.values[walk.place(sample, number) * channels..][..channels];
                 for (to, part) in to.iter_mut().zip(row) {
                     *to = if slot.accumulate { *to + *part } else { *part };
                 }
             }
         }
+    }
+}
+
+/// Which steps of samples come when, and which are as absent.
+#[derive(Debug, Clone, Copy)]
+struct Walk<'a> {
+    steps: usize,
+    backwards: bool,
+    lengths: Option<&'a [u32]>,
+    mask: Option<&'a [f32]>,
+}
+
+impl Walk<'_> {
+    /// Where among all samples' steps that one lies which comes as number `number`; those that a sample does not have come last.
+    fn place(&self, sample: usize, number: usize) -> usize {
+        let length = self.lengths.map_or(self.steps, |lengths| lengths[sample] as usize);
+        sample * self.steps + if self.backwards && number < length { length - 1 - number } else { number }
+    }
+
+    fn is_masked(&self, sample: usize, number: usize) -> bool {
+        self.lengths.is_some_and(|lengths| number >= lengths[sample] as usize)
+            || self.mask.is_some_and(|mask| mask[self.place(sample, number)] == 0.0)
     }
 }
 

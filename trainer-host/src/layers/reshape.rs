@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 
 /// Gives each sample another shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +33,13 @@ impl Layer for Reshape {
             [shape] if shape.size() == self.shape.size() => Ok(self.shape.clone()),
             [_] => Err(format!("an input of {} values, for the shape {}", self.shape.size(), self.shape)),
             _ => Err("exactly one input".to_owned()),
+        }
+    }
+
+    fn length_rule(&self, inputs: &[Shape]) -> Result<LengthRule, String> {
+        match self.shape.first() {
+            Some(first) if self.shape.len() > 1 && inputs[0].first() == Some(first) => Ok(LengthRule::Kept),
+            _ => Err(format!("a shape whose first axis is that of the steps, not {}", self.shape)),
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::dropout::random_word;
 use super::{Backward, Example, Forward, Layer, LayerBase, Requirements, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::numeric::vectorized;
 use samara_runtime::ops::activation::{Function, Parameters};
 
@@ -61,6 +61,10 @@ impl Layer for RReLU {
             [shape] => Ok(shape.clone()),
             _ => Err("exactly one input".to_owned()),
         }
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {

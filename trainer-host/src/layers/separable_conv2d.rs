@@ -19,7 +19,7 @@ use super::{
     Activation, Backward, Example, Forward, Layer, LayerBase, Padding, ParameterSpec, Requirements, Trainable, identity,
 };
 use crate::device::{Lowering, Value, linear, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::{Initializer, glorot_uniform};
 use crate::numeric::{Matrix, add_bias, multiply};
 
@@ -83,6 +83,10 @@ impl Layer for SeparableConv2D {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.window.output_shape(inputs, self.filters)
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        self.window.length_rule()
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

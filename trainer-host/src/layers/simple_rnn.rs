@@ -9,7 +9,7 @@ use super::options::recurrent_methods;
 use super::recurrent::{After, Cell, Recurrent, Step};
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 use crate::initializers::zeros;
 
 /// A plain recurrent layer. Its gradients fade over a few dozen steps: [`Lstm`](super::Lstm) and [`Gru`](super::Gru) remember longer.
@@ -58,6 +58,10 @@ impl Layer for SimpleRnn {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.recurrent.output_shape(inputs, Self::STATES)
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(self.recurrent.length_rule())
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

@@ -74,6 +74,10 @@ macro_rules! layer_on_steps {
             self.layer.output_shape(inputs)
         }
 
+        fn length_rule(&self, inputs: &[$crate::graph::Shape]) -> Result<$crate::graph::LengthRule, String> {
+            self.layer.length_rule(inputs)
+        }
+
         fn parameters(&self, inputs: &[$crate::graph::Shape]) -> Vec<$crate::layers::ParameterSpec> {
             self.layer.parameters(inputs)
         }

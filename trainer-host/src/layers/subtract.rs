@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::merge::{lower_weighted_sum, two_of_one_shape, weighted_sum, weighted_sum_backward};
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 
 /// Subtracts its second input from its first, value by value.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -25,6 +25,10 @@ impl Layer for Subtract {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         two_of_one_shape(inputs)
+    }
+
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {

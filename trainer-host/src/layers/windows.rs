@@ -16,7 +16,7 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 use crate::device::{DeviceOp, Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 
 /// What happens at the borders of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -210,6 +210,22 @@ impl Window {
         }
         let [height, width, channels] = image_of(inputs, self.rank)?;
         Ok(Geometry { rank: self.rank, vertical: self.axis(0, height)?, horizontal: self.axis(1, width)?, channels })
+    }
+
+    /// How many windows there are along sequences, and images of some rows, of any length; or what is wanted instead.
+    pub fn length_rule(&self) -> Result<LengthRule, String> {
+        let axis = 2 - self.rank;
+        let (stride, extent) = (self.strides[axis] as u16, (self.kernel[axis] - 1) * self.dilation[axis] + 1);
+        let add = match self.padding {
+            Padding::Valid => i32::from(stride) - extent as i32,
+            Padding::Causal => i32::from(stride) - 1,
+            Padding::Same if stride == 1 => 0,
+            Padding::Same => {
+                let wanted = "valid or causal padding: where `same` padding begins depends with a stride on the length";
+                return Err(wanted.to_owned());
+            }
+        };
+        Ok(LengthRule::Windows { add, stride })
     }
 
     /// The output's shape with this many filters, or what is wanted instead.

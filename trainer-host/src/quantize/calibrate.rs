@@ -1,10 +1,11 @@
 //! The ranges that tensors take on calibration samples.
 
 use super::sketch::Sketch;
+use crate::data::Tensor;
 use crate::device::{
     DeviceGraph, ExportError,
     encode::{Numbers, encode, to_checked_bytes},
-    run::DeviceModel,
+    run::{DeviceModel, write_sample},
 };
 use samara_runtime::{Session, Tensors};
 
@@ -107,17 +108,17 @@ fn larger(a: f32, b: f32) -> f32 {
 #[derive(Debug)]
 pub struct Observer<'a> {
     graph: &'a DeviceGraph,
-    inputs: &'a [&'a [f32]],
+    inputs: &'a [Tensor],
     samples: usize,
     model: DeviceModel,
 }
 
 impl<'a> Observer<'a> {
-    /// Encodes the graph. For each input, `inputs` has all samples one after the other.
+    /// Encodes the graph. `inputs` are the samples of each input.
     ///
     /// # Errors
     /// If there is no sample, or the inputs are not as many or not as long as the model's.
-    pub fn new(graph: &'a DeviceGraph, inputs: &'a [&'a [f32]]) -> Result<Self, ExportError> {
+    pub fn new(graph: &'a DeviceGraph, inputs: &'a [Tensor]) -> Result<Self, ExportError> {
         let samples = samples_of(graph, inputs)?;
         let model = DeviceModel::new(&to_checked_bytes(&encode(graph, Numbers::F32)?)?)?;
         Ok(Self { graph, inputs, samples, model })
@@ -134,12 +135,11 @@ impl<'a> Observer<'a> {
         {
             return Err(ExportError::Calibration(format!("a percentile lies between 0.5 and 1, this is {part}")));
         }
-        let sizes: Vec<usize> = self.graph.inputs.iter().map(|&input| self.graph.shape(input).size()).collect();
         let new =
             || -> Vec<Seen> { self.graph.values.iter().map(|(shape, _)| Seen::nothing(shape.channels(), method)).collect() };
         let work = |all: &mut Vec<Seen>, session: &mut Session<'_>, sample: usize| {
-            for (index, (values, &size)) in self.inputs.iter().zip(&sizes).enumerate() {
-                session.write_f32(index, &values[sample * size..(sample + 1) * size])?;
+            for (index, tensor) in self.inputs.iter().enumerate() {
+                write_sample(session, index, tensor, sample)?;
             }
             // The file's tensors and nodes are the graph's, in their order.
             let see = |all: &mut Vec<Seen>, tensors: &Tensors<'_>, value: usize| all[value].add(tensors.values(value as u32));
@@ -168,7 +168,7 @@ impl<'a> Observer<'a> {
     }
 }
 
-fn samples_of(graph: &DeviceGraph, inputs: &[&[f32]]) -> Result<usize, ExportError> {
+fn samples_of(graph: &DeviceGraph, inputs: &[Tensor]) -> Result<usize, ExportError> {
     if inputs.len() != graph.inputs.len() {
         let found = inputs.len();
         return Err(ExportError::Calibration(format!(
@@ -177,13 +177,15 @@ fn samples_of(graph: &DeviceGraph, inputs: &[&[f32]]) -> Result<usize, ExportErr
         )));
     }
     let mut samples = None;
-    for (values, &input) in inputs.iter().zip(&graph.inputs) {
+    for (tensor, &input) in inputs.iter().zip(&graph.inputs) {
         let (shape, name) = &graph.values[input.0];
-        let (count, rest) = (values.len() / shape.size(), values.len() % shape.size());
-        if count == 0 || rest != 0 || samples.is_some_and(|samples| samples != count) {
+        let (count, found) = (tensor.samples(), tensor.sample_shape());
+        let is_shorter =
+            graph.variable_inputs.contains(&input) && found.first() < shape.first() && found.get(1..) == shape.get(1..);
+        if count == 0 || (found.size() != shape.size() && !is_shorter) || samples.is_some_and(|samples| samples != count) {
             return Err(ExportError::Calibration(format!(
-                "input {name:?} takes samples of shape {shape}, {} values are no whole number of them, or another than for the first input",
-                values.len()
+                "input {name:?} takes samples of shape {shape}, as many as the first input has and at least one, but {count} of shape {found} \
+                 are given"
             )));
         }
         samples = Some(count);
@@ -203,7 +205,7 @@ mod tests {
         let x = graph.input(Shape::from([1]), "x");
         let y = graph.push("same", Reshape, &[x], Shape::from([1]));
         graph.outputs.push(y);
-        let inputs = [values];
+        let inputs = [Tensor::from_samples([1], values.to_vec()).unwrap()];
         let observed = Observer::new(&graph, &inputs)?.observe(method)?;
         assert_eq!(observed.ranges[0], observed.ranges[1]);
         Ok(observed.ranges[1])

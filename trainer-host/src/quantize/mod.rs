@@ -13,6 +13,7 @@ pub use calibrate::{Calibration, Observed, Observer, Range};
 pub use equalize::equalize;
 pub use scales::{assign, part_fixed_inputs};
 
+use crate::data::Tensor;
 use crate::device::{
     DeviceGraph, ExportError, Quantization, Value,
     encode::{Numbers, encode},
@@ -31,17 +32,18 @@ pub struct Options {
 
 /// Quantizes a simplified graph.
 ///
-/// `inputs` are the calibration samples: for each input of the model, the values of all samples one after the other. A layer that
+/// `samples` are for calibration, a tensor for each input of the model; of sequences of variable length, those steps count that a
+/// sample has. A layer that
 /// is used several times has one set of constants where that costs less than 0.3 dB; else the file's metadata says what it would
 /// cost.
 ///
 /// # Errors
 /// If the samples do not fit the model's inputs or are not finite, or an op cannot be quantized.
-pub fn quantize(graph: &mut DeviceGraph, inputs: &[&[f32]], options: Options) -> Result<ModelFile, ExportError> {
+pub fn quantize(graph: &mut DeviceGraph, samples: &[Tensor], options: Options) -> Result<ModelFile, ExportError> {
     part_fixed_inputs(graph);
     match shared::shared_layers(graph)? {
-        shared if shared.is_empty() => quantize_with(graph, inputs, options, &[]),
-        shared => shared::quantize_shared(graph, inputs, options, shared),
+        shared if shared.is_empty() => quantize_with(graph, samples, options, &[]),
+        shared => shared::quantize_shared(graph, samples, options, shared),
     }
 }
 
@@ -51,11 +53,11 @@ pub fn quantize(graph: &mut DeviceGraph, inputs: &[&[f32]], options: Options) ->
 /// As [`quantize`] and [`stream`].
 pub fn quantize_stream(
     graph: &mut DeviceGraph,
-    inputs: &[&[f32]],
+    samples: &[Tensor],
     options: Options,
     hop: usize,
 ) -> Result<ModelFile, ExportError> {
-    let whole = quantize(graph, inputs, options)?;
+    let whole = quantize(graph, samples, options)?;
     let streamed = stream(graph, hop)?;
     let of_origin = |origin: &Value| {
         let tensor = &whole.tensors[origin.0];
@@ -71,13 +73,13 @@ pub fn quantize_stream(
 /// Quantizes a graph; each group of nodes `together`, one layer used several times, has one set of constants.
 fn quantize_with(
     graph: &mut DeviceGraph,
-    inputs: &[&[f32]],
+    samples: &[Tensor],
     options: Options,
     together: &[Vec<usize>],
 ) -> Result<ModelFile, ExportError> {
-    let mut observed = Observer::new(graph, inputs)?.observe(options.calibration)?;
+    let mut observed = Observer::new(graph, samples)?.observe(options.calibration)?;
     if equalize(graph, &observed.magnitudes, together) {
-        observed = Observer::new(graph, inputs)?.observe(options.calibration)?;
+        observed = Observer::new(graph, samples)?.observe(options.calibration)?;
     }
     graph.nodes.iter_mut().for_each(|node| node.op.take_inner_magnitude(observed.inner[node.output.0]));
     let quantizations = assign(graph, &observed.ranges, together);
@@ -208,7 +210,8 @@ mod tests {
         graph.outputs.push(x);
         simplify(&mut graph);
         let values: Vec<f32> = (0..20).map(|value| value as f32 / 10.0 - 1.0).collect();
-        let file = quantize(&mut graph, &[&values], Options::default()).expect("a graph that can be quantized");
+        let file = quantize(&mut graph, &[Tensor::from_samples([2], values).unwrap()], Options::default())
+            .expect("a graph that can be quantized");
         assert!(file.nodes.len() > nodes / 2);
         visits.all.load(Relaxed)
     }
@@ -232,7 +235,8 @@ mod tests {
             y = if with_norm { norm(&mut graph, y) } else { dense(&mut graph, y) };
             graph.outputs.push(y);
             let method = Options { calibration: Calibration::Percentile(0.999), ..Options::default() };
-            quantize(&mut graph, &[&[1.0, 0.5, -1.0, 0.25]], method).expect("a graph that can be quantized");
+            quantize(&mut graph, &[Tensor::from_samples([2], vec![1.0, 0.5, -1.0, 0.25]).unwrap()], method)
+                .expect("a graph that can be quantized");
             visits.encodings.load(Relaxed)
         };
         assert_eq!((passes(false), passes(true)), (1 + 1, 1 + 2));

@@ -5,10 +5,11 @@
 //! on samples, and one set is taken where it loses less than 0.3 dB.
 
 use super::{Options, quantize_with};
+use crate::data::Tensor;
 use crate::device::{
     Constants, DeviceGraph, ExportError,
     encode::{Numbers, encode, to_checked_bytes},
-    run::DeviceModel,
+    run::{DeviceModel, write_sample},
 };
 use samara_runtime::{InputError, format::writer::ModelFile};
 use std::collections::{BTreeMap, HashMap};
@@ -38,15 +39,15 @@ pub fn shared_layers(graph: &DeviceGraph) -> Result<Vec<Vec<usize>>, ExportError
 /// Quantizes a graph with layers that are used several times.
 pub fn quantize_shared(
     graph: &mut DeviceGraph,
-    inputs: &[&[f32]],
+    samples: &[Tensor],
     options: Options,
     shared: Vec<Vec<usize>>,
 ) -> Result<ModelFile, ExportError> {
-    let expected = outputs(&encode(graph, Numbers::F32)?, graph, inputs)?;
+    let expected = outputs(&encode(graph, Numbers::F32)?, graph, samples)?;
     let attempt = |together: &[Vec<usize>]| -> Result<Attempt, ExportError> {
         let mut graph = graph.clone();
-        let file = quantize_with(&mut graph, inputs, options, together)?;
-        let found = outputs(&file, &graph, inputs)?;
+        let file = quantize_with(&mut graph, samples, options, together)?;
+        let found = outputs(&file, &graph, samples)?;
         let noise = expected.iter().zip(&found).map(|(expected, found)| noise(expected, found)).collect();
         Ok(Attempt { graph, file, noise })
     };
@@ -96,20 +97,18 @@ fn noise(expected: &[f32], found: &[f32]) -> f64 {
 }
 
 /// The outputs on the first samples, each output's one behind the other.
-fn outputs(file: &ModelFile, graph: &DeviceGraph, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>, ExportError> {
-    let sizes: Vec<usize> = graph.inputs.iter().map(|&input| graph.shape(input).size()).collect();
-    let samples = inputs.iter().zip(&sizes).map(|(values, size)| values.len() / size).min().unwrap_or(0);
+fn outputs(file: &ModelFile, graph: &DeviceGraph, samples: &[Tensor]) -> Result<Vec<Vec<f32>>, ExportError> {
+    let count = samples.iter().map(Tensor::samples).min().unwrap_or(0);
     let write = |session: &mut samara_runtime::Session<'_>, sample: usize| -> Result<(), InputError> {
         session.reset_state();
-        let mut inputs = inputs.iter().zip(&sizes).enumerate();
-        inputs.try_for_each(|(index, (values, size))| session.write_f32(index, &values[sample * size..(sample + 1) * size]))
+        samples.iter().enumerate().try_for_each(|(index, tensor)| write_sample(session, index, tensor, sample))
     };
     let read = |session: &samara_runtime::Session<'_>, _| -> Vec<Vec<f32>> {
         (0..graph.outputs.len()).map(|output| session.output_f32(output).into_iter().flatten().collect()).collect()
     };
     let failed = |error: &dyn std::fmt::Display| ExportError::Calibration(error.to_string());
     let model = DeviceModel::new(&to_checked_bytes(file)?)?;
-    let ran = model.run_each(samples.min(JUDGED_SAMPLES), write, read).map_err(|error| failed(&error))?;
+    let ran = model.run_each(count.min(JUDGED_SAMPLES), write, read).map_err(|error| failed(&error))?;
     let of_output = |output: usize| ran.iter().flat_map(|sample| sample[output].iter().copied()).collect();
     Ok((0..graph.outputs.len()).map(of_output).collect())
 }

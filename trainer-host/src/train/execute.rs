@@ -47,6 +47,7 @@ impl Executor {
                 samples: 0,
                 values: buffers(&plan.value_sizes),
                 gradients: buffers(&plan.gradient_sizes),
+                lengths: plan.length_groups.iter().map(|_| vec![0; plan.shard_samples]).collect(),
                 targets: buffers(&targets),
             }
         };
@@ -129,6 +130,7 @@ impl Executor {
         };
         let node = &self.plan.nodes[index];
         let Some(layer) = &node.layer else { return Ok(()) };
+        let steps = (node.input_length > 0).then(|| self.lengths(node.input_length).sum());
         let sums = &mut self.sums[..if forward { node.sums } else { node.backward_sums }];
         sums.fill(0.0);
         for lane in &self.lanes {
@@ -138,6 +140,7 @@ impl Executor {
         }
         let mut pass = Prepare {
             samples,
+            steps,
             training: node.training,
             input_shapes: &node.input_shapes,
             sums,
@@ -252,6 +255,18 @@ impl Executor {
             start += objective.sums();
         }
         loss + sums[start] / samples as f64
+    }
+
+    /// How many steps each sample has in a length group.
+    fn lengths(&self, group: u16) -> impl Iterator<Item = usize> {
+        let shards = self.lanes.iter().flat_map(|lane| &lane.shards);
+        shards.flat_map(move |shard| shard.lengths_of(group).unwrap_or_default()).map(|&length| length as usize)
+    }
+
+    /// How many steps each sample of an output has, if that depends on the sample.
+    pub fn read_lengths(&self, output: usize, to: &mut Vec<usize>) {
+        let group = self.plan.nodes[self.plan.outputs[output].node].length;
+        to.extend(self.lengths(group));
     }
 
     /// Copies the values of an output, sample by sample.

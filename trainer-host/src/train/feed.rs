@@ -1,14 +1,16 @@
 //! A source that feeds a model: in the model's order, and checked against it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use super::Model;
 use super::arrange::{Ports, count_error};
+use super::lane::real_part;
 use super::objective::{Objective, class_of};
 use crate::data::{BatchBuffers, Dataset, Field, Source, check_weights};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, Shape};
+use crate::graph::{Graph, Node, Shape, length_before_padding};
 use crate::losses::TargetFault;
 
 /// What samples are taken for.
@@ -53,9 +55,14 @@ impl Model {
         let fields = source.inputs();
         let inputs = self.places(Ports::Inputs, "tensor", &fields, "input tensors were")?;
         for (&place, &node) in inputs.iter().zip(&graph.inputs) {
-            let Node { name, shape, .. } = &graph.nodes[node];
+            let Node { name, shape, length_group, .. } = &graph.nodes[node];
+            let found = &fields[place].shape;
+            let is_shorter = found.len() == shape.len() && found.first() < shape.first() && found.get(1..) == shape.get(1..);
+            if *length_group > 0 && is_shorter {
+                continue;
+            }
             let is_sequence = graph.vocabulary(node).is_some() || shape.len() == 2;
-            check_shape(&format!("input '{name}'"), &fields[place].shape, shape, is_sequence)?;
+            check_shape(&format!("input '{name}'"), found, shape, is_sequence)?;
         }
         let compiled = self.compiled.as_ref().filter(|_| purpose != Purpose::Predict);
         let objectives = compiled.map_or_else(Vec::new, |compiled| compiled.objectives.clone());
@@ -120,10 +127,16 @@ impl<'a> Feed<'a> {
                 self.check_tokens(input, vocabulary, &tokens, data.first_sample() + number)?;
             }
         }
-        for (output, &place) in self.targets.iter().enumerate() {
-            let target = &data.targets()[place];
-            for (number, values) in target.values().chunks_exact(target.sample_shape().size()).enumerate() {
-                self.check_target(output, values, data.first_sample() + number)?;
+        let mut lengths = vec![0; self.graph.length_groups.len()];
+        for number in 0..data.samples() {
+            let sample = data.first_sample() + number;
+            self.check_lengths(sample, &mut lengths, |place| {
+                let tensor = &data.inputs()[place];
+                (tensor.lengths().map(|lengths| lengths[number]), tensor.sample(number).unwrap_or_default())
+            })?;
+            for (output, &place) in self.targets.iter().enumerate() {
+                let target = data.targets()[place].sample(number).unwrap_or_default();
+                self.check_target(output, &target, &lengths, sample)?;
             }
         }
         Ok(())
@@ -132,8 +145,8 @@ impl<'a> Feed<'a> {
     fn check_batch(&self, batch: &BatchBuffers) -> Result<()> {
         let node = |node: usize| &self.graph.nodes[node];
         for (&place, &input) in self.inputs.iter().zip(&self.graph.inputs) {
-            let size = node(input).shape.size();
             let values = batch.input_values(place);
+            let size = values.len().checked_div(batch.samples()).unwrap_or(0);
             check_finite(|| format!("input '{}'", node(input).name), values, size, batch.numbers())?;
             if let Some(vocabulary) = self.graph.vocabulary(input) {
                 for (tokens, &number) in values.chunks_exact(size).zip(batch.numbers()) {
@@ -146,10 +159,59 @@ impl<'a> Feed<'a> {
             let size = values.len().checked_div(batch.samples()).unwrap_or(0);
             check_finite(|| target_of(node(self.graph.outputs[output])), values, size, batch.numbers())?;
             check_weights("a sample's weight", batch.weight_values(place).unwrap_or_default())?;
-            for (target, &number) in values.chunks_exact(size).zip(batch.numbers()) {
-                self.check_target(output, target, number as usize)?;
+        }
+        let mut lengths = vec![0; self.graph.length_groups.len()];
+        for (position, &number) in batch.numbers().iter().enumerate() {
+            self.check_lengths(number as usize, &mut lengths, |place| {
+                let (given, values) = (batch.length_values(place), batch.input_values(place));
+                let size = values.len() / batch.samples();
+                (given.map(|given| given[position]), values[position * size..][..size].into())
+            })?;
+            for (output, &place) in self.targets.iter().enumerate() {
+                let values = batch.target_values(place);
+                let size = values.len() / batch.samples();
+                self.check_target(output, &values[position * size..][..size], &lengths, number as usize)?;
             }
         }
+        Ok(())
+    }
+
+    /// Fills in how many steps a sample has in each length group. Of inputs, `get` gives what is said of that, and the values.
+    fn check_lengths<'v>(
+        &self,
+        sample: usize,
+        lengths: &mut [u32],
+        get: impl Fn(usize) -> (Option<u32>, Cow<'v, [f32]>),
+    ) -> Result<()> {
+        let graph = &self.graph;
+        for (&place, &input) in self.inputs.iter().zip(&graph.inputs) {
+            let Node { name, shape, length_group, .. } = &graph.nodes[input];
+            let Some(group) = usize::from(*length_group).checked_sub(1) else { continue };
+            let (most, row) = (shape[0], shape.size() / shape[0]);
+            let (given, values) = get(place);
+            lengths[group] = match (given, graph.padding(input)) {
+                (Some(length), _) => length,
+                (None, None) => (values.len() / row) as u32,
+                (None, Some(padding)) => {
+                    let length = length_before_padding(&values, row, padding);
+                    let is_padding = |step: &[f32]| length > 1 && step.iter().all(|&value| value == padding);
+                    if let Some(step) = values.chunks_exact(row).take(length).position(is_padding) {
+                        let found = format!("in step {step} of sample {sample} of input '{name}', before others");
+                        let expected = "behind all that count: `pad_sequences` with `Side::After` puts it there; lengths can also \
+                                        be said, by `Tensor::with_lengths`";
+                        return Err(Error::Argument { name: "padding", found, expected: expected.to_owned() });
+                    }
+                    length as u32
+                }
+            };
+            let least = graph.least_lengths()[group];
+            if !(least as usize..=most).contains(&(lengths[group] as usize)) {
+                let found = format!("{}, of sample {sample} of input '{name}'", lengths[group]);
+                let expected = format!("from {least} to {most}: the model's windows take at least {least} steps");
+                return Err(Error::Argument { name: "the length of a sequence", found, expected });
+            }
+        }
+        Graph::derive_lengths(&graph.length_groups, lengths);
         Ok(())
     }
 
@@ -161,8 +223,13 @@ impl<'a> Feed<'a> {
         Err(Error::TokenOutOfRange { what, sample, position, token: tokens[position], vocabulary })
     }
 
-    fn check_target(&self, output: usize, target: &[f32], sample: usize) -> Result<()> {
+    fn check_target(&self, output: usize, target: &[f32], lengths: &[u32], sample: usize) -> Result<()> {
         let (objective, node) = (&self.objectives[output], &self.graph.nodes[self.graph.outputs[output]]);
+        // What stands behind the last step does not count.
+        let target = match usize::from(node.length_group).checked_sub(1) {
+            Some(group) => &target[..real_part(target.len(), node.shape[0], lengths[group])],
+            None => target,
+        };
         match objective.loss.target_fault(target, &node.shape) {
             None => {}
             Some(TargetFault::Label { label, classes }) => {

@@ -1,5 +1,6 @@
 //! What lanes do between two barriers: the steps of a plan, for some shards of the batch.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::feed::Feed;
@@ -8,6 +9,7 @@ use super::plan::{Plan, PlanNode, Step};
 use crate::data::BatchBuffers;
 use crate::error::Error;
 use crate::graph::pass::{Backward, Forward, InputGradients, Inputs, ParameterGradients, Parameters, RandomKey};
+use crate::graph::{Shape, clear_behind, length_before_padding};
 use crate::losses::{Loss, LossPass};
 use crate::metrics::MetricPass;
 use crate::numeric::Aligned;
@@ -31,6 +33,8 @@ pub(super) struct Shard {
     pub values: Vec<Aligned>,
     pub gradients: Vec<Aligned>,
     pub targets: Vec<Aligned>,
+    /// For each length group, how many steps each sample has.
+    pub lengths: Vec<Vec<u32>>,
 }
 
 /// What one thread works on at a time: some shards in a row, with the sums over them.
@@ -121,18 +125,60 @@ impl Lane {
 
 impl Shard {
     fn gather(&mut self, input: usize, shared: Shared<'_>) {
-        let place = shared.plan.nodes[shared.plan.inputs[input]].place;
+        let node = &shared.plan.nodes[shared.plan.inputs[input]];
         let Batch { feed, buffers, .. } = shared.batch;
-        let copy = |from: &[f32], to: &mut [f32]| {
-            let size = from.len() / buffers.samples();
-            to[..size * self.samples].copy_from_slice(&from[self.first * size..(self.first + self.samples) * size]);
+        let own = |values: &'_ [f32]| -> Range<usize> {
+            let size = values.len() / buffers.samples();
+            self.first * size..(self.first + self.samples) * size
         };
-        copy(buffers.input_values(feed.inputs[input]), &mut self.values[place.slot]);
+        let from = buffers.input_values(feed.inputs[input]);
+        let (from, to) = (&from[own(from)], &mut self.values[node.place.slot]);
+        if node.length == 0 {
+            to[..from.len()].copy_from_slice(from);
+        }
         if input == 0 {
             for (targets, &target) in self.targets.iter_mut().zip(&feed.targets) {
-                copy(buffers.target_values(target), targets);
+                let from = buffers.target_values(target);
+                let from = &from[own(from)];
+                targets[..from.len()].copy_from_slice(from);
             }
         }
+        if node.length > 0 {
+            let given = buffers.length_values(feed.inputs[input]).map(|given| &given[self.first..self.first + self.samples]);
+            self.gather_steps(from, given, shared.plan, input);
+        }
+    }
+
+    /// Copies the steps that samples have, of which the source may have fewer than the model takes at most, and finds how many that
+    /// are, and what follows for other length groups. Behind them stand zeros.
+    fn gather_steps(&mut self, from: &[f32], given: Option<&[u32]>, plan: &Plan, input: usize) {
+        let node = &plan.nodes[plan.inputs[input]];
+        let size = node.place.size;
+        let row = size / node.shape[0];
+        let own = &mut self.lengths[usize::from(node.length) - 1][..self.samples];
+        let samples =
+            from.chunks_exact((from.len() / own.len()).max(1)).zip(self.values[node.place.slot].chunks_exact_mut(size));
+        for (sample, (own, (from, to))) in own.iter_mut().zip(samples).enumerate() {
+            let length = match (given, plan.paddings[input]) {
+                (Some(given), _) => given[sample] as usize,
+                (None, Some(padding)) => length_before_padding(from, row, padding),
+                (None, None) => from.len() / row,
+            };
+            let (real, behind) = to.split_at_mut(length * row);
+            real.copy_from_slice(&from[..length * row]);
+            behind.fill(0.0);
+            *own = length as u32;
+        }
+        for (number, group) in plan.length_groups.iter().enumerate().filter(|(_, group)| group.source > 0) {
+            let (before, own) = self.lengths.split_at_mut(number);
+            let source = &before[usize::from(group.source) - 1][..self.samples];
+            own[0].iter_mut().zip(source).for_each(|(own, &source)| *own = group.derived(source).unwrap_or(0));
+        }
+    }
+
+    /// How many steps each sample has in a length group; `None` for no group.
+    pub fn lengths_of(&self, group: u16) -> Option<&[u32]> {
+        lengths_of(&self.lengths, group, self.samples)
     }
 
     fn random(&self, index: usize, shared: Shared<'_>) -> RandomKey {
@@ -162,6 +208,7 @@ impl Shard {
             output_shape: &node.shape,
             output: &mut output[..node.place.size * samples],
             parameters: parameters(node, shared),
+            lengths: lengths_of(&self.lengths, node.input_length, samples),
             state: &shared.states[index],
             saved: &mut saved[..saved_place.map_or(0, |place| place.size * samples)],
             scratch,
@@ -169,7 +216,10 @@ impl Shard {
         };
         match sums {
             Some(sums) => layer.forward_sums(&pass, &mut sums[..node.sums]),
-            None => layer.forward(&mut pass),
+            None => {
+                layer.forward(&mut pass);
+                self.clear_behind(node, &mut output);
+            }
         }
         self.values[node.place.slot] = output;
         if let Some(place) = saved_place {
@@ -190,6 +240,7 @@ impl Shard {
         let samples = self.samples;
         let random = self.random(index, shared);
         let mut output_gradient = std::mem::take(&mut self.gradients[place.slot]);
+        self.clear_behind(node, &mut output_gradient);
         let is_sums = sums.is_some();
         let mut pass = Backward {
             samples,
@@ -201,6 +252,7 @@ impl Shard {
             input_gradients: InputGradients { slots: &mut self.gradients, places: &node.input_gradients, samples },
             parameters: parameters(node, shared),
             parameter_gradients: ParameterGradients { values: gradients, places: &node.parameters },
+            lengths: lengths_of(&self.lengths, node.input_length, samples),
             state: &shared.states[index],
             saved: node.saved.map_or(&[], |place| &self.values[place.slot][..place.size * samples]),
             scratch,
@@ -221,6 +273,13 @@ impl Shard {
             }
         }
         self.gradients[place.slot] = output_gradient;
+    }
+
+    /// Makes zeros of what lies behind the steps that samples have in a node's output or its gradient.
+    fn clear_behind(&self, node: &PlanNode, values: &mut [f32]) {
+        if let Some(lengths) = self.lengths_of(node.length) {
+            clear_behind(values, lengths, node.place.size, node.shape[0]);
+        }
     }
 
     fn loss(&mut self, index: usize, shared: Shared<'_>, results: &mut [f64]) {
@@ -244,44 +303,82 @@ impl Shard {
         };
         let classes = objective.class_weights.as_deref().filter(|_| shared.training);
         let own = shared.batch.buffers.weight_values(shared.batch.feed.targets[index]);
-        let sum = match (own, classes) {
-            (None, None) => objective.loss.evaluate(&mut pass),
-            (own, classes) => {
-                let size = output.target_size;
-                let of_class = |sample: usize, classes: &[f32]| {
-                    class_of(&targets[sample * size..(sample + 1) * size]).and_then(|class| classes.get(class).copied())
-                };
-                weighted(&*objective.loss, pass, size, |sample| {
-                    let own = own.map_or(1.0, |weights| weights[self.first + sample]);
-                    own * classes.and_then(|classes| of_class(sample, classes)).unwrap_or(1.0)
-                })
-            }
+        let lengths = lengths_of(&self.lengths, node.length, samples);
+        let parts = Parts { target_size: output.target_size, shapes: &output.shapes, lengths };
+        let sum = if own.is_none() && classes.is_none() && lengths.is_none() {
+            objective.loss.evaluate(&mut pass)
+        } else {
+            let size = output.target_size;
+            let of_class = |sample: usize, classes: &[f32]| {
+                class_of(&targets[sample * size..(sample + 1) * size]).and_then(|class| classes.get(class).copied())
+            };
+            weighted(&*objective.loss, pass, parts, |sample| {
+                let own = own.map_or(1.0, |weights| weights[self.first + sample]);
+                own * classes.and_then(|classes| of_class(sample, classes)).unwrap_or(1.0)
+            })
         };
         let start: usize = shared.objectives[..index].iter().map(Objective::sums).sum();
         results[start] += sum;
-        let pass = MetricPass { samples, shape: &node.shape, output: values, targets };
         let mut results = &mut results[start + 1..];
         for metric in objective.metrics() {
             let (own, others) = results.split_at_mut(metric.sums());
-            metric.add(&pass, own);
+            if lengths.is_some() {
+                for sample in 0..samples {
+                    let (shape, range, of_target) = parts.of_sample(&node.shape, sample);
+                    metric.add(&MetricPass { samples: 1, shape, output: &values[range], targets: &targets[of_target] }, own);
+                }
+            } else {
+                metric.add(&MetricPass { samples, shape: &node.shape, output: values, targets }, own);
+            }
             results = others;
         }
     }
 }
 
-/// The sum of the samples' losses times their weights: the loss is asked for one sample at a time.
-fn weighted(loss: &dyn Loss, pass: LossPass<'_>, target_size: usize, weight: impl Fn(usize) -> f32) -> f64 {
+/// Of some samples, the lengths of a group.
+fn lengths_of(lengths: &[Vec<u32>], group: u16, samples: usize) -> Option<&[u32]> {
+    lengths.get(usize::from(group).checked_sub(1)?).map(|lengths| &lengths[..samples])
+}
+
+/// Where samples lie in outputs and targets, each with as many steps as it has.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    target_size: usize,
+    shapes: &'a [Shape],
+    lengths: Option<&'a [u32]>,
+}
+
+impl<'a> Parts<'a> {
+    /// Shape and place of a sample's output of this shape, and the place of its target: of the steps that it has.
+    fn of_sample(&self, shape: &'a Shape, sample: usize) -> (&'a Shape, Range<usize>, Range<usize>) {
+        let place = |size: usize, own: usize| sample * size..sample * size + own;
+        let Some(lengths) = self.lengths else {
+            return (shape, place(shape.size(), shape.size()), place(self.target_size, self.target_size));
+        };
+        let own = &self.shapes[lengths[sample] as usize - 1];
+        // A target that has no steps is one for the whole sequence.
+        let of_target = real_part(self.target_size, shape[0], lengths[sample]);
+        (own, place(shape.size(), own.size()), place(self.target_size, of_target))
+    }
+}
+
+/// The values of a sample's target, of `size` values, that are for so many of the output's `steps`.
+pub(super) fn real_part(size: usize, steps: usize, length: u32) -> usize {
+    if size.is_multiple_of(steps) { size / steps * length as usize } else { size }
+}
+
+/// The sum of the samples' losses times their weights: the loss is asked for one sample at a time, of the steps that it has.
+fn weighted(loss: &dyn Loss, pass: LossPass<'_>, parts: Parts<'_>, weight: impl Fn(usize) -> f32) -> f64 {
     let LossPass { samples, shape, output, before_activation, targets, mut gradient, scale } = pass;
-    let size = shape.size();
     let mut sum = 0.0;
     for sample in 0..samples {
-        let (range, weight) = (sample * size..(sample + 1) * size, weight(sample));
+        let ((own, range, of_target), weight) = (parts.of_sample(shape, sample), weight(sample));
         let own = loss.evaluate(&mut LossPass {
             samples: 1,
-            shape,
+            shape: own,
             output: &output[range.clone()],
             before_activation: before_activation.map(|values| &values[range.clone()]),
-            targets: &targets[sample * target_size..(sample + 1) * target_size],
+            targets: &targets[of_target],
             gradient: gradient.as_mut().map(|values| &mut values[range]),
             scale: scale * weight,
         });

@@ -15,6 +15,8 @@ mod freezing_tests;
 mod history;
 mod lane;
 mod learning;
+#[cfg(test)]
+mod length_tests;
 mod loader;
 mod memory;
 mod model;

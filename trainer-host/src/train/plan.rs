@@ -12,9 +12,10 @@ use std::sync::Arc;
 use super::memory::{Lifetime, share};
 use crate::graph::Layer;
 use crate::graph::pass::{GradientPlace, ParameterPlace, Place};
-use crate::graph::{Graph, ParameterEntry, ParameterKind, Shape, SharedTransform};
+use crate::graph::{Graph, Node, ParameterEntry, ParameterKind, Shape, SharedTransform};
 use crate::losses::Loss;
 use crate::regularizers::SharedRegularizer;
+use samara_runtime::LengthGroup;
 
 /// What a lane does for one shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,9 @@ pub(super) struct PlanNode {
     pub input_shapes: Vec<Shape>,
     pub shape: Shape,
     pub in_place: bool,
+    /// The length groups of the output and of the inputs, numbered from 1 on; 0 for none.
+    pub length: u16,
+    pub input_length: u16,
     /// `true` if passes are those of training: not for frozen layers with statistics.
     pub training: bool,
     pub input_places: Vec<Place>,
@@ -84,6 +88,8 @@ pub(super) struct PlanOutput {
     pub gradient_node: usize,
     /// `true` if the loss includes the last activation.
     pub fused: bool,
+    /// For sequences of several lengths the shapes of the output, of one step, of two, ...
+    pub shapes: Vec<Shape>,
 }
 
 /// A block of a weight that learns: its gradient is brought together, then the optimizer changes it.
@@ -120,6 +126,9 @@ pub(super) enum BlockGradient {
 pub(super) struct Plan {
     pub nodes: Vec<PlanNode>,
     pub inputs: Vec<usize>,
+    /// What fills up the steps of each input, if its lengths are found by that.
+    pub paddings: Vec<Option<f32>>,
+    pub length_groups: Vec<LengthGroup>,
     pub outputs: Vec<PlanOutput>,
     pub segments: Vec<Segment>,
     /// Sizes per sample of the buffers for values.
@@ -178,6 +187,13 @@ impl Plan {
                     name: node.name.clone(),
                     training,
                     layer: node.layer.clone(),
+                    length: node.length_group,
+                    input_length: node
+                        .inputs
+                        .iter()
+                        .map(|&input| graph.nodes[input].length_group)
+                        .find(|&group| group > 0)
+                        .unwrap_or(0),
                     shape: node.shape.clone(),
                     in_place: requirements.in_place,
                     input_places: Vec::new(),
@@ -209,6 +225,8 @@ impl Plan {
             transforms: transforms(graph, &parameters),
             weights: parameters.weights,
             inputs: graph.inputs.clone(),
+            paddings: graph.inputs.iter().map(|&input| graph.padding(input)).collect(),
+            length_groups: graph.length_groups.clone(),
             outputs,
             segments: segments(&nodes, steps),
             value_sizes,
@@ -293,7 +311,11 @@ fn transforms(graph: &Graph, parameters: &PlacedParameters) -> Vec<(Range<usize>
 fn plan_outputs(graph: &Graph, losses: &[(Arc<dyn Loss>, f32)]) -> Vec<PlanOutput> {
     let mut outputs = Vec::new();
     for (position, &node) in graph.outputs.iter().enumerate() {
-        let mut output = PlanOutput { node, target_size: 0, gradient_node: node, fused: false };
+        let mut output = PlanOutput { node, target_size: 0, gradient_node: node, fused: false, shapes: Vec::new() };
+        let Node { shape, length_group, .. } = &graph.nodes[node];
+        if *length_group > 0 {
+            output.shapes = (1..=shape[0]).map(|steps| Shape::from([&[steps], &shape[1..]].concat())).collect();
+        }
         if let Some((loss, _)) = losses.get(position) {
             output.target_size = loss.target_shape(&graph.nodes[node].shape).map_or(0, |shape| shape.size());
             let activation = graph.nodes[node].layer.as_ref().and_then(|layer| layer.as_activation());

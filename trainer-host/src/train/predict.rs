@@ -11,6 +11,7 @@ use super::{
 };
 use crate::data::{Source, Tensor};
 use crate::error::{Error, Result};
+use crate::graph::Shape;
 
 /// A model made ready to predict many times: plan, buffers and a copy of the parameters, as they were when it was made.
 #[derive(Debug)]
@@ -100,18 +101,26 @@ impl Predictor<'_> {
         let feed = model.feed(&inputs, Purpose::Predict)?;
         let samples = feed.source().samples();
         let nodes = model.graph().outputs.iter().map(|&output| &model.graph().nodes[output]);
-        let mut outputs: Vec<_> =
-            nodes.map(|node| (Vec::with_capacity(node.shape.size() * samples), node.shape.clone())).collect();
+        let mut outputs: Vec<_> = nodes
+            .map(|node| {
+                (Vec::with_capacity(node.shape.size() * samples), Vec::new(), node.shape.clone(), node.length_group > 0)
+            })
+            .collect();
         let mut loader = Loader::new(feed, (*batch).min(samples).max(1));
         in_pool(|| {
             loader.for_each(Order::Range(0..samples), 0, |feed, buffers| {
                 executor.run(values, Batch { feed, buffers, key: 0 })?;
-                for (output, (to, _)) in outputs.iter_mut().enumerate() {
+                for (output, (to, lengths, ..)) in outputs.iter_mut().enumerate() {
                     executor.read_output(output, to);
+                    executor.read_lengths(output, lengths);
                 }
                 Ok(true)
             })
         })?;
-        outputs.into_iter().map(|(values, shape)| Tensor::from_samples(shape, values)).collect()
+        let tensor = |(values, lengths, shape, varies): (Vec<f32>, Vec<usize>, Shape, bool)| {
+            let tensor = Tensor::from_samples(shape, values)?;
+            if varies { tensor.with_lengths(lengths) } else { Ok(tensor) }
+        };
+        outputs.into_iter().map(tensor).collect()
     }
 }

@@ -20,6 +20,12 @@ impl Sequential {
         Self { name: name.to_owned(), output: input.clone(), input }
     }
 
+    /// Samples may be shorter than the input's shape says: [`SymbolicTensor::variable_length`].
+    pub fn variable_length(mut self) -> Self {
+        self.input = self.input.variable_length();
+        self
+    }
+
     /// Puts a layer, or a model, at the end.
     #[expect(clippy::should_implement_trait, reason = "the name that Keras users know")]
     pub fn add(mut self, layer: impl Apply) -> Self {

@@ -3,7 +3,7 @@
 use super::trainer::Trainer;
 use super::{Fit, Model, Objective, on};
 use crate::data::{Dataset, Tensor};
-use crate::graph::{ParameterKind, Shape, SymbolicTensor, input};
+use crate::graph::{Node, ParameterKind, Shape, SymbolicTensor, input};
 use crate::layers::*;
 use crate::losses::*;
 use crate::numeric::random::Random;
@@ -25,6 +25,10 @@ pub(super) fn data_for(model: &Model, samples: usize) -> Dataset {
                 let below = vocabulary as f32 - 0.5;
                 tensor.values_mut().iter_mut().for_each(|value| *value = (value.abs() * 3.0 * below).floor() % below.ceil());
             }
+            let Node { shape, length_group, .. } = &graph.nodes[node];
+            if *length_group > 0 && graph.nodes[node].layer.is_none() {
+                return tensor.with_lengths((0..samples).map(|sample| 1 + sample % shape[0])).unwrap();
+            }
             tensor
         };
         nodes.iter().map(tensor).collect()
@@ -41,7 +45,7 @@ pub(super) fn with_squared_errors(model: &mut Model) {
 
 /// Compares all gradients with central differences of the loss. Parameters are moved off their initial values, so that
 /// zeros and ones hide nothing.
-fn check_gradients(model: &mut Model, data: &Dataset) {
+pub(super) fn check_gradients(model: &mut Model, data: &Dataset) {
     let mut random = Random::new(77, 0);
     let weights = model.parameters().iter().filter(|p| p.kind == ParameterKind::Weight);
     let names: Vec<(String, bool)> = weights.map(|p| (p.name.clone(), p.learns())).collect();
@@ -107,9 +111,9 @@ fn gradients_of_every_kind_of_layer() {
             assert_eq!(example.layer.kind(), kind.name);
             // A batch-norm before each input learns through the input's gradient.
             let inputs: Vec<SymbolicTensor> = example.inputs.iter().map(|shape| input(shape.clone())).collect();
-            let learning = inputs.iter().enumerate().map(|(number, input)| match example.layer.vocabulary(number) {
-                Some(_) => input.clone(),
-                None => BatchNormalization::new().apply(input),
+            let learning = inputs.iter().enumerate().map(|(number, input)| {
+                let is_of_model = example.layer.vocabulary(number).is_some() || example.layer.padding(number).is_some();
+                if is_of_model { input.clone() } else { BatchNormalization::new().apply(input) }
             });
             let learning = learning.collect();
             println!("{example:?}");

@@ -76,9 +76,8 @@ fn with_golden_samples(bytes: &[u8], samples: &[Tensor], Golden { count }: Golde
         bail!("--golden asks for {count} golden samples, {there} samples are there to take them from");
     }
     let mut file = ModelFile::from_bytes(bytes)?;
-    let inputs: Vec<&[f32]> = samples.iter().map(Tensor::values).collect();
     let count = count.unwrap_or_else(|| usual_count(&file).min(there));
-    add_golden_samples(&mut file, &inputs, Some(count))?;
+    add_golden_samples(&mut file, samples, Some(count))?;
     Ok(DeviceModel::new(&file.to_bytes())?)
 }
 

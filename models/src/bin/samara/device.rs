@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use samara_runtime::{Tensor as DeviceTensor, format::writer::ModelFile};
 use samara_trainer::data::Dataset;
-use samara_trainer::device::run::DeviceModel;
+use samara_trainer::device::run::{DeviceModel, write_sample};
 use samara_trainer::graph::Shape;
 use samara_trainer::losses::{Loss, LossPass, TargetFault};
 use samara_trainer::metrics::MetricPass;
@@ -96,14 +96,15 @@ pub fn measure(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<M
     let (samples, targets, metric) = (&data.inputs()[0], &data.targets()[0], loss.default_metric());
     let measured = model.run_each(
         data.samples(),
-        |session, sample| session.write_f32(0, &samples.sample(sample).unwrap_or_default()),
+        |session, sample| write_sample(session, 0, samples, sample),
         |session, sample| {
             let output: Vec<f32> = session.output_f32(0).map(Iterator::collect).unwrap_or_default();
-            let (shape, output, targets) = (&shape, &output[..], targets.sample(sample).unwrap_or_default());
-            let pass =
-                LossPass { samples: 1, shape, output, before_activation: None, targets: &targets, gradient: None, scale: 1.0 };
-            let right =
-                metric.as_ref().map(|metric| metric.value(&MetricPass { samples: 1, shape, output, targets: &targets }));
+            // Of a sequence that is shorter than others, the output may have fewer steps than there are targets.
+            let shape = &session.output(0).map_or_else(|| shape.clone(), |(tensor, _)| shape_of(&tensor));
+            let (output, targets) = (&output[..], targets.sample(sample).unwrap_or_default());
+            let targets = &targets[..loss.target_shape(shape).map_or(targets.len(), |shape| shape.size())];
+            let pass = LossPass { samples: 1, shape, output, before_activation: None, targets, gradient: None, scale: 1.0 };
+            let right = metric.as_ref().map(|metric| metric.value(&MetricPass { samples: 1, shape, output, targets }));
             (loss.evaluate(&mut { pass }), right)
         },
     )?;

@@ -1,8 +1,10 @@
-//! `samara export-samples`: test samples as bytes that can be streamed to a device, and the bytes that it has to answer.
+//! `samara export-samples`: test samples as bytes that can be streamed to a device, and the bytes that it has to answer. Before a
+//! sequence of variable length stands how many steps it has.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use samara_trainer::device::run::write_sample;
 use samara_trainer::losses::SparseCategoricalCrossentropy;
 use serde_json::json;
 
@@ -25,7 +27,8 @@ pub struct Arguments {
     /// Runs of a file through which a stream goes that make a sample; it forgets all before each sample
     #[arg(long, default_value = "1", value_parser = names::count)]
     runs: usize,
-    /// File for the samples as the model takes them, one after another
+    /// File for the samples as the model takes them, one after another; where their lengths vary, each with its length before it,
+    /// four bytes
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// File for the model's outputs, of every run, computed on this machine by the device's own code
@@ -62,11 +65,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         |label: &f32| if *label <= 255.0 { Ok(*label as u8) } else { bail!("label {label} does not fit into a byte") };
     let labels: Vec<u8> = labels[..count].iter().map(label_byte).collect::<Result<_>>()?;
 
+    let (input, _) = device::ports(&model)?;
     let run_size = samples.sample_shape().size() / arguments.runs;
     let work = |session: &mut samara_runtime::Session<'_>, sample: usize| {
-        let values = samples.sample(sample).unwrap_or_default();
         session.reset_state();
         let mut outputs = Vec::new();
+        if input.length_group > 0 {
+            write_sample(session, 0, samples, sample)?;
+            session.run();
+            return Ok(session.output_bytes(0).unwrap_or_default().to_vec());
+        }
+        let values = samples.sample(sample).unwrap_or_default();
         for rows in values.chunks_exact(run_size) {
             session.write_f32(0, rows)?;
             session.run();
@@ -74,13 +83,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         Ok(outputs)
     };
-    let (input, _) = device::ports(&model)?;
     let quantize = |&value: &f32| match input.element_type {
         samara_runtime::ElementType::I8 => vec![samara_runtime::quant::quantize(value, input.scale, input.zero_point) as u8],
         samara_runtime::ElementType::I32 => (value as i32).to_le_bytes().to_vec(),
         samara_runtime::ElementType::F32 => value.to_le_bytes().to_vec(),
     };
-    let inputs: Vec<u8> = samples.slice(0..count).values().iter().flat_map(quantize).collect();
+    let record = |sample: usize| -> Vec<u8> {
+        let values = samples.sample(sample).unwrap_or_default();
+        if input.length_group == 0 {
+            return values.iter().flat_map(quantize).collect();
+        }
+        // Its length first, then as many steps.
+        let (length, most) = (samples.length(sample), input.dimensions[0] as usize);
+        let steps = values[..values.len() / most * length].iter().flat_map(quantize);
+        (length as u32).to_le_bytes().into_iter().chain(steps).collect()
+    };
+    let inputs: Vec<u8> = (0..count).flat_map(record).collect();
     let outputs = model.work_each(count, work)?.concat();
 
     files::write(&arguments.out, &inputs)?;

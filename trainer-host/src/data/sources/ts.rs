@@ -122,7 +122,7 @@ impl TsFile {
         self.series.iter().map(|series| series.values.len() / self.channels).collect()
     }
 
-    /// All series as `[series, steps, channels]`, followed by zeros where they are shorter.
+    /// All series as `[series, steps, channels]` with their lengths, followed by zeros where they are shorter.
     ///
     /// # Errors
     /// If one is longer.
@@ -139,7 +139,7 @@ impl TsFile {
         for (to, series) in values.chunks_exact_mut((steps * self.channels).max(1)).zip(&self.series) {
             to[..series.values.len()].copy_from_slice(&series.values);
         }
-        Tensor::new([self.series.len(), steps, self.channels], values)
+        Tensor::new([self.series.len(), steps, self.channels], values)?.with_lengths(self.lengths())
     }
 
     /// The classes as targets.

@@ -6,6 +6,7 @@ use super::{
     registry::encoding,
 };
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
+use crate::graph::LengthRule;
 use samara_runtime::ops::{
     lstm::{LSTM_F32, LSTM_I8, ParametersF32, ParametersI8, memory_f32, memory_i8},
     recurrent::Memory,
@@ -77,6 +78,11 @@ impl DeviceOp for Lstm {
 
     fn rows(&self, _: &NodeContext<'_>) -> Rows {
         self.kernels.order.rows()
+    }
+
+    fn length_rule(&self, context: &NodeContext<'_>) -> Option<LengthRule> {
+        // Backwards, too: the walk begins with the last step that there is.
+        context.length_rule(Rows::Past)
     }
 
     fn stream(&mut self) {

@@ -2,6 +2,7 @@
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
+use crate::graph::LengthRule;
 use samara_runtime::ops::mean::{MAXIMUM_COUNT, MEAN_F32, MEAN_I8, Parameters};
 
 /// The mean over some axes (0 is the outermost; the batch does not count). The output has the other axes' elements in their order.
@@ -25,6 +26,10 @@ impl DeviceOp for Mean {
 
     fn rows(&self, context: &NodeContext<'_>) -> Rows {
         if self.axes.contains(&0) { Rows::All } else { context.each_row(1) }
+    }
+
+    fn length_rule(&self, context: &NodeContext<'_>) -> Option<LengthRule> {
+        if self.axes.contains(&0) { Some(LengthRule::Reduced) } else { context.length_rule(self.rows(context)) }
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

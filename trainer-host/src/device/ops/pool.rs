@@ -2,6 +2,7 @@
 
 use super::{DeviceOpKind, OpExample, registry::encoding, window, window_3x3, window_rows};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
+use crate::graph::LengthRule;
 use samara_runtime::OpDef;
 use samara_runtime::ops::{
     pool::{AVERAGE_POOL_F32, AVERAGE_POOL_I8, MAX_POOL_F32, MAX_POOL_I8},
@@ -54,6 +55,15 @@ impl DeviceOp for Pool {
     fn rows(&self, _: &NodeContext<'_>) -> Rows {
         // Padding does not count, so zeros cannot stand for it.
         if self.window.padding[0] == 0 { window_rows(&self.window) } else { Rows::All }
+    }
+
+    fn length_rule(&self, context: &NodeContext<'_>) -> Option<LengthRule> {
+        let is_over_all = usize::from(self.window.kernel[0]) >= context.inputs[0][0] && self.window.padding[0] == 0;
+        match context.output[0] {
+            1 if is_over_all => Some(LengthRule::Reduced),
+            // A window beyond the last row counts what is there.
+            _ => context.length_rule(window_rows(&self.window)),
+        }
     }
 
     fn encode_f32(&self, context: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

@@ -6,6 +6,7 @@ use super::{
     registry::encoding,
 };
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
+use crate::graph::LengthRule;
 use samara_runtime::ops::{
     recurrent::Memory,
     simple_rnn::{ParametersF32, ParametersI8, SIMPLE_RNN_F32, SIMPLE_RNN_I8, memory_f32, memory_i8},
@@ -39,6 +40,11 @@ impl DeviceOp for SimpleRnn {
 
     fn rows(&self, _: &NodeContext<'_>) -> Rows {
         self.kernels.order.rows()
+    }
+
+    fn length_rule(&self, context: &NodeContext<'_>) -> Option<LengthRule> {
+        // Backwards, too: the walk begins with the last step that there is.
+        context.length_rule(Rows::Past)
     }
 
     fn stream(&mut self) {

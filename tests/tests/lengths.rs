@@ -1,0 +1,183 @@
+//! Sequences of several lengths, from the trainer to the device: a file for the largest length gives, of a shorter sequence, the bits of
+//! a file for that length.
+
+use rand::Rng;
+use samara_runtime::{ALL_OPS, InputError, Model as DeviceFile, Session, arena::AlignedBuffer, format::writer::ModelFile};
+use samara_tests::{
+    generator, graphs,
+    whole::{self, check_lengths},
+};
+use samara_trainer::data::{Side, pad_sequences};
+use samara_trainer::device::golden::add_golden_samples;
+use samara_trainer::prelude::*;
+use samara_trainer::quantize::Options;
+
+const FEATURES: usize = 3;
+const MOST: usize = 12;
+/// The shortest sequence that all nets take.
+const LEAST: usize = 5;
+
+fn values(seed: u64, count: usize) -> Vec<f32> {
+    let mut random = generator(seed);
+    (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
+type Net = fn(&SymbolicTensor) -> SymbolicTensor;
+
+/// Nets on sequences. `Mean` and reshapes have no other rank on the device.
+const NETS: [(&str, Net); 8] = [
+    ("the last state", |x| Dense::new(2).apply(Lstm::new(4).apply(x))),
+    ("the last state of a walk backwards", |x| Dense::new(2).apply(Gru::new(4).go_backwards().apply(x))),
+    ("all states", |x| {
+        let y =
+            SimpleRnn::new(3).return_sequences().apply(Gru::new(3).reset_before().return_sequences().go_backwards().apply(x));
+        Dense::new(2).activation(Activation::Softmax).apply(y)
+    }),
+    ("windows", |x| {
+        let y = Conv1D::new(4, 3).strides(2).activation(Activation::Relu).apply(x);
+        let y = BatchNormalization::new().apply(DepthwiseConv1D::new(2).padding(Padding::Causal).apply(y));
+        Dense::new(2).apply(GlobalMaxPooling1D::new().apply(MaxPooling1D::new(2).strides(1).apply(y)))
+    }),
+    ("same padding", |x| {
+        let y = SeparableConv1D::new(4, 4).padding(Padding::Same).activation(Activation::Relu).apply(x);
+        GlobalAveragePooling1D::new().apply(LayerNormalization::new().apply(y))
+    }),
+    ("branches", |x| {
+        let a = Dense::new(4).activation(Activation::Tanh).apply(x);
+        let b = Conv1D::new(4, 3).padding(Padding::Same).apply(x);
+        let sum = PReLU::new().apply(Multiply::new().apply([&Add::new().apply([&a, &b]), &b]));
+        Mean::over_axis(0).apply(Concatenate::new().apply([&sum, &a]))
+    }),
+    ("a mean of each step", |x| {
+        let y = Conv1D::new(6, 2).padding(Padding::Causal).strides(2).apply(x);
+        let steps = y.shape().map_or(0, |shape| shape[0]);
+        Lstm::new(2).apply(Mean::over_axis(1).apply(Reshape::new([steps, 2, 3]).apply(&y)))
+    }),
+    ("averages", |x| AveragePooling1D::new(2).apply(Conv1D::new(3, 2).apply(x))),
+];
+
+fn model(net: Net, steps: usize, is_variable: bool, like: Option<&Model>) -> Model {
+    let x = input([steps, FEATURES]);
+    let x = if is_variable { x.variable_length() } else { x };
+    let model = Model::new("sequences", &x, net(&x)).expect("a model");
+    match like {
+        None => graphs::train(&model, &mut generator(3)),
+        Some(like) => like.parameters().iter().for_each(|parameter| {
+            model.set_parameter(&parameter.name, &parameter.values()).expect("as many values");
+        }),
+    }
+    model
+}
+
+/// The same samples of so many steps: filled up with what there is no more of, or alone.
+fn samples(steps: usize, count: usize) -> [Tensor; 2] {
+    let real = values(steps as u64, count * steps * FEATURES);
+    let mut filled = vec![40.0; count * MOST * FEATURES];
+    let rows = filled.chunks_exact_mut(MOST * FEATURES).zip(real.chunks_exact(steps * FEATURES));
+    rows.for_each(|(to, from)| to[..from.len()].copy_from_slice(from));
+    let filled = Tensor::from_samples([MOST, FEATURES], filled).expect("whole samples");
+    [
+        filled.with_lengths(vec![steps; count]).expect("lengths that there are"),
+        Tensor::from_samples([steps, FEATURES], real).expect("whole samples"),
+    ]
+}
+
+fn outputs(bytes: &[u8], samples: &Tensor) -> whole::Outputs {
+    let file = ModelFile::from_bytes(bytes).expect("a file");
+    whole::run(&file, std::slice::from_ref(samples), samples.samples()).expect("samples that fit")
+}
+
+#[test]
+fn a_file_for_the_largest_length_is_one_for_each() {
+    for (name, net) in NETS {
+        let variable = model(net, MOST, true, None);
+        let f32_file = variable.export_f32().expect("a file");
+        for steps in LEAST..=MOST {
+            let [filled, alone] = samples(steps, 6);
+            let fixed = model(net, steps, false, Some(&variable));
+            // Calibrated on the steps that there are, quantized in the same way.
+            for float_ports in [false, true] {
+                let options = Options { float_ports, ..Options::default() };
+                let [own, other] = [(&variable, &filled), (&fixed, &alone)]
+                    .map(|(model, samples)| model.export_int8(std::slice::from_ref(samples), options).expect("a file"));
+                assert!(outputs(&own, &filled) == outputs(&other, &alone), "{name} of {steps} steps in int8");
+            }
+            let made_for_it = fixed.export_f32().expect("a file");
+            assert!(outputs(&f32_file, &filled) == outputs(&made_for_it, &alone), "{name} of {steps} steps in f32");
+            // As in training, step by step.
+            let device = DeviceModel::new(&f32_file).expect("a file").predict(std::slice::from_ref(&filled)).expect("samples");
+            let trained = variable.predict(&filled).expect("samples that fit");
+            assert_eq!(device[0].lengths(), trained.lengths());
+            for (found, wanted) in device[0].values().iter().zip(trained.values()) {
+                assert!(
+                    (found - wanted).abs() <= 1e-5 * (1.0 + wanted.abs()),
+                    "{name} of {steps}: {found}, {wanted} in training"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn samples_of_all_lengths_share_a_file() {
+    for (name, net) in NETS {
+        let model = model(net, MOST, true, None);
+        let count = MOST - LEAST + 1;
+        let all = values(9, count * MOST * FEATURES);
+        let all = Tensor::from_samples([MOST, FEATURES], all).and_then(|all| all.with_lengths(LEAST..=MOST)).expect("lengths");
+        for bytes in [model.export_f32(), model.export_int8(std::slice::from_ref(&all), Options::default())] {
+            let mut file = ModelFile::from_bytes(&bytes.expect("a file")).expect("a file");
+            check_lengths(&file, std::slice::from_ref(&all), count).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+            // Golden samples have their lengths with them.
+            add_golden_samples(&mut file, std::slice::from_ref(&all), Some(3)).expect("samples that fit");
+            assert_eq!(ModelFile::from_bytes(&file.to_bytes()).expect("a file"), file);
+            let steps = |sample: usize| u32::from_le_bytes(*file.golden[sample].inputs.first_chunk().expect("a length"));
+            assert_eq!([0, 1, 2].map(steps), [5, 6, 7]);
+            let bytes = AlignedBuffer::copy_of(&file.to_bytes());
+            let parsed = DeviceFile::parse(bytes.as_slice(), ALL_OPS).expect("a file");
+            let mut arena = AlignedBuffer::zeros(parsed.arena_bytes());
+            let mut session = Session::new(parsed, arena.as_mut_slice()).expect("an arena");
+            assert_eq!(session.self_test(), Ok(3), "{name}");
+            assert_eq!(session.length(1), Some(MOST as u32));
+            file.golden[1].inputs[0] += 1;
+            let bytes = AlignedBuffer::copy_of(&file.to_bytes());
+            let parsed = DeviceFile::parse(bytes.as_slice(), ALL_OPS).expect("a file");
+            let mut arena = AlignedBuffer::zeros(parsed.arena_bytes());
+            assert!(Session::new(parsed, arena.as_mut_slice()).expect("an arena").self_test().is_err(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn tokens_end_where_padding_begins() {
+    let x = input([7]);
+    let y = Lstm::new(3).apply(Embedding::new(6, 4).mask_zero().apply(&x));
+    let model = Model::new("tokens", &x, y).expect("a model");
+    graphs::train(&model, &mut generator(1));
+    let sequences = [vec![3, 1, 2], vec![5], vec![1, 2, 3, 4, 5, 1, 2]];
+    let padded = pad_sequences(&sequences, 7, Side::After, Side::After).expect("sequences");
+    let device = DeviceModel::new(&model.export_f32().expect("a file")).expect("a file");
+    let found = &device.predict(std::slice::from_ref(&padded)).expect("samples that fit")[0];
+    let wanted = model.predict(&padded).expect("samples that fit");
+    for (found, wanted) in found.values().iter().zip(wanted.values()) {
+        assert!((found - wanted).abs() <= 1e-6, "{found}, {wanted} in training");
+    }
+    let unsaid = Tensor::from_samples([7], padded.values().to_vec()).expect("whole samples");
+    let of_both = [&padded, &unsaid].map(|samples| model.export_int8(std::slice::from_ref(samples), Options::default()));
+    let [said, found] = of_both.map(|bytes| bytes.expect("a file"));
+    assert!(said == found, "calibration sees other tokens");
+}
+
+#[test]
+fn windows_say_how_short_a_sequence_may_be() {
+    let (_, net) = NETS[3];
+    let file = DeviceModel::new(&model(net, MOST, true, None).export_f32().expect("a file")).expect("a file");
+    let mut arena = AlignedBuffer::zeros(file.model().expect("a file").arena_bytes());
+    let mut session = Session::new(file.model().expect("a file"), arena.as_mut_slice()).expect("an arena");
+    assert_eq!(session.set_length(1, LEAST as u32), Ok(()));
+    let short = InputError::SequenceLength { maximum: MOST as u32, found: LEAST as u32 - 1 };
+    assert_eq!(session.set_length(1, LEAST as u32 - 1), Err(short));
+    let [filled, _] = samples(LEAST - 1, 2);
+    let error = file.predict(std::slice::from_ref(&filled)).expect_err("a sequence that is too short");
+    assert!(error.to_string().contains("sample 0"), "{error}");
+}
