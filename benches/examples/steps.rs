@@ -1,5 +1,5 @@
-//! Milliseconds per training step of the workloads w1 to w4, for comparison with other frameworks:
-//! `cargo run --release -p samara-benches --example steps -- [w1|w2|w3|w4] [batch] [--json]`.
+//! Milliseconds per training step of the workloads w1 to w6, for comparison with other frameworks:
+//! `cargo run --release -p samara-benches --example steps -- [w1|w2|w3|w4|w5|w6] [batch] [--json]`.
 //!
 //! The clock covers whole epochs of about 0.3 s, shuffling included, planning left out; the median and the fastest of
 //! several. `RAYON_NUM_THREADS` sets the number of threads.
@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use clap::{Parser, builder::PossibleValuesParser};
-use samara_benches::training::{WORKLOADS, random_data};
+use samara_benches::training::{WORKLOADS, Workload};
 use samara_trainer::prelude::*;
 use serde_json::json;
 
@@ -51,8 +51,8 @@ impl Callback for Clock {
 }
 
 /// Milliseconds per step of each epoch, sorted.
-fn measure(model: &mut Model, batch: usize, steps: usize, limit: Duration) -> Result<Vec<f64>> {
-    let data = random_data(model, batch * steps)?;
+fn measure(workload: &Workload, model: &mut Model, batch: usize, steps: usize, limit: Duration) -> Result<Vec<f64>> {
+    let data = workload.random_data(model, batch * steps)?;
     let clock = Clock { started: Instant::now(), limit };
     let fit = Fit { epochs: 400, batch, verbose: false, callbacks: vec![Box::new(clock)], ..Fit::default() };
     let history = model.fit(&data, fit)?;
@@ -72,9 +72,9 @@ fn main() -> Result<()> {
         let only_batch = arguments.batch.map(|batch| batch as usize);
         for &batch in only_batch.as_ref().map_or(workload.batches, std::slice::from_ref) {
             let mut model = workload.compiled()?;
-            let pilot = measure(&mut model, batch, 4, Duration::ZERO)?;
+            let pilot = measure(workload, &mut model, batch, 4, Duration::ZERO)?;
             let steps = (EPOCH * 1e3 / pilot[0]).clamp(4.0, 1200.0) as usize;
-            let times = measure(&mut model, batch, steps, LIMIT)?;
+            let times = measure(workload, &mut model, batch, steps, LIMIT)?;
             let (median, fastest) = (times[times.len() / 2], times[0]);
             if arguments.json {
                 let parameters: usize = model.parameters().iter().map(|parameter| parameter.shape.size()).sum();

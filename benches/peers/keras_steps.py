@@ -11,7 +11,7 @@ import sys
 import time
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("workload", choices=["w1", "w2", "w3", "w4"])
+parser.add_argument("workload", choices=["w1", "w2", "w3", "w4", "w5", "w6"])
 parser.add_argument("batch", type=int)
 parser.add_argument("--backend", choices=["tensorflow", "jax"], default="tensorflow")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -39,6 +39,7 @@ except ModuleNotFoundError:
 
 layers = keras.layers
 EPOCH_SECONDS, SECONDS = 0.3, 3
+VOCABULARY = 10_000
 
 
 def penalized(*options, **named):
@@ -92,6 +93,22 @@ def ds_cnn():
     return keras.Sequential([keras.Input((49, 10, 1)), *net])
 
 
+def siamese():
+    """W5: one LSTM on two sequences."""
+    left, right = keras.Input((20, 128)), keras.Input((20, 128))
+    shared = layers.LSTM(32)
+    both = layers.concatenate([shared(left), shared(right)])
+    return keras.Model([left, right], layers.Dense(1, "sigmoid")(both))
+
+
+def answers():
+    """W6: an embedding and an LSTM for each of two texts."""
+    text, question = keras.Input((100,), dtype="int32"), keras.Input((100,), dtype="int32")
+    told = layers.LSTM(32)(layers.Embedding(VOCABULARY, 64)(text))
+    asked = layers.LSTM(16)(layers.Embedding(VOCABULARY, 32)(question))
+    return keras.Model([text, question], layers.Dense(500, "softmax")(layers.concatenate([told, asked])))
+
+
 class Clock(keras.callbacks.Callback):
     """Takes the time of every epoch, and ends the training after `seconds`."""
 
@@ -112,8 +129,11 @@ def measure(model, steps, seconds):
     """Milliseconds per step of each epoch, sorted."""
     random = numpy.random.default_rng(1)
     samples = steps * arguments.batch
-    x = random.random((samples, *model.input_shape[1:]), dtype=numpy.float32)
-    y = random.integers(0, model.output_shape[-1], samples)
+    if arguments.workload == "w6":
+        x = [random.integers(0, VOCABULARY, (samples, *place.shape[1:]), dtype=numpy.int32) for place in model.inputs]
+    else:
+        x = [random.random((samples, *place.shape[1:]), dtype=numpy.float32) for place in model.inputs]
+    y = random.integers(0, max(model.output_shape[-1], 2), samples)
     clock = Clock(seconds)
     model.fit(x, y, batch_size=arguments.batch, epochs=400, verbose=0, callbacks=[clock])
     return sorted(1e3 * time / steps for time in clock.times)
@@ -124,11 +144,14 @@ net, optimizer, parameters = {
     "w2": (separable, keras.optimizers.Adam(1e-3), 20_947),
     "w3": (resnet8, keras.optimizers.Adam(1e-3), 78_666),
     "w4": (ds_cnn, keras.optimizers.Adam(1e-3), 24_908),
+    "w5": (siamese, keras.optimizers.RMSprop(1e-3), 20_673),
+    "w6": (answers, keras.optimizers.RMSprop(1e-3), 1_000_052),
 }[arguments.workload]
 model = net()
 assert model.count_params() == parameters, f"the net has {model.count_params()} parameters, expected {parameters}"
 # Samara, too, measures the accuracy of every batch.
-model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+loss = "binary_crossentropy" if arguments.workload == "w5" else "sparse_categorical_crossentropy"
+model.compile(optimizer, loss, metrics=["accuracy"])
 measure(model, 4, 0)  # compiles
 steps = int(min(max(EPOCH_SECONDS * 1e3 / measure(model, 12, 0)[0], 4), 1200))
 times = measure(model, steps, SECONDS)

@@ -12,7 +12,7 @@ import sys
 import time
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("workload", choices=["w1", "w2", "w3", "w4"])
+parser.add_argument("workload", choices=["w1", "w2", "w3", "w4", "w5", "w6"])
 parser.add_argument("batch", type=int)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 arguments = parser.parse_args()
@@ -25,6 +25,7 @@ except ModuleNotFoundError:
     sys.exit()
 
 EPOCH_SECONDS, SECONDS = 0.3, 3
+VOCABULARY = 10_000
 
 
 def normalization(channels, kind=nn.BatchNorm2d):
@@ -82,18 +83,66 @@ def ds_cnn():
     return nn.Sequential(*net, nn.AvgPool2d((25, 5)), nn.Flatten(), nn.Linear(64, 12))
 
 
+def recurrent(features, units):
+    """An LSTM with one bias, as Keras and Samara have it: the second stays zero."""
+    lstm = nn.LSTM(features, units, batch_first=True)
+    nn.init.zeros_(lstm.bias_hh_l0)
+    lstm.bias_hh_l0.requires_grad = False
+    return lstm
+
+
+class Siamese(nn.Module):
+    """W5: one LSTM on two sequences."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared, self.head = recurrent(128, 32), nn.Linear(64, 1)
+
+    def forward(self, left, right):
+        both = torch.cat([self.shared(side)[1][0][0] for side in (left, right)], 1)
+        return self.head(both)[:, 0]
+
+
+class Answers(nn.Module):
+    """W6: an embedding and an LSTM for each of two texts."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.ModuleList([nn.Embedding(VOCABULARY, 64), nn.Embedding(VOCABULARY, 32)])
+        self.texts = nn.ModuleList([recurrent(64, 32), recurrent(32, 16)])
+        self.head = nn.Linear(48, 500)
+
+    def forward(self, *tokens):
+        parts = zip(self.texts, self.words, tokens)
+        return self.head(torch.cat([text(words(token))[1][0][0] for text, words, token in parts], 1))
+
+
+def random_data(samples):
+    """Inputs and targets."""
+    if arguments.workload == "w5":
+        return [torch.rand(samples, 20, 128) for _ in range(2)], torch.randint(0, 2, (samples,)).float()
+    if arguments.workload == "w6":
+        return [torch.randint(0, VOCABULARY, (samples, 100)) for _ in range(2)], torch.randint(0, classes, (samples,))
+    # Stored with the channels last, a batch is a view of the rows picked: nothing is copied twice.
+    return [torch.rand(samples, *shape)], torch.randint(0, classes, (samples,))
+
+
+def batch_of(x, rows):
+    """The rows picked; pictures as PyTorch has them."""
+    picked = x.index_select(0, rows)
+    return picked.permute(0, 3, 1, 2) if picked.dim() == 4 else picked
+
+
 def measure(steps, seconds):
     """Milliseconds per step of each epoch, sorted."""
-    # Stored with the channels last, a batch is a view of the rows picked: nothing is copied twice.
-    x, y = torch.rand(steps * arguments.batch, *shape), torch.randint(0, classes, (steps * arguments.batch,))
+    inputs, y = random_data(steps * arguments.batch)
     times = []
     end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
         start = time.perf_counter()
         for rows in torch.randperm(len(y)).split(arguments.batch):
             optimizer.zero_grad()
-            batch = x.index_select(0, rows).permute(0, 3, 1, 2)
-            loss(model(batch), y.index_select(0, rows)).backward()
+            loss(model(*(batch_of(x, rows) for x in inputs)), y.index_select(0, rows)).backward()
             optimizer.step()
         times.append(1e3 * (time.perf_counter() - start) / steps)
     return sorted(times)
@@ -106,18 +155,23 @@ net, optimizer, shape, classes, penalty, parameters = {
     "w2": (separable, torch.optim.Adam, (28, 28, 1), 10, 0, 20_947),
     "w3": (resnet8, torch.optim.Adam, (32, 32, 3), 10, 1e-4, 78_666),
     "w4": (ds_cnn, torch.optim.Adam, (49, 10, 1), 12, 1e-4, 24_908),
+    "w5": (Siamese, torch.optim.RMSprop, None, 2, 0, 20_673),
+    "w6": (Answers, torch.optim.RMSprop, None, 500, 0, 1_000_052),
 }[arguments.workload]
 model = net().to(memory_format=torch.channels_last)
 # Keras and Samara count the moving averages of batch normalization, but not PyTorch's number of batches seen.
-found = sum(tensor.numel() for tensor in model.state_dict().values() if tensor.is_floating_point())
+counted = {name: tensor for name, tensor in model.state_dict().items() if "bias_hh" not in name}
+found = sum(tensor.numel() for tensor in counted.values() if tensor.is_floating_point())
 assert found == parameters, f"the net has {found} parameters, expected {parameters}"
 # The L2 penalty of the kernels, but of the depthwise ones, as what it adds to the gradient: 2 * penalty * weight.
 convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d) and module.groups == 1]
 kernels = {module.weight for module in convolutions if penalty}
 others = [parameter for parameter in model.parameters() if parameter not in kernels]
 groups = [{"params": list(kernels), "weight_decay": 2 * penalty}] if kernels else []
-optimizer = optimizer([*groups, {"params": others}], lr=1e-3, fused=True)
-loss = nn.CrossEntropyLoss()
+# There is no fused RMSprop.
+fastest = {"foreach": True} if optimizer is torch.optim.RMSprop else {"fused": True}
+optimizer = optimizer([*groups, {"params": others}], lr=1e-3, **fastest)
+loss = nn.BCEWithLogitsLoss() if arguments.workload == "w5" else nn.CrossEntropyLoss()
 measure(4, 0)  # warms up
 steps = int(min(max(EPOCH_SECONDS * 1e3 / measure(12, 0)[0], 4), 1200))
 times = measure(steps, SECONDS)

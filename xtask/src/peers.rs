@@ -8,24 +8,35 @@ use serde_json::{Value, json};
 use crate::{paths, process, table};
 
 /// The workloads, and the samples per step that are compared.
-const CELLS: [(&str, u32); 7] = [("w1", 32), ("w1", 128), ("w2", 32), ("w2", 128), ("w3", 32), ("w3", 128), ("w4", 100)];
+const CELLS: [(&str, u32); 10] = [
+    ("w1", 32),
+    ("w1", 128),
+    ("w2", 32),
+    ("w2", 128),
+    ("w3", 32),
+    ("w3", 128),
+    ("w4", 100),
+    ("w5", 32),
+    ("w5", 128),
+    ("w6", 128),
+];
 
 /// A framework, and how its steps are measured.
 struct Framework {
     name: &'static str,
     /// The script in `benches/peers/` with its arguments; none for Samara.
     script: &'static [&'static str],
-    /// The only workload that it is compared on.
-    only: Option<&'static str>,
+    /// The workloads that it is compared on; all if there are none.
+    only: &'static [&'static str],
 }
 
 /// The frameworks, Samara first.
 const FRAMEWORKS: [Framework; 4] = [
-    Framework { name: "Samara", script: &[], only: None },
-    Framework { name: "Keras on TensorFlow", script: &["keras_steps.py"], only: None },
+    Framework { name: "Samara", script: &[], only: &[] },
+    Framework { name: "Keras on TensorFlow", script: &["keras_steps.py"], only: &[] },
     // Slower than TensorFlow on convolutions.
-    Framework { name: "Keras on JAX", script: &["keras_steps.py", "--backend", "jax"], only: Some("w1") },
-    Framework { name: "PyTorch", script: &["torch_steps.py"], only: None },
+    Framework { name: "Keras on JAX", script: &["keras_steps.py", "--backend", "jax"], only: &["w1", "w5", "w6"] },
+    Framework { name: "PyTorch", script: &["torch_steps.py"], only: &[] },
 ];
 
 /// What one measurement printed.
@@ -142,7 +153,9 @@ impl Comparison {
     fn round(&mut self, python: &str, threads: usize) -> Result<()> {
         for cell in &mut self.cells {
             let workload = cell.workload;
-            for framework in FRAMEWORKS.iter().filter(|framework| framework.only.is_none_or(|only| only == workload)) {
+            for framework in
+                FRAMEWORKS.iter().filter(|framework| framework.only.is_empty() || framework.only.contains(&workload))
+            {
                 let name = framework.name;
                 if self.missing.contains_key(name) {
                     continue;
@@ -200,7 +213,7 @@ impl Comparison {
 /// If there is no such workload or no Python; if a measurement fails; if the frameworks' nets differ in size.
 pub fn run(python: &str, workloads: &[String], rounds: u32) -> Result<()> {
     if let Some(unknown) = workloads.iter().find(|wanted| CELLS.iter().all(|cell| cell.0 != wanted.as_str())) {
-        bail!("there is no workload {unknown:?}: choose one of w1, w2, w3, w4");
+        bail!("there is no workload {unknown:?}: choose one of w1, w2, w3, w4, w5, w6");
     }
     process::output(Command::new(python).arg("--version")).context("no Python: name one with --python")?;
     process::run(&mut samara("build"))?;
