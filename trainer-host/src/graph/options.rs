@@ -67,9 +67,8 @@ mod tests {
             read::<Dense>(&text.replacen(from, to, 1)).unwrap_err()
         };
         assert_eq!(changed("\"units\":3", "\"units\":3,\"depth\":1"), "the option 'depth' is unknown to this version");
-        // The features of the JSON library, which other crates of a build choose, decide whether it says "integer" or "number".
-        let units = changed("\"units\":3", "\"units\":-3");
-        assert!(units.contains("invalid value") && units.contains("-3"), "{units}");
+        // What it says depends on features of the JSON library that other crates of a build choose.
+        assert!(changed("\"units\":3", "\"units\":-3").contains("invalid"));
         let factor = changed("\"learning_rate_factor\":1.0", "\"learning_rate_factor\":-1.0");
         assert_eq!(factor, "the learning-rate factor is -1, but must be 0 or a positive number");
         let text = serde_json::to_string(&LayerOptions::of(&Conv2D::new(1, 3)).unwrap().0).unwrap();

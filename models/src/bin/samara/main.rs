@@ -83,7 +83,7 @@ fn main() -> ExitCode {
         // `samara ... | head` closes the pipe: that is no failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(&format!("error: {error:#}"));
+            output::note(&format!("error: {}", output::sentence(&error)));
             ExitCode::FAILURE
         }
     }

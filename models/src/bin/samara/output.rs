@@ -23,6 +23,19 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// An error and what it comes from. The trainer's errors say that themselves: no cause is told twice.
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// `true` if the reader of standard output has gone.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -72,6 +85,15 @@ mod tests {
     #[test]
     fn numbers_get_commas() {
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let missing = || samara_trainer::data::CsvFile::open("none.csv").unwrap_err();
+        let reason = "none.csv cannot be read: No such file or directory (os error 2)";
+        assert_eq!(sentence(&missing().into()), reason);
+        let error = anyhow::Error::new(missing()).context("no table");
+        assert_eq!(sentence(&error), format!("no table: {reason}"));
     }
 
     #[test]
