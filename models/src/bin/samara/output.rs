@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn causes_are_told_once() {
-        let missing = || samara_trainer::data::CsvFile::open("none.csv").unwrap_err();
+        let missing = || samara_trainer::data::sources::CsvFile::open("none.csv").unwrap_err();
         let reason = "none.csv cannot be read: No such file or directory (os error 2)";
         assert_eq!(sentence(&missing().into()), reason);
         let error = anyhow::Error::new(missing()).context("no table");
