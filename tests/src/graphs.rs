@@ -167,6 +167,8 @@ pub fn train(model: &Model, random: &mut StdRng) {
                 *[gamma, gamma, gamma, gamma, gamma, gamma, -gamma, 0.0].choose(random).expect("not empty")
             }
             "moving_variance" => random.random_range(-2.0f32..2.0).exp(),
+            // One that grows what it remembers makes chaos of rounding.
+            "recurrent_kernel" => (3.0 / fan_in as f32).sqrt() * random.random_range(-1.0..1.0),
             "alpha" => random.random_range(-0.3..0.6),
             _ => reach[place % outputs] * (3.0 / fan_in as f32).sqrt() * random.random_range(-1.0..1.0),
         };
@@ -491,7 +493,7 @@ impl Draft {
         let ([kernel, strides], [dilation, factor]) = (self.sizes(3), self.sizes(2));
         let padding = self.pick(&[Padding::Same, Padding::Valid, Padding::Causal]);
         let activation = self.behind();
-        match self.random.random_range(0..12) {
+        match self.random.random_range(0..13) {
             0..=2 => part(Conv1D::new(units, kernel).strides(strides).padding(padding).activation(activation)),
             3 => part(Conv1D::new(units, kernel).dilation(dilation).padding(padding).activation(activation)),
             4 => part(DepthwiseConv1D::new(kernel).strides(strides).padding(padding).activation(activation)),
@@ -501,8 +503,26 @@ impl Draft {
             8 => self.pick(&[part(GlobalAveragePooling1D::new()), part(GlobalMaxPooling1D::new())]),
             9 => part(UpSampling1D::new(factor)),
             10 => part(ZeroPadding1D::with_sides([kernel - 1, factor])),
+            11 => self.bidirectional(),
             _ => part(BatchNormalization::new()),
         }
+    }
+
+    /// Two recurrent layers of a kind, one of which goes backward.
+    fn bidirectional(&mut self) -> Part {
+        let (units, sequences) = (self.pick(&CHANNELS), self.random.random());
+        let mode = self.pick(&[MergeMode::Concat, MergeMode::Sum, MergeMode::Mul, MergeMode::Ave]);
+        macro_rules! of {
+            ($layer:expr) => {
+                Bidirectional::new(if sequences { $layer.return_sequences() } else { $layer })
+            };
+        }
+        let layer = match self.random.random_range(0..3) {
+            0 => of!(Lstm::new(units)),
+            1 => of!(Gru::new(units)),
+            _ => of!(SimpleRnn::new(units)),
+        };
+        part(layer.merge_mode(mode))
     }
 
     /// As many values as an image with more or fewer channels, not a line where that can be.

@@ -353,6 +353,15 @@ fn hops_that_do_not_fit_are_refused_with_what_would() {
     assert!(message.contains("take a hop 2 times as large"), "{message}");
     assert!(refused(spotting(), 0).contains("it has 23 rows, of which a hop of 0 is to be a part"));
     assert!(refused(spotting(), 24).contains("it has 23 rows, of which a hop of 24 is to be a part"));
+    let x = input([8, 2]);
+    let both = Bidirectional::new(Lstm::new(2)).apply(Conv1D::new(3, 2).apply(&x));
+    let model = Model::new("both", &x, both).expect("layers that fit");
+    let message = model.export_f32_stream(1).expect_err("no last step").to_string();
+    assert!(
+        message.contains("bidirectional/backward_lstm")
+            && message.contains("a stream has no last step: export the whole model"),
+        "{message}"
+    );
     let x = input([4]);
     let model = Model::new("flat", &x, Dense::new(2).apply(&x)).expect("layers that fit");
     let message = model.export_f32_stream(1).expect_err("no rows").to_string();

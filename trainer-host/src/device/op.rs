@@ -81,6 +81,8 @@ pub enum Rows {
     Each,
     /// Each from the row of that number and what the op remembers of those before.
     Past,
+    /// Each from the row of that number and those behind it, beside rows of what goes forward: no stream has them.
+    Future,
     /// Each from a window of rows.
     Windows {
         /// Rows from its first to its last.

@@ -73,7 +73,7 @@ struct Flow {
 ///
 /// # Errors
 /// If there is no sequence among the inputs, or one is shorter than a hop; if a layer's stride does not divide the rows that come to
-/// it at a time.
+/// it at a time; if there is a bidirectional layer.
 pub fn stream(graph: &DeviceGraph, hop: usize) -> Result<Streamed, ExportError> {
     let tokens = graph.tokens()?;
     let mut building = Building::new(graph);
@@ -210,6 +210,10 @@ impl<'a> Building<'a> {
         op.stream();
         match node.op.rows(&context) {
             Rows::All => Ok(None),
+            Rows::Future => Err(context.error(
+                "it goes from the last step to the first beside a layer that goes forward, and a stream has no last step: export the \
+                 whole model, or leave the backward layer out",
+            )),
             Rows::Each => {
                 let (inputs, first) = self.aligned(flows);
                 let value = self.push(&node.name, op, inputs, with_rows(&whole, rows), node.output);

@@ -195,6 +195,14 @@ impl LayerBase {
         Self { name: self.name.clone(), shared: Arc::new(shared) }
     }
 
+    /// The base of another layer: of no name and without parameters, it learns as this one does.
+    pub(crate) fn anew(&self) -> Self {
+        let base = Self::new();
+        base.set_trainable(self.is_trainable());
+        base.set_learning_rate_factor(self.learning_rate_factor());
+        base
+    }
+
     /// The name given by the user.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()

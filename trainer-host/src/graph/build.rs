@@ -467,7 +467,7 @@ impl Names {
 }
 
 /// `SeparableConv2D` to `separable_conv2d`.
-fn snake_case(name: &str) -> String {
+pub(crate) fn snake_case(name: &str) -> String {
     let mut result = String::new();
     let mut previous_is_lower = false;
     for letter in name.chars() {

@@ -142,7 +142,13 @@ mod tests {
     use super::*;
 
     /// One sample's output of all steps in f64, masked steps carried through.
-    fn reference(x: &[f64], [h0, c0]: [&[f64]; 2], mask: &[f64], parameters: &[Vec<f64>], backwards: bool) -> Vec<f64> {
+    fn reference(
+        x: &[f64],
+        [h0, c0]: [&[f64]; 2],
+        mask: &[f64],
+        parameters: &[Vec<f64>],
+        [backwards, in_order]: [bool; 2],
+    ) -> Vec<f64> {
         let (units, steps) = (h0.len(), mask.len());
         let features = x.len() / steps;
         let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
@@ -165,14 +171,20 @@ mod tests {
                 h = next.iter().map(|[h, _]| *h).collect();
                 c = next.iter().map(|[_, c]| *c).collect();
             }
-            all.extend(&h);
+            all.push(h.clone());
         }
-        all
+        if in_order && backwards {
+            all.reverse();
+        }
+        all.concat()
     }
 
     #[test]
     fn agrees_with_the_naive_reference() {
+        let mut in_order = Lstm::new(2).return_sequences().go_backwards();
+        in_order.recurrent.in_order = true;
         for (layer, features, steps) in [
+            (in_order, 2, 4),
             (Lstm::new(3), 2, 4),
             (Lstm::new(2).return_sequences(), 3, 3),
             (Lstm::new(2).return_sequences().go_backwards().without_bias(), 1, 5),
@@ -181,7 +193,7 @@ mod tests {
             let (units, config) = (layer.recurrent.units, layer.recurrent.clone());
             let (zeros, ones) = (vec![0.0; units], vec![1.0; steps]);
             check(&layer, &[Shape::from([steps, features])], &|inputs, parameters| {
-                let all = reference(&inputs[0], [&zeros, &zeros], &ones, parameters, config.backwards);
+                let all = reference(&inputs[0], [&zeros, &zeros], &ones, parameters, [config.backwards, config.in_order]);
                 if config.sequences { all } else { all[(steps - 1) * units..].to_vec() }
             });
         }
@@ -191,7 +203,7 @@ mod tests {
     fn initial_states_have_gradients() {
         let shapes = [Shape::from([3, 2]), Shape::from([4]), Shape::from([4])];
         check(&Lstm::new(4).return_sequences(), &shapes, &|inputs, parameters| {
-            reference(&inputs[0], [&inputs[1], &inputs[2]], &[1.0; 3], parameters, false)
+            reference(&inputs[0], [&inputs[1], &inputs[2]], &[1.0; 3], parameters, [false; 2])
         });
     }
 

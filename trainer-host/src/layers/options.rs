@@ -135,6 +135,15 @@ macro_rules! recurrent_methods {
             self.recurrent.units
         }
 
+        pub(super) fn recurrent_mut(&mut self) -> &mut Recurrent {
+            &mut self.recurrent
+        }
+
+        /// Number of states.
+        pub(super) fn states(&self) -> usize {
+            <Self as Cell>::STATES
+        }
+
         $crate::layers::options::trainable_methods!(recurrent.kernel, "the kernel", kernel_initializer, kernel_regularizer);
         $crate::layers::options::trainable_methods!(
             recurrent.recurrent,

@@ -32,6 +32,12 @@ pub(super) struct Recurrent {
     /// Gives all steps' outputs.
     pub sequences: bool,
     pub backwards: bool,
+    /// Outputs have the inputs' order also if the walk is backwards.
+    #[serde(default)]
+    pub in_order: bool,
+    /// Rows of masked steps are zeros; else they repeat the state.
+    #[serde(default)]
+    pub zeros_masked: bool,
     /// The states stay from run to run on the device.
     pub stateful: bool,
     pub dropout: f32,
@@ -104,6 +110,8 @@ impl Recurrent {
             has_bias: true,
             sequences: false,
             backwards: false,
+            in_order: false,
+            zeros_masked: false,
             stateful: false,
             dropout: 0.0,
             recurrent_dropout: 0.0,
@@ -165,7 +173,8 @@ impl Recurrent {
 
     /// The kernels for the device; or why the layer is not there.
     pub fn lower(&self, lowering: &Lowering<'_>, gates: usize) -> Result<Kernels, String> {
-        let (rows, order) = (gates * self.units, Order { backwards: self.backwards, stateful: self.stateful, in_order: false });
+        let Self { backwards, stateful, in_order, .. } = *self;
+        let (rows, order) = (gates * self.units, Order { backwards, stateful, in_order });
         if lowering.inputs.len() > 1 {
             return Err(
                 "initial states that the model computes are not there on the device: set a session's state instead".into()
@@ -183,17 +192,18 @@ impl Recurrent {
     pub fn describe(&self) -> String {
         let flag = |is: bool, text: &str| if is { format!(", {text}") } else { String::new() };
         format!(
-            "{} units{}{}{}",
+            "{} units{}{}{}{}",
             self.units,
             flag(self.sequences, "sequences"),
-            flag(self.backwards, "backwards"),
+            flag(self.backwards && !self.in_order, "backwards"),
+            flag(self.backwards && self.in_order, "backwards, outputs in order"),
             flag(self.stateful, "stateful")
         )
     }
 
     /// How samples of so many steps are walked, some of which may be shorter.
     fn walk<'a>(&self, steps: usize, lengths: Option<&'a [u32]>, mask: Option<&'a [f32]>) -> Walk<'a> {
-        Walk { steps, backwards: self.backwards, lengths, mask }
+        Walk { steps, backwards: self.backwards, in_order: self.in_order, lengths, mask }
     }
 
     /// The mask among the inputs.
@@ -288,8 +298,12 @@ impl Recurrent {
         let units = self.units;
         if self.sequences {
             for (place, row) in pass.output.chunks_exact_mut(units).enumerate() {
-                let (sample, number) = (place / steps, place % steps);
+                let sample = place / steps;
+                let number = walk.row(sample, place % steps);
                 row.copy_from_slice(&hidden[(number + 1) * states + sample * units..][..units]);
+                if self.zeros_masked && walk.is_masked(sample, number) {
+                    row.fill(0.0);
+                }
             }
         } else {
             pass.output.copy_from_slice(&hidden[steps * states..][..states]);
@@ -338,10 +352,14 @@ impl Recurrent {
         cell_gradients.fill(0.0);
         let recurrent = Matrix::new(pass.parameters.get(1), units, width).transposed();
         for number in (0..steps).rev() {
+            let is_masked = |sample: usize| walk.is_masked(sample, number);
             if self.sequences || number + 1 == steps {
                 let rows = if self.sequences { steps } else { 1 };
-                let place = if self.sequences { number } else { 0 };
                 for (sample, row) in gradients.chunks_exact_mut(units).enumerate() {
+                    if self.zeros_masked && self.sequences && is_masked(sample) {
+                        continue;
+                    }
+                    let place = if self.sequences { walk.row(sample, number) } else { 0 };
                     let output = &pass.output_gradient[(sample * rows + place) * units..][..units];
                     row.iter_mut().zip(output).for_each(|(sum, part)| *sum += part);
                 }
@@ -361,7 +379,6 @@ impl Recurrent {
                 gradients: [gradients, cell_gradients],
             };
             cell.backward(step, after, gates, products, [previous, cell_previous]);
-            let is_masked = |sample: usize| walk.is_masked(sample, number);
             for sample in (0..sizes.samples).filter(|&sample| is_masked(sample)) {
                 gates[sample * width..][..width].fill(0.0);
                 products[sample * width..][..width].fill(0.0);
@@ -444,6 +461,7 @@ impl Recurrent {
 struct Walk<'a> {
     steps: usize,
     backwards: bool,
+    in_order: bool,
     lengths: Option<&'a [u32]>,
     mask: Option<&'a [f32]>,
 }
@@ -453,6 +471,12 @@ impl Walk<'_> {
     fn place(&self, sample: usize, number: usize) -> usize {
         let length = self.lengths.map_or(self.steps, |lengths| lengths[sample] as usize);
         sample * self.steps + if self.backwards && number < length { length - 1 - number } else { number }
+    }
+
+    /// The row of the output of the step that comes as number `number`; asked of a row, the number of its step: the order turns around
+    /// or not.
+    fn row(&self, sample: usize, number: usize) -> usize {
+        if self.in_order { self.place(sample, number) - sample * self.steps } else { number }
     }
 
     fn is_masked(&self, sample: usize, number: usize) -> bool {

@@ -34,7 +34,11 @@ impl Order {
 
     /// How rows come from rows.
     pub(super) fn rows(self) -> Rows {
-        if self.backwards { Rows::All } else { Rows::Past }
+        match self {
+            Self { backwards: false, .. } => Rows::Past,
+            Self { in_order: true, .. } => Rows::Future,
+            _ => Rows::All,
+        }
     }
 
     /// The steps of a sequence in the order in which they come.
