@@ -31,7 +31,7 @@ def shaped(shape, factor, offset):
 
 def case(kind, options, merge):
     """Output of a layer, and the gradients of the mean squared error to what a formula gives."""
-    flags = {"return_sequences", "go_backwards"} & set(options)
+    flags = {"return_sequences", "return_state", "go_backwards"} & set(options)
     arguments = {flag: True for flag in flags} | {"use_bias": "without_bias" not in options}
     if kind == "GRU":
         arguments["reset_after"] = "reset_before" not in options
@@ -50,7 +50,11 @@ def case(kind, options, merge):
         further = {"initial_state": states} if states else {}
         if "mask" in options:
             further["mask"] = MASK
-        return layer.stateless_call(weights, others, x, **further)[0]
+        outputs = layer.stateless_call(weights, others, x, **further)[0]
+        if "return_state" not in options:
+            return outputs
+        # The outputs, and behind them the states.
+        return keras.ops.concatenate([keras.ops.reshape(output, (SAMPLES, -1)) for output in outputs], axis=1)
 
     target = shaped(run(weights, x, states).shape, 41, 3) * 4
 
@@ -86,11 +90,16 @@ CASES = [
     ("SimpleRNN", ["return_sequences"], None),
     ("SimpleRNN", ["go_backwards", "without_bias"], None),
     ("SimpleRNN", ["return_sequences", "states", "mask"], None),
+    ("LSTM", ["return_sequences", "return_state", "states"], None),
+    ("LSTM", ["return_state", "mask"], None),
+    ("GRU", ["return_sequences", "return_state", "go_backwards"], None),
+    ("SimpleRNN", ["return_state"], None),
     ("LSTM", ["return_sequences"], "concat"),
     ("LSTM", ["states"], "sum"),
     ("GRU", [], "mul"),
     ("GRU", ["reset_before", "return_sequences", "mask"], "ave"),
     ("LSTM", ["mask"], "concat"),
+    ("LSTM", ["return_sequences", "return_state", "states"], "concat"),
     ("SimpleRNN", ["return_sequences", "states", "mask"], "concat"),
 ]
 

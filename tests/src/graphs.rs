@@ -493,7 +493,7 @@ impl Draft {
         let ([kernel, strides], [dilation, factor]) = (self.sizes(3), self.sizes(2));
         let padding = self.pick(&[Padding::Same, Padding::Valid, Padding::Causal]);
         let activation = self.behind();
-        match self.random.random_range(0..13) {
+        match self.random.random_range(0..14) {
             0..=2 => part(Conv1D::new(units, kernel).strides(strides).padding(padding).activation(activation)),
             3 => part(Conv1D::new(units, kernel).dilation(dilation).padding(padding).activation(activation)),
             4 => part(DepthwiseConv1D::new(kernel).strides(strides).padding(padding).activation(activation)),
@@ -504,6 +504,7 @@ impl Draft {
             9 => part(UpSampling1D::new(factor)),
             10 => part(ZeroPadding1D::with_sides([kernel - 1, factor])),
             11 => self.bidirectional(),
+            12 => self.encoder_and_decoder(),
             _ => part(BatchNormalization::new()),
         }
     }
@@ -523,6 +524,27 @@ impl Draft {
             _ => of!(SimpleRnn::new(units)),
         };
         part(layer.merge_mode(mode))
+    }
+
+    /// A recurrent layer that begins with the states that another one ends with.
+    fn encoder_and_decoder(&mut self) -> Part {
+        let (units, sequences) = (self.pick(&CHANNELS), self.random.random());
+        macro_rules! of {
+            ($layer:expr) => {{
+                let (encoder, decoder) = ($layer.return_state(), $layer.return_sequences());
+                let encoder = if sequences { encoder.return_sequences() } else { encoder };
+                Rc::new(move |inputs| {
+                    let (encoded, states) = encoder.apply_with_states(&inputs[..]);
+                    let decoded = decoder.apply([&inputs[..], &states[..]].concat());
+                    vec![encoded, decoded]
+                })
+            }};
+        }
+        match self.random.random_range(0..3) {
+            0 => of!(Lstm::new(units)),
+            1 => of!(Gru::new(units)),
+            _ => of!(SimpleRnn::new(units)),
+        }
     }
 
     /// As many values as an image with more or fewer channels, not a line where that can be.

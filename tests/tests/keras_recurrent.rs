@@ -69,7 +69,14 @@ impl<'a> Case<'a> {
                 if self.has("without_bias") {
                     layer = layer.without_bias();
                 }
+                if self.has("return_state") {
+                    layer = layer.return_state();
+                }
                 let mode = match self.merge {
+                    None if self.has("return_state") => {
+                        let (output, states) = layer.apply_with_states(inputs);
+                        return joined(output, states.to_vec());
+                    }
                     None => return layer.apply(inputs),
                     Some("concat") => MergeMode::Concat,
                     Some("sum") => MergeMode::Sum,
@@ -77,7 +84,12 @@ impl<'a> Case<'a> {
                     Some("ave") => MergeMode::Ave,
                     Some(mode) => panic!("no mode {mode}"),
                 };
-                Bidirectional::new(layer).merge_mode(mode).apply(inputs)
+                let both = Bidirectional::new(layer).merge_mode(mode);
+                if self.has("return_state") {
+                    let (output, states) = both.apply_with_states(inputs);
+                    return joined(output, states);
+                }
+                both.apply(inputs)
             }};
         }
         match self.kind {
@@ -94,6 +106,12 @@ impl<'a> Case<'a> {
         let of_all = if self.merge.is_some() { 2 * of_one } else { of_one };
         if self.has("states") { of_all } else { 0 }
     }
+}
+
+/// The values of all outputs, one behind the other.
+fn joined(output: SymbolicTensor, states: Vec<SymbolicTensor>) -> SymbolicTensor {
+    let flat = |tensor: SymbolicTensor| Flatten::new().apply(tensor);
+    Concatenate::new().apply(std::iter::once(output).chain(states).map(flat).collect::<Vec<_>>())
 }
 
 /// A row of a table for each sample and step, so that the table's gradients are the inputs'.
@@ -135,7 +153,7 @@ fn check(case: &Value) -> Result<()> {
 
     let output = model.predict(&data)?;
     near(output.values(), &numbers(&case["output"]), &format!("{what}: output"));
-    if !layer.has("states") && !layer.has("mask") {
+    if !layer.has("mask") {
         let device = DeviceModel::new(&model.export_f32()?)?.predict(&data)?;
         near(device[0].values(), &numbers(&case["output"]), &format!("{what}: output on the device"));
     }

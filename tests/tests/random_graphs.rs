@@ -30,6 +30,8 @@ const TOLERANCE: f32 = 1e-5;
 const LEAST_RATIO: f64 = 20.0;
 /// The mean squared error of each op's int8 values, in steps, at most: 1/12 for what is rounded.
 const LARGEST_MEAN_NOISE: f64 = 0.09;
+/// That of embeddings: a dozen tables have few values, which are given again and again.
+const LARGEST_MEAN_NOISE_OF_TABLES: f64 = 0.11;
 /// That of ops that go on from what they rounded the step before.
 const LARGEST_MEAN_NOISE_OF_STEPS: f64 = 0.3;
 /// One output in so many may be below the least ratio.
@@ -260,7 +262,11 @@ fn nothing_is_lost_on_the_way_to_the_device() {
         assert!(excused * OUTPUTS_PER_EXCUSE <= outputs, "{excused} of {outputs} outputs are below {LEAST_RATIO} dB");
         assert!(median >= LEAST_MEDIAN, "half of the outputs are below {median:.1} dB");
         for (op, noise) in &tally.noises {
-            let largest = if is_recurrent(op) { LARGEST_MEAN_NOISE_OF_STEPS } else { LARGEST_MEAN_NOISE };
+            let largest = match *op {
+                "embedding" => LARGEST_MEAN_NOISE_OF_TABLES,
+                op if is_recurrent(op) => LARGEST_MEAN_NOISE_OF_STEPS,
+                _ => LARGEST_MEAN_NOISE,
+            };
             assert!(noise.mean() <= largest, "{op}: a mean squared error of {:.3} steps", noise.mean());
         }
         let missing = ALL_LAYERS.iter().filter(|kind| !tally.layers.contains_key(kind.name)).map(|kind| kind.name);

@@ -5,7 +5,7 @@ use samara_runtime::{ALL_OPS, LengthGroup, Model as RuntimeModel, Session, arena
 use samara_tests::generator;
 use samara_trainer::{
     device::{
-        DeviceGraph, Quantization,
+        DeviceGraph, DeviceNode, OutputQuantization, Quantization,
         encode::{Numbers, encode},
         ops::{Gru as GruOp, Kernels, Lstm as LstmOp, Order, SimpleRnn as SimpleRnnOp},
     },
@@ -180,6 +180,122 @@ fn streams_are_the_whole_sequence() {
         });
         assert_eq!(found, wanted);
     }
+}
+
+/// The last steps of a sequence by an op that begins with the states that another one ended with.
+fn handed_over(kind: Kind, magnitude: f32) -> (DeviceGraph, Vec<Quantization>) {
+    let given = Order { begins_with_inputs: true, ..Order::default() };
+    let (before, behind) = (kind.kernels(7, Order::default()), kind.kernels(7, given));
+    let mut graph = DeviceGraph { name: "handed over".to_owned(), ..DeviceGraph::default() };
+    let [first, second] = [5, 4].map(|steps| graph.input([steps, FEATURES].into(), "steps"));
+    let (state, rows) = (Shape::from([UNITS]), Shape::from([4, UNITS]));
+    let output = match kind {
+        Kind::Lstm => {
+            let hidden = graph.push("h", LstmOp::new(before.clone()), &[first], state.clone());
+            let cell = graph.push("c", LstmOp::new(before).gives_cell(), &[first], state);
+            graph.push("behind", LstmOp::new(behind), &[second, hidden, cell], rows)
+        }
+        Kind::Gru { resets_first } => {
+            let hidden = graph.push("h", GruOp { kernels: before, resets_first }, &[first], state);
+            graph.push("behind", GruOp { kernels: behind, resets_first }, &[second, hidden], rows)
+        }
+        Kind::SimpleRnn => {
+            let hidden = graph.push("h", SimpleRnnOp { kernels: before }, &[first], state);
+            graph.push("behind", SimpleRnnOp { kernels: behind }, &[second, hidden], rows)
+        }
+    };
+    graph.outputs.push(output);
+    graph.nodes.iter_mut().for_each(|node| node.op.take_inner_magnitude(magnitude));
+    let of_node = |node: &DeviceNode| match node.op.output_quantization() {
+        OutputQuantization::Fixed(quantization) => quantization,
+        other => panic!("{other:?}"),
+    };
+    let quantizations = [INPUT; 2].into_iter().chain(graph.nodes.iter().map(of_node)).collect();
+    (graph, quantizations)
+}
+
+/// An op that begins with the states that another one ended with goes on as one op over the whole sequence does: bit for bit in f32, and
+/// in int8 if the state has 8 bits. Others lose the lower half of 16 bits.
+#[test]
+fn states_hand_a_sequence_over() {
+    let parts = [inputs(8, 5), inputs(9, 4)];
+    for kind in KINDS {
+        let mut whole = kind.graph(kind.kernels(7, Order::default()), 9, true);
+        let values = real(&parts.concat());
+        let magnitude = whole.nodes[0].op.inner_magnitude(&whole.context(&whole.nodes[0]), &|_| values.clone());
+        whole.nodes[0].op.take_inner_magnitude(magnitude);
+        let (graph, quantizations) = handed_over(kind, magnitude);
+        let last = |file: &ModelFile, bytes: usize| {
+            let all = with_session(file, |session| run(session, &parts.concat()));
+            all[5 * UNITS * bytes..].to_vec()
+        };
+        let run_parts = |file: &ModelFile| {
+            with_session(file, |session| {
+                for (number, part) in parts.iter().enumerate() {
+                    if session.write_i8(number, part).is_err() {
+                        session.write_f32(number, &real(part)).expect("inputs that fit");
+                    }
+                }
+                session.run();
+                session.output_bytes(0).expect("an output").to_vec()
+            })
+        };
+        let exact = last(&encode(&whole, Numbers::F32).expect("an op"), 4);
+        assert_eq!(run_parts(&encode(&graph, Numbers::F32).expect("ops")), exact, "{kind:?} in f32");
+        let as_i8 = |graph: &DeviceGraph, quantizations: &[Quantization]| {
+            encode(graph, Numbers::I8 { quantizations, float_ports: false }).expect("ops")
+        };
+        let exact = last(&as_i8(&whole, &[INPUT, HIDDEN]), 1);
+        let found = run_parts(&as_i8(&graph, &quantizations));
+        let distance = exact.iter().zip(&found).map(|(&a, &b)| (a as i8).abs_diff(b as i8)).max().expect("values");
+        assert!(distance <= if kind == Kind::SimpleRnn { 0 } else { 3 }, "{kind:?}: {distance} apart in int8");
+    }
+}
+
+/// A sequence that an encoder has read is told backwards by a decoder that begins with its states and sees what it told before: it
+/// learns that, comes back from a file, goes on learning, and runs in f32 and int8.
+#[test]
+fn an_encoder_and_a_decoder_learn_and_run() {
+    const STEPS: usize = 4;
+    let mut random = generator(3);
+    let mut set = |count: usize| -> [Tensor; 3] {
+        let (mut read, mut told, mut next) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..count {
+            let sequence: Vec<f32> = (0..STEPS).map(|_| random.random_range(-1.0..1.0)).collect();
+            let reversed: Vec<f32> = sequence.iter().rev().copied().collect();
+            told.extend([&[0.0], &reversed[..STEPS - 1]].concat());
+            read.extend(sequence);
+            next.extend(reversed);
+        }
+        [read, told, next].map(|values| Tensor::from_samples([STEPS, 1], values).expect("whole sequences"))
+    };
+    let (x, before) = (input([STEPS, 1]).named("read"), input([STEPS, 1]).named("told"));
+    let (_, states) = Lstm::new(24).return_state().named("encoder").apply_with_states(&x);
+    let [hidden, cell] = &states;
+    let decoded = Lstm::new(24).return_sequences().named("decoder").apply([&before, hidden, cell]);
+    let mut model = Model::new("reversal", [&x, &before], Dense::new(1).apply(&decoded)).expect("a model");
+    let names: Vec<&str> = model.graph().nodes.iter().map(|node| node.name.as_str()).collect();
+    assert!(["encoder", "encoder/h", "encoder/c"].iter().all(|name| names.contains(name)), "{names:?}");
+    let [read, told, next] = set(512);
+    let data = Dataset::with_many(vec![read, told], vec![next]).expect("as many samples");
+    let fit = |epochs| Fit { epochs, batch: 32, verbose: false, ..Fit::default() };
+    model.compile(Adam::new(0.01), MeanSquaredError).expect("a loss that fits");
+    model.fit(&data, fit(30)).expect("a training");
+    let mut model = Model::from_bytes(&model.to_bytes().expect("a file"), &[]).expect("a model");
+    model.compile(Adam::new(0.003), MeanSquaredError).expect("a loss that fits");
+    let history = model.fit(&data, fit(30)).expect("a training");
+    let loss = history.epochs.last().and_then(|epoch| epoch.measurements.get("loss")).expect("a loss");
+    // Nothing known is a third.
+    assert!(loss < 0.02, "{loss}");
+    let [read, told, _] = set(100);
+    let test = [read, told];
+    let expected = model.predict(&test).expect("samples that fit");
+    let device = |bytes: &[u8]| DeviceModel::new(bytes).expect("a file").predict(&test).expect("samples that fit").remove(0);
+    let f32_file = device(&model.export_f32().expect("a file"));
+    assert!(expected.values().iter().zip(f32_file.values()).all(|(a, b)| (a - b).abs() < 1e-5));
+    let int8 = device(&model.export_int8(data.inputs(), quantize::Options::default()).expect("a file"));
+    let ratio = samara_tests::signal_to_noise(expected.values(), int8.values());
+    assert!(ratio > 20.0, "{ratio:.1} dB in int8");
 }
 
 /// A file of 10 steps at a shorter length gives the bits of a file made for that length, forwards and backwards.

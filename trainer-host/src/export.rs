@@ -20,6 +20,7 @@ use crate::{
 /// If a layer has no counterpart on the device.
 pub fn lower(name: &str, graph: &Graph) -> Result<DeviceGraph, ExportError> {
     let mut device = DeviceGraph { name: name.to_owned(), ..DeviceGraph::default() };
+    let mut packs = Vec::new();
     let mut values: Vec<Value> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let value = match &node.layer {
@@ -30,7 +31,7 @@ pub fn lower(name: &str, graph: &Graph) -> Result<DeviceGraph, ExportError> {
                 let names = parameters.iter().map(|parameter| parameter.name);
                 let parameters: Vec<(&str, &[f32])> = names.zip(effective.iter().map(|values| &values[..])).collect();
                 let inputs = node.inputs.iter().map(|&input| values[input]).collect();
-                let mut lowering = Lowering::new(&mut device, &node.name, &parameters, inputs, node.shape.clone());
+                let mut lowering = Lowering::new(&mut device, &mut packs, &node.name, &parameters, inputs, node.shape.clone());
                 let failed = |reason| ExportError::Layer { layer: node.name.clone(), reason };
                 layer.lower(&mut lowering).map_err(failed)?
             }
@@ -41,6 +42,7 @@ pub fn lower(name: &str, graph: &Graph) -> Result<DeviceGraph, ExportError> {
     let variable = graph.inputs.iter().filter(|&&input| graph.nodes[input].length_group > 0);
     device.variable_inputs = variable.map(|&input| values[input]).collect();
     device.outputs = graph.outputs.iter().map(|&output| values[output]).collect();
+    device.drop_unread();
     Ok(device)
 }
 

@@ -13,7 +13,9 @@
 use super::{
     activation::sigmoid,
     linear::{F32_LANES, f32_weights},
-    recurrent::{COMMON, Memory, ProductI8, Walk, check_memory, placed, products_f32, vector},
+    recurrent::{
+        COMMON, HIDDEN_SCALE, Memory, ProductI8, Walk, check_inputs, check_memory, check_scale, placed, products_f32, vector,
+    },
 };
 use crate::{
     error::NodeFault,
@@ -104,11 +106,11 @@ fn parts<T>(values: &mut [T], units: usize) -> Option<[&mut [T]; 3]> {
 }
 
 fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
-    let [input] = node.inputs(I8)?;
+    let (input, states) = check_inputs::<1>(node, I8)?;
     let parameters = node.parameters(ParametersI8::decode)?;
     let walk = Walk::new(&input, &node.output, parameters.flags);
-    walk.check(node, &input, COMMON | RESET_FIRST)?;
-    walk.check_hidden(node)?;
+    walk.check(node, &input, states.as_ref().map(<[_; 1]>::as_slice), COMMON | RESET_FIRST)?;
+    states.iter().flatten().chain([&node.output]).try_for_each(|tensor| check_scale(tensor, HIDDEN_SCALE))?;
     parameters.input.check(node, walk.features, 3 * walk.units)?;
     parameters.recurrent.check(node, walk.units, 3 * walk.units)?;
     check_memory(node, memory_i8(walk.features, walk.units, parameters.flags))
@@ -141,6 +143,7 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let of_input = parameters.input.read(node, features, rows);
     let of_hidden = parameters.recurrent.read(node, units, rows);
     let Some([of_gates, of_candidate]) = of_hidden.split(2 * units) else { return };
+    let given = node.inputs().nth(1);
     let buffers = node.buffers();
     let Some([sums, states, rest]) = walk.memory(buffers.scratch, buffers.state, 12 * units, states_i8(units)) else { return };
     let sums: &mut [i16] = bytemuck::try_cast_slice_mut(sums).unwrap_or_default();
@@ -150,6 +153,11 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let Some((x, reset)) = rest.split_at_mut_checked(vector(features)) else { return };
     let (seen, x, reset) = (as_i8_mut(seen), as_i8_mut(x), as_i8_mut(reset));
     let (from, output) = (buffers.inputs.read_i8(&input), as_i8_mut(buffers.output));
+    if let Some(first) = given {
+        let first = buffers.inputs.read_i8(&first);
+        copy(seen.get_mut(..units).unwrap_or_default(), first);
+        hidden.iter_mut().zip(first).for_each(|(hidden, &first)| *hidden = i16::from(first) << 8);
+    }
     for (step, row) in walk.order() {
         copy(x.get_mut(..features).unwrap_or_default(), walk.features_of(step, from));
         x_sums.fill(0);
@@ -178,10 +186,10 @@ fn run_i8(node: &mut NodeRun<'_>) {
 }
 
 fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
-    let [input] = node.inputs(F32)?;
+    let (input, states) = check_inputs::<1>(node, F32)?;
     let parameters = node.parameters(ParametersF32::decode)?;
     let walk = Walk::new(&input, &node.output, parameters.flags);
-    walk.check(node, &input, COMMON | RESET_FIRST)?;
+    walk.check(node, &input, states.as_ref().map(<[_; 1]>::as_slice), COMMON | RESET_FIRST)?;
     let rows = 3 * walk.units;
     node.constants(parameters.kernel, f32_weights(walk.features, rows).saturating_mul(4))?;
     node.constants(parameters.recurrent, f32_weights(walk.units, rows).saturating_mul(4))?;
@@ -199,12 +207,16 @@ fn run_f32(node: &mut NodeRun<'_>) {
     let recurrent = as_f32(node.constants(parameters.recurrent, f32_weights(units, rows) * 4));
     let bias = as_f32(node.constants(parameters.bias, rows * 4));
     let recurrent_bias = as_f32(node.constants(parameters.recurrent_bias, rows * 4));
+    let given = node.inputs().nth(1);
     let buffers = node.buffers();
     let memory = walk.memory(buffers.scratch, buffers.state, 8 * sums_f32(units), 4 * units);
     let Some([sums, hidden, reset]) = memory else { return };
     let (sums, hidden, reset) = (as_f32_mut(sums), as_f32_mut(hidden), as_f32_mut(reset));
     let Some((x_sums, h_sums)) = sums.split_at_mut_checked(sums_f32(units)) else { return };
     let (from, output) = (buffers.inputs.read_f32(&input), as_f32_mut(buffers.output));
+    if let Some(first) = given {
+        copy(hidden, buffers.inputs.read_f32(&first));
+    }
     for (step, row) in walk.order() {
         products_f32(x_sums, bias, walk.features_of(step, from), kernel);
         products_f32(h_sums, recurrent_bias, hidden, recurrent);

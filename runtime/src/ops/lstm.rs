@@ -6,12 +6,18 @@
 //! zero point 0: `h = clamp((o * tanh(c) + 2^22) >> 23)`, c brought to Q3.12 by a shift, halves up. f32: z from the bias up, features,
 //! then units, ascending.
 //!
+//! With the flag `CELL`, the output is c after the last step: in int8 its upper 8 bits, `clamp((c + 2^7) >> 8)`, of scale `2^(8 - n)` and zero
+//! point 0. So are those before the first step, if they are inputs (h, then c); c then begins as `c << 8`.
+//!
 //! States `[c, h]`, in the state region or in scratch memory ([`recurrent`](super::recurrent)).
 
 use super::{
     activation::sigmoid,
     linear::f32_weights,
-    recurrent::{COMMON, Memory, ProductI8, Walk, add_products_f32, check_memory, placed, products_f32, vector},
+    recurrent::{
+        CELL, COMMON, HIDDEN_SCALE, Memory, ProductI8, Walk, add_products_f32, check_inputs, check_memory, check_scale, placed,
+        products_f32, vector,
+    },
 };
 use crate::{
     error::NodeFault,
@@ -20,7 +26,10 @@ use crate::{
     math::{Functions, OfKernels},
     op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, copy, disjoint, ensure},
     quant,
-    tensor::ElementType::{F32, I8},
+    tensor::{
+        ElementType::{F32, I8},
+        Tensor,
+    },
 };
 
 /// Parameters of the int8 op in the file.
@@ -84,13 +93,35 @@ pub const fn memory_f32(units: usize, flags: u8) -> Memory {
     placed(16 * units, 8 * units, flags)
 }
 
+/// The scale of cells in int8, that of their upper 8 bits: `2^(8 - bits)`, for `bits` to 15.
+pub const fn cell_scale(bits: u8) -> f32 {
+    f32::from_bits((127 + 8 - bits as u32) << 23)
+}
+
+/// Refuses flags for a cell where there is no single one.
+fn check_walk(
+    node: &NodeCheck<'_>,
+    walk: &Walk,
+    input: &Tensor,
+    states: Option<&[Tensor]>,
+    flags: u8,
+) -> Result<(), NodeFault> {
+    walk.check(node, input, states, COMMON | CELL)?;
+    ensure(flags & CELL == 0 || !walk.sequences, NodeFault::Parameter)
+}
+
 fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
-    let [input] = node.inputs(I8)?;
+    let (input, states) = check_inputs::<2>(node, I8)?;
     let parameters = node.parameters(ParametersI8::decode)?;
     let walk = Walk::new(&input, &node.output, parameters.flags);
-    walk.check(node, &input, COMMON)?;
-    walk.check_hidden(node)?;
+    check_walk(node, &walk, &input, states.as_ref().map(<[_; 2]>::as_slice), parameters.flags)?;
     ensure(parameters.cell_bits <= 15, NodeFault::Quantization)?;
+    let of_cell = cell_scale(parameters.cell_bits).to_bits();
+    check_scale(&node.output, if parameters.flags & CELL == 0 { HIDDEN_SCALE } else { of_cell })?;
+    if let Some([hidden, cell]) = states {
+        check_scale(&hidden, HIDDEN_SCALE)?;
+        check_scale(&cell, of_cell)?;
+    }
     parameters.input.check(node, walk.features, 4 * walk.units)?;
     parameters.recurrent.check(node, walk.units, 4 * walk.units)?;
     check_memory(node, memory_i8(walk.features, walk.units, parameters.flags))
@@ -120,6 +151,7 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let of_input = parameters.input.read(node, features, rows);
     let of_hidden = parameters.recurrent.read(node, units, rows);
     let bits = u32::from(if parameters.cell_bits < 15 { parameters.cell_bits } else { 15 });
+    let given = given_states(node);
     let buffers = node.buffers();
     let memory = walk.memory(buffers.scratch, buffers.state, 8 * units, states_i8(units));
     let Some([sums, states, x]) = memory else { return };
@@ -128,6 +160,11 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let cells: &mut [i16] = bytemuck::try_cast_slice_mut(cells).unwrap_or_default();
     let (hidden, x) = (as_i8_mut(hidden), as_i8_mut(x));
     let (from, output) = (buffers.inputs.read_i8(&input), as_i8_mut(buffers.output));
+    if let Some([first_hidden, first_cells]) = given {
+        copy(hidden.get_mut(..units).unwrap_or_default(), buffers.inputs.read_i8(&first_hidden));
+        let first_cells = buffers.inputs.read_i8(&first_cells);
+        cells.iter_mut().zip(first_cells).for_each(|(cell, &first)| *cell = i16::from(first) << 8);
+    }
     for (step, row) in walk.order() {
         copy(x.get_mut(..features).unwrap_or_default(), walk.features_of(step, from));
         sums.fill(0);
@@ -141,13 +178,28 @@ fn run_i8(node: &mut NodeRun<'_>) {
         }
         walk.give(hidden.get(..units).unwrap_or_default(), row, output);
     }
+    if parameters.flags & CELL != 0 {
+        output.iter_mut().zip(&*cells).for_each(|(output, &cell)| *output = upper_i8(cell));
+    }
+}
+
+/// The upper 8 bits of a cell, halves up.
+#[inline(always)]
+fn upper_i8(cell: i16) -> i8 {
+    quant::clamp((i32::from(cell) + (1 << 7)) >> 8, -128, 127)
+}
+
+/// The states before the first step, if they are inputs.
+fn given_states(node: &NodeRun<'_>) -> Option<[Tensor; 2]> {
+    let mut states = node.inputs().skip(1);
+    Some([states.next()?, states.next()?])
 }
 
 fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
-    let [input] = node.inputs(F32)?;
+    let (input, states) = check_inputs::<2>(node, F32)?;
     let parameters = node.parameters(ParametersF32::decode)?;
     let walk = Walk::new(&input, &node.output, parameters.flags);
-    walk.check(node, &input, COMMON)?;
+    check_walk(node, &walk, &input, states.as_ref().map(<[_; 2]>::as_slice), parameters.flags)?;
     let rows = 4 * walk.units;
     node.constants(parameters.kernel, f32_weights(walk.features, rows).saturating_mul(4))?;
     node.constants(parameters.recurrent, f32_weights(walk.units, rows).saturating_mul(4))?;
@@ -163,12 +215,17 @@ fn run_f32(node: &mut NodeRun<'_>) {
     let kernel = as_f32(node.constants(parameters.kernel, f32_weights(features, rows) * 4));
     let recurrent = as_f32(node.constants(parameters.recurrent, f32_weights(units, rows) * 4));
     let bias = as_f32(node.constants(parameters.bias, rows * 4));
+    let given = given_states(node);
     let buffers = node.buffers();
     let memory = walk.memory(buffers.scratch, buffers.state, 16 * units, 8 * units);
     let Some([sums, states, _]) = memory else { return };
     let sums = as_f32_mut(sums);
     let Some((cells, hidden)) = as_f32_mut(states).split_at_mut_checked(units) else { return };
     let (from, output) = (buffers.inputs.read_f32(&input), as_f32_mut(buffers.output));
+    if let Some([first_hidden, first_cells]) = given {
+        copy(hidden, buffers.inputs.read_f32(&first_hidden));
+        copy(cells, buffers.inputs.read_f32(&first_cells));
+    }
     for (step, row) in walk.order() {
         products_f32(sums, bias, walk.features_of(step, from), kernel);
         add_products_f32(sums, hidden, recurrent);
@@ -180,6 +237,9 @@ fn run_f32(node: &mut NodeRun<'_>) {
             *hidden = sigmoid::<OfKernels>(o) * OfKernels::tanh(*cell);
         }
         walk.give(hidden, row, output);
+    }
+    if parameters.flags & CELL != 0 {
+        copy(output, cells);
     }
 }
 
@@ -206,5 +266,12 @@ mod tests {
         assert_eq!(step_i8(i16::MAX, [i16::MIN, i16::MAX, 0, i16::MAX], 15).1, 97);
         assert_eq!(step_i8(i16::MAX, [i16::MIN, i16::MAX, 0, i16::MAX], 10).1, 127);
         assert_eq!(step_i8(i16::MIN, [i16::MIN, i16::MAX, 0, i16::MAX], 10).1, -128);
+    }
+
+    #[test]
+    fn a_cell_is_given_by_its_upper_half() {
+        // Halves up; the largest stays within int8. A cell of 12 bits behind the point reaches 8: 1/16 each.
+        assert_eq!([384, 383, -384, i16::MAX, i16::MIN].map(upper_i8), [2, 1, -1, 127, -128]);
+        assert_eq!([8, 12, 15].map(cell_scale), [1.0, 0.0625, 0.0078125]);
     }
 }

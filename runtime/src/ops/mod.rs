@@ -28,6 +28,7 @@ pub mod recurrent;
 pub mod reshape;
 pub mod scale_shift;
 pub mod simple_rnn;
+pub mod slice;
 pub mod softmax;
 pub mod upsample;
 pub mod window;
@@ -83,6 +84,7 @@ pub static ALL_OPS: &[&OpDef] = &[
     &gru::GRU_F32,
     &simple_rnn::SIMPLE_RNN_I8,
     &simple_rnn::SIMPLE_RNN_F32,
+    &slice::SLICE,
 ];
 
 /// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.

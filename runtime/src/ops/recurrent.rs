@@ -1,6 +1,7 @@
 //! What recurrent ops share: how they walk their steps, and the products of inputs and states with kernels.
 //!
-//! Input `[T, C]`; output `[U]`, the hidden state after the last step, or `[T, U]`, that after each.
+//! Input `[T, C]`; output `[U]`, the hidden state after the last step, or `[T, U]`, that after each. Further inputs, none or as many as
+//! there are states: these before the first step, `[U]` each, the hidden state first; in int8 as the op gives them.
 
 use crate::{
     error::NodeFault,
@@ -8,7 +9,7 @@ use crate::{
     op::{NodeCheck, NodeRun, as_i8, copy, ensure},
     ops::linear::{F32_LANES, MAXIMUM_FAN_IN, multiply_add},
     simd,
-    tensor::Tensor,
+    tensor::{ElementType, Tensor},
 };
 
 /// From the last step to the first.
@@ -17,6 +18,8 @@ pub const BACKWARDS: u8 = 1;
 pub const STATEFUL: u8 = 2;
 /// An output `[T, U]` has its rows in the order of the input's; else in the order in which they are computed.
 pub const IN_ORDER: u8 = 4;
+/// The output `[U]` is an LSTM's cell after the last step, not its hidden state.
+pub const CELL: u8 = 16;
 /// The flags that every recurrent op knows.
 pub(crate) const COMMON: u8 = BACKWARDS | STATEFUL | IN_ORDER;
 
@@ -119,6 +122,33 @@ pub(crate) fn check_memory(node: &NodeCheck<'_>, memory: Memory) -> Result<(), N
     node.state(memory.state)
 }
 
+/// The bits of the scale of hidden states in int8, 1/128.
+pub(crate) const HIDDEN_SCALE: u32 = 0x3c00_0000;
+
+/// Refuses an int8 tensor of another scale, or with a zero point.
+pub(crate) fn check_scale(tensor: &Tensor, bits: u32) -> Result<(), NodeFault> {
+    ensure(tensor.scale.to_bits() == bits && tensor.zero_point == 0, NodeFault::Quantization)
+}
+
+/// The sequence and, if they are inputs, the states before the first step. All tensors are of `element_type`.
+pub(crate) fn check_inputs<const STATES: usize>(
+    node: &NodeCheck<'_>,
+    element_type: ElementType,
+) -> Result<(Tensor, Option<[Tensor; STATES]>), NodeFault> {
+    let mut inputs = node.all_inputs();
+    let sequence = inputs.next().ok_or(NodeFault::InputCount)?;
+    let mut fits = node.output.element_type == element_type && sequence.element_type == element_type;
+    let (mut states, mut count) = ([sequence; STATES], 0);
+    for state in inputs {
+        *states.get_mut(count).ok_or(NodeFault::InputCount)? = state;
+        fits &= state.element_type == element_type;
+        count += 1;
+    }
+    ensure(fits, NodeFault::ElementType)?;
+    ensure(count == 0 || count == STATES, NodeFault::InputCount)?;
+    Ok((sequence, (count > 0).then_some(states)))
+}
+
 /// Steps, features and units of a node, by its input and output; also whether it gives all steps.
 pub(crate) struct Walk {
     pub steps: usize,
@@ -134,12 +164,17 @@ impl Walk {
         Self { steps, features, units: output.channels(), sequences: output.rank == 2, flags }
     }
 
-    /// Refuses shapes and lengths that do not fit together, and flags that are not `known`.
-    pub fn check(&self, node: &NodeCheck<'_>, input: &Tensor, known: u8) -> Result<(), NodeFault> {
+    /// Refuses shapes and lengths that do not fit together, flags that are not `known`, and states that come and stay.
+    pub fn check(&self, node: &NodeCheck<'_>, input: &Tensor, states: Option<&[Tensor]>, known: u8) -> Result<(), NodeFault> {
         let output = &node.output;
         ensure(self.flags & !known == 0, NodeFault::Parameter)?;
+        for state in states.unwrap_or_default() {
+            ensure(!self.is_stateful(), NodeFault::Parameter)?;
+            ensure(state.rank == 1 && state.channels() == self.units, NodeFault::Shape)?;
+            ensure(state.length_group == 0, NodeFault::Length)?;
+        }
         if self.sequences {
-            node.rows()?;
+            ensure(output.length_group == input.length_group, NodeFault::Length)?;
             ensure(output.dimensions[0] == input.dimensions[0], NodeFault::Shape)?;
         } else {
             ensure(output.rank == 1, NodeFault::Shape)?;
@@ -147,11 +182,6 @@ impl Walk {
         }
         // The sizes of memory stay far below 2^32.
         ensure(input.rank == 2 && self.units <= MAXIMUM_FAN_IN && self.features <= MAXIMUM_FAN_IN, NodeFault::Shape)
-    }
-
-    /// Refuses an int8 output that is not the hidden state's: a scale of 1/128, no zero point.
-    pub fn check_hidden(&self, node: &NodeCheck<'_>) -> Result<(), NodeFault> {
-        ensure(node.output.scale.to_bits() == 0x3c00_0000 && node.output.zero_point == 0, NodeFault::Quantization)
     }
 
     /// The features of a step.

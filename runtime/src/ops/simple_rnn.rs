@@ -7,7 +7,10 @@
 
 use super::{
     linear::{F32_LANES, f32_weights},
-    recurrent::{COMMON, Memory, ProductI8, Walk, add_products_f32, check_memory, placed, products_f32, vector},
+    recurrent::{
+        COMMON, HIDDEN_SCALE, Memory, ProductI8, Walk, add_products_f32, check_inputs, check_memory, check_scale, placed,
+        products_f32, vector,
+    },
 };
 use crate::{
     error::NodeFault,
@@ -70,11 +73,11 @@ pub const fn memory_f32(units: usize, flags: u8) -> Memory {
 }
 
 fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
-    let [input] = node.inputs(I8)?;
+    let (input, states) = check_inputs::<1>(node, I8)?;
     let parameters = node.parameters(ParametersI8::decode)?;
     let walk = Walk::new(&input, &node.output, parameters.flags);
-    walk.check(node, &input, COMMON)?;
-    walk.check_hidden(node)?;
+    walk.check(node, &input, states.as_ref().map(<[_; 1]>::as_slice), COMMON)?;
+    states.iter().flatten().chain([&node.output]).try_for_each(|tensor| check_scale(tensor, HIDDEN_SCALE))?;
     parameters.input.check(node, walk.features, walk.units)?;
     parameters.recurrent.check(node, walk.units, walk.units)?;
     check_memory(node, memory_i8(walk.features, walk.units, parameters.flags))
@@ -91,6 +94,7 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let (features, units) = (walk.features, walk.units);
     let of_input = parameters.input.read(node, features, units);
     let of_hidden = parameters.recurrent.read(node, units, units);
+    let given = node.inputs().nth(1);
     let buffers = node.buffers();
     let memory = walk.memory(buffers.scratch, buffers.state, vector(2 * units), vector(units));
     let Some([sums, hidden, x]) = memory else { return };
@@ -98,6 +102,9 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let Some(sums) = sums.get_mut(..units) else { return };
     let (hidden, x) = (as_i8_mut(hidden), as_i8_mut(x));
     let (from, output) = (buffers.inputs.read_i8(&input), as_i8_mut(buffers.output));
+    if let Some(first) = given {
+        copy(hidden.get_mut(..units).unwrap_or_default(), buffers.inputs.read_i8(&first));
+    }
     for (step, row) in walk.order() {
         copy(x.get_mut(..features).unwrap_or_default(), walk.features_of(step, from));
         sums.fill(0);
@@ -109,10 +116,10 @@ fn run_i8(node: &mut NodeRun<'_>) {
 }
 
 fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
-    let [input] = node.inputs(F32)?;
+    let (input, states) = check_inputs::<1>(node, F32)?;
     let parameters = node.parameters(ParametersF32::decode)?;
     let walk = Walk::new(&input, &node.output, parameters.flags);
-    walk.check(node, &input, COMMON)?;
+    walk.check(node, &input, states.as_ref().map(<[_; 1]>::as_slice), COMMON)?;
     node.constants(parameters.kernel, f32_weights(walk.features, walk.units).saturating_mul(4))?;
     node.constants(parameters.recurrent, f32_weights(walk.units, walk.units).saturating_mul(4))?;
     node.constants(parameters.bias, walk.units * 4)?;
@@ -127,11 +134,15 @@ fn run_f32(node: &mut NodeRun<'_>) {
     let kernel = as_f32(node.constants(parameters.kernel, f32_weights(features, units) * 4));
     let recurrent = as_f32(node.constants(parameters.recurrent, f32_weights(units, units) * 4));
     let bias = as_f32(node.constants(parameters.bias, units * 4));
+    let given = node.inputs().nth(1);
     let buffers = node.buffers();
     let memory = walk.memory(buffers.scratch, buffers.state, 4 * units.next_multiple_of(F32_LANES), 4 * units);
     let Some([sums, hidden, _]) = memory else { return };
     let (sums, hidden) = (as_f32_mut(sums), as_f32_mut(hidden));
     let (from, output) = (buffers.inputs.read_f32(&input), as_f32_mut(buffers.output));
+    if let Some(first) = given {
+        copy(hidden, buffers.inputs.read_f32(&first));
+    }
     for (step, row) in walk.order() {
         products_f32(sums, bias, walk.features_of(step, from), kernel);
         add_products_f32(sums, hidden, recurrent);

@@ -85,6 +85,19 @@ impl DeviceGraph {
         output
     }
 
+    /// Takes the nodes out that nothing depends on.
+    pub(crate) fn drop_unread(&mut self) {
+        let mut read: HashSet<Value> = self.outputs.iter().copied().collect();
+        let is_read = |node: &DeviceNode| {
+            let is_read = read.contains(&node.output);
+            read.extend(node.inputs.iter().filter(|_| is_read));
+            is_read
+        };
+        let kept: Vec<bool> = self.nodes.iter().rev().map(is_read).collect();
+        let mut kept = kept.into_iter().rev();
+        self.nodes.retain(|_| kept.next() == Some(true));
+    }
+
     /// Shape of a value.
     pub fn shape(&self, value: Value) -> &Shape {
         &self.values[value.0].0

@@ -47,7 +47,10 @@ impl LengthGroups {
         let Some(source) = node.inputs.iter().map(of).find(|&group| group > 0) else { return Ok(0) };
         let context = graph.context(node);
         let serves_all = |input: &Value| of(input) == 0 && graph.shape(*input).first() == Some(&1);
-        if !node.inputs.iter().all(|input| of(input) == source || serves_all(input)) {
+        // A state before the first step, whose quantization is the op's, has no steps.
+        let is_state = |number: usize, input: &Value| of(input) == 0 && node.op.input_quantization(number).is_some();
+        let mut inputs = node.inputs.iter().enumerate();
+        if !inputs.all(|(number, input)| of(input) == source || serves_all(input) || is_state(number, input)) {
             return Err(context
                 .error("its inputs are sequences of variable length, but not all of one: of one input, by the same windows"));
         }

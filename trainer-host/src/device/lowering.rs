@@ -2,14 +2,22 @@
 
 use super::{
     DeviceGraph, DeviceOp, Value,
-    ops::{Kind, Linear},
+    ops::{Concat, Kind, Linear, Reshape},
 };
 use crate::graph::Shape;
+
+/// Values below each other as one, of which mostly a part is read.
+#[derive(Debug)]
+pub(crate) struct Pack {
+    whole: Value,
+    parts: Vec<Value>,
+}
 
 /// What a layer sees of one of its applications when it is lowered.
 #[derive(Debug)]
 pub struct Lowering<'a> {
     graph: &'a mut DeviceGraph,
+    packs: &'a mut Vec<Pack>,
     name: &'a str,
     parameters: &'a [(&'a str, &'a [f32])],
     /// The inputs.
@@ -19,15 +27,16 @@ pub struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
-    /// For a layer's application of this name, with the layer's parameters by name.
+    /// For a layer's application of this name, with the layer's parameters by name. `packs` are those of the graph.
     pub(crate) fn new(
         graph: &'a mut DeviceGraph,
+        packs: &'a mut Vec<Pack>,
         name: &'a str,
         parameters: &'a [(&'a str, &'a [f32])],
         inputs: Vec<Value>,
         output_shape: Shape,
     ) -> Self {
-        Self { graph, name, parameters, inputs, output_shape }
+        Self { graph, packs, name, parameters, inputs, output_shape }
     }
 
     /// The layer's parameter of that name; empty if it has none.
@@ -44,6 +53,34 @@ impl<'a> Lowering<'a> {
     pub fn output(&mut self, op: impl DeviceOp + 'static) -> Value {
         let (inputs, shape) = (self.inputs.clone(), self.output_shape.clone());
         self.graph.push(self.name, op, &inputs, shape)
+    }
+
+    /// The output of parts below each other along the first axis; a vector is a row. Who reads a part reads it alone.
+    pub fn pack(&mut self, parts: &[Value]) -> Value {
+        let rows = parts.iter().map(|&part| {
+            let shape = self.graph.shape(part).clone();
+            let name = format!("{}/row", self.name);
+            if shape.len() > 1 { part } else { self.graph.push(name, Reshape, &[part], [1, shape.size()].into()) }
+        });
+        let rows: Vec<Value> = rows.collect();
+        let whole = self.graph.push(self.name, Concat { axis: 0 }, &rows, self.output_shape.clone());
+        self.packs.push(Pack { whole, parts: parts.to_vec() });
+        whole
+    }
+
+    /// Some rows of the only input, in the output's shape, if they are a part that another layer [packed](Self::pack).
+    pub fn packed(&mut self, start: usize, rows: usize) -> Option<Value> {
+        let pack = self.packs.iter().find(|pack| pack.whole == self.inputs[0])?;
+        let mut first = 0;
+        let part = pack.parts.iter().copied().find(|&part| {
+            let shape = self.graph.shape(part);
+            let count = if shape.len() > 1 { shape[0] } else { 1 };
+            let is_part = (first, count) == (start, rows);
+            first += count;
+            is_part
+        })?;
+        let shape = self.output_shape.clone();
+        Some(if *self.graph.shape(part) == shape { part } else { self.graph.push(self.name, Reshape, &[part], shape) })
     }
 
     /// A node on the way to the output, its name the layer's and `part`.

@@ -118,7 +118,7 @@ impl NodeContext<'_> {
     /// What follows for lengths if rows come so from rows.
     pub fn length_rule(&self, rows: Rows) -> Option<LengthRule> {
         match rows {
-            Rows::All => None,
+            Rows::All | Rows::Future => None,
             Rows::Each => Some(LengthRule::Kept),
             Rows::Past if self.output.len() == self.inputs[0].len() => Some(LengthRule::Kept),
             Rows::Past => Some(LengthRule::Reduced),
@@ -246,6 +246,12 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     /// How quantization passes through.
     fn output_quantization(&self) -> OutputQuantization {
         OutputQuantization::Free
+    }
+
+    /// What an input must be in int8, if that is given; another node brings it there.
+    fn input_quantization(&self, input: usize) -> Option<Quantization> {
+        let _ = input;
+        None
     }
 
     /// The smallest scale that the output may have, given the inputs': below it, multipliers leave their range.

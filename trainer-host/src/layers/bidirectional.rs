@@ -8,8 +8,9 @@
 
 use std::sync::Arc;
 
-use super::{Add, Average, Concatenate, Gru, Layer, Lstm, Multiply, SimpleRnn};
-use crate::graph::{Application, Apply, Named, Scope, SymbolicTensor, snake_case};
+use super::recurrent::{Recurrent, state_of};
+use super::{Add, Average, Concatenate, Gru, Layer, Lstm, Multiply, SimpleRnn, Slice};
+use crate::graph::{Application, Apply, IntoInputs, Named, Scope, SymbolicTensor, snake_case};
 
 /// What becomes of the two outputs of a [`Bidirectional`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,8 +69,8 @@ impl RecurrentLayer {
             *layer.base_mut() = layer.base().anew();
             let recurrent = layer.recurrent_mut();
             (recurrent.in_order, recurrent.zeros_masked) = (recurrent.backwards, recurrent.sequences);
-            let (backwards, sequences) = (recurrent.backwards, recurrent.sequences);
-            Part { name, layer: Arc::new(layer.clone()), backwards, sequences, states: layer.states() }
+            let recurrent = recurrent.clone();
+            Part { name, states: layer.states(), layer: Arc::new(layer.clone()), recurrent }
         })
     }
 }
@@ -79,8 +80,7 @@ impl RecurrentLayer {
 struct Part {
     name: String,
     layer: Arc<dyn Layer>,
-    backwards: bool,
-    sequences: bool,
+    recurrent: Recurrent,
     states: usize,
 }
 
@@ -134,14 +134,14 @@ impl Bidirectional {
     fn fault(&self, rest: usize) -> Option<String> {
         let Self { name, forward, backward, .. } = self;
         let states = forward.states + backward.states;
-        if forward.backwards {
+        if forward.recurrent.backwards {
             Some(format!(
                 "layer '{name}' goes forward by a layer with `go_backwards`: leave that out, the backward layer is made of it"
             ))
-        } else if !backward.backwards {
+        } else if !backward.recurrent.backwards {
             Some(format!("layer '{name}' goes backward by a layer that goes forward: add `go_backwards()` to it"))
-        } else if forward.sequences != backward.sequences {
-            let [with, without] = if forward.sequences { ["forward", "backward"] } else { ["backward", "forward"] };
+        } else if forward.recurrent.sequences != backward.recurrent.sequences {
+            let [with, without] = if forward.recurrent.sequences { ["forward", "backward"] } else { ["backward", "forward"] };
             Some(format!(
                 "layer '{name}' has `return_sequences` in its {with} layer, but not in its {without} layer: both or neither"
             ))
@@ -167,34 +167,63 @@ impl MergeMode {
     }
 }
 
+impl Bidirectional {
+    /// As [`apply`](Apply::apply), for layers with `return_state`: the merged outputs, and the states after the last step of each walk,
+    /// those of the forward layer first.
+    pub fn apply_with_states(&self, inputs: impl IntoInputs) -> (SymbolicTensor, Vec<SymbolicTensor>) {
+        match self.applied(inputs.into_inputs()) {
+            Ok((output, states)) if !states.is_empty() => (output, states),
+            Ok(_) => {
+                let name = &self.name;
+                let fault =
+                    format!("layer '{name}' is asked for states, but gives none: add `return_state()` to the layer in it");
+                (SymbolicTensor::of_fault(fault), Vec::new())
+            }
+            Err(fault) => (SymbolicTensor::of_fault(fault), Vec::new()),
+        }
+    }
+
+    /// The merged outputs, and the states of layers that give them.
+    fn applied(&self, inputs: Vec<SymbolicTensor>) -> Result<(SymbolicTensor, Vec<SymbolicTensor>), String> {
+        let mut given = inputs.into_iter();
+        let sequence = given.next().ok_or_else(|| format!("layer '{}' without inputs: expected a sequence", self.name))?;
+        let mut given: Vec<SymbolicTensor> = given.collect();
+        let steps = sequence.shape().and_then(|shape| shape.first().copied());
+        let is_mask =
+            |tensor: &SymbolicTensor| steps.is_some_and(|steps| tensor.shape().is_some_and(|shape| shape[..] == [steps, 1]));
+        let mask = given.pop_if(|last| is_mask(last));
+        if let Some(fault) = self.fault(given.len()) {
+            return Err(fault);
+        }
+        let application = Arc::new(Application(self.name.clone()));
+        let node = |name: String, layer: Arc<dyn Layer>, inputs, part_of| {
+            let scope = Scope { application: application.clone(), node: name, scopes: Vec::new() };
+            SymbolicTensor::of_layer(layer, inputs, part_of, Some(scope))
+        };
+        let mut states = Vec::new();
+        let mut part = |Part { name, layer, recurrent, states: count }: &Part, given: &[SymbolicTensor]| {
+            let inputs = std::iter::once(&sequence).chain(given).chain(&mask).cloned().collect();
+            let own = node(name.clone(), layer.clone(), inputs, None);
+            if !recurrent.returns_states {
+                return own;
+            }
+            let slice = |slice: Slice| {
+                node(format!("{name}/{}", slice.describe()), Arc::new(slice), vec![own.clone()], Some(layer.clone()))
+            };
+            states.extend((0..*count).map(|state| slice(state_of(state))));
+            slice(recurrent.outputs(*count))
+        };
+        let (of_forward, of_backward) = given.split_at(if given.is_empty() { 0 } else { self.forward.states });
+        let outputs = vec![part(&self.forward, of_forward), part(&self.backward, of_backward)];
+        Ok((node(snake_case(self.merge.kind()), self.merge.clone(), outputs, None), states))
+    }
+}
+
 impl Apply for Bidirectional {
     /// Applies it to a sequence; perhaps to initial states behind it, those of the forward layer first; perhaps to a mask behind
     /// these, which both layers see.
     fn apply_to(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
-        let mut states = inputs.into_iter();
-        let Some(sequence) = states.next() else {
-            return SymbolicTensor::of_fault(format!("layer '{}' without inputs: expected a sequence", self.name));
-        };
-        let mut states: Vec<SymbolicTensor> = states.collect();
-        let steps = sequence.shape().and_then(|shape| shape.first().copied());
-        let is_mask =
-            |tensor: &SymbolicTensor| steps.is_some_and(|steps| tensor.shape().is_some_and(|shape| shape[..] == [steps, 1]));
-        let mask = states.pop_if(|last| is_mask(last));
-        if let Some(fault) = self.fault(states.len()) {
-            return SymbolicTensor::of_fault(fault);
-        }
-        let application = Arc::new(Application(self.name.clone()));
-        let node = |name: &str, layer: &Arc<dyn Layer>, inputs| {
-            let scope = Scope { application: application.clone(), node: name.to_owned(), scopes: Vec::new() };
-            SymbolicTensor::of_layer(layer.clone(), inputs, None, Some(scope))
-        };
-        let part = |Part { name, layer, .. }: &Part, states: &[SymbolicTensor]| {
-            let inputs = std::iter::once(&sequence).chain(states).chain(&mask);
-            node(name, layer, inputs.cloned().collect())
-        };
-        let (of_forward, of_backward) = states.split_at(if states.is_empty() { 0 } else { self.forward.states });
-        let outputs = vec![part(&self.forward, of_forward), part(&self.backward, of_backward)];
-        node(&snake_case(self.merge.kind()), &self.merge, outputs)
+        self.applied(inputs).map_or_else(SymbolicTensor::of_fault, |(output, _)| output)
     }
 }
 
@@ -341,6 +370,27 @@ mod tests {
             assert_ne!(copy.predict_all(&data).unwrap()[2], expected[2]);
         }
         assert_eq!(model.predict_all(&data).unwrap(), expected);
+    }
+
+    #[test]
+    fn states_come_from_the_end_of_each_walk() {
+        let data = draw(&[2, 5, 3]);
+        let x = input([5, 3]);
+        let (output, states) = Bidirectional::new(Lstm::new(2).return_sequences().return_state()).apply_with_states(&x);
+        let [hidden, _, back, _] = &states[..] else { panic!("{} states", states.len()) };
+        let mut model = Model::new("m", &x, [output, hidden.clone(), back.clone()]).unwrap();
+        model.initialize(3);
+        let copy = Model::from_bytes(&model.to_bytes().unwrap(), &[]).unwrap();
+        let found = copy.predict_all(&[data]).unwrap();
+        for sample in 0..2 {
+            let rows = &found[0].values()[sample * 20..][..20];
+            assert_eq!(found[1].values()[sample * 2..][..2], rows[16..18], "forward, the last step's");
+            assert_eq!(found[2].values()[sample * 2..][..2], rows[2..4], "backward, the first step's");
+        }
+        let names = model.graph().output_names().join(" ");
+        assert_eq!(names, "bidirectional/concatenate bidirectional/forward_lstm bidirectional/backward_lstm");
+        let (without, states) = Bidirectional::new(Lstm::new(2)).apply_with_states(&x);
+        assert!(states.is_empty() && Model::new("m", &x, without).unwrap_err().to_string().contains("add `return_state()`"));
     }
 
     #[test]

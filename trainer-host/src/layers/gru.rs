@@ -6,6 +6,8 @@
 //! Inputs and outputs as in `recurrent.rs`: `[T, C]` to `[units]` or `[T, units]`. Parameters as in Keras, whose weights can be copied
 //! over: `kernel` `[C, 3 units]`, `recurrent_kernel` `[units, 3 units]`, `bias` `[2, 3 units]` or, with `reset_before`, `[3 units]`.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::activation::sigmoid;
@@ -37,7 +39,7 @@ impl Gru {
         self
     }
 
-    recurrent_methods!();
+    recurrent_methods!(1);
 }
 
 impl Cell for Gru {
@@ -134,7 +136,7 @@ impl Layer for Gru {
     }
 
     fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
-        Ok(self.recurrent.length_rule())
+        self.recurrent.length_rule()
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
@@ -163,9 +165,13 @@ impl Layer for Gru {
         format!("{}{}", self.recurrent.describe(), if self.resets_first { ", reset before" } else { "" })
     }
 
+    fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
+        self.recurrent.activation_layer(Self::STATES)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        let kernels = self.recurrent.lower(lowering, Self::GATES)?;
-        Ok(lowering.output(ops::Gru { kernels, resets_first: self.resets_first }))
+        let resets_first = self.resets_first;
+        self.recurrent.lower(lowering, Self::GATES, Self::STATES, |kernels, _| ops::Gru { kernels, resets_first })
     }
 }
 

@@ -5,6 +5,8 @@
 //! Inputs and outputs as in `recurrent.rs`: `[T, C]` to `[units]` or `[T, units]`. Parameters as in Keras, whose weights can be copied
 //! over: `kernel` `[C, 4 units]`, `recurrent_kernel` `[units, 4 units]`, `bias` `[4 units]`.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::activation::sigmoid;
@@ -29,7 +31,7 @@ impl Lstm {
         Self { base: LayerBase::new(), recurrent: Recurrent::new(units, Trainable::new(UnitForgetBias)) }
     }
 
-    recurrent_methods!();
+    recurrent_methods!(2);
 }
 
 impl Cell for Lstm {
@@ -93,7 +95,7 @@ impl Layer for Lstm {
     }
 
     fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
-        Ok(self.recurrent.length_rule())
+        self.recurrent.length_rule()
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
@@ -120,9 +122,15 @@ impl Layer for Lstm {
         self.recurrent.describe()
     }
 
+    fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
+        self.recurrent.activation_layer(Self::STATES)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        let kernels = self.recurrent.lower(lowering, Self::GATES)?;
-        Ok(lowering.output(ops::Lstm::new(kernels)))
+        self.recurrent.lower(lowering, Self::GATES, Self::STATES, |kernels, gives_cell| {
+            let op = ops::Lstm::new(kernels);
+            if gives_cell { op.gives_cell() } else { op }
+        })
     }
 }
 
@@ -144,11 +152,21 @@ mod tests {
     /// One sample's output of all steps in f64, masked steps carried through.
     fn reference(
         x: &[f64],
-        [h0, c0]: [&[f64]; 2],
+        first: [&[f64]; 2],
         mask: &[f64],
         parameters: &[Vec<f64>],
         [backwards, in_order]: [bool; 2],
     ) -> Vec<f64> {
+        let mut all: Vec<Vec<f64>> =
+            states(x, first, mask, parameters, backwards).into_iter().map(|[hidden, _]| hidden).collect();
+        if in_order && backwards {
+            all.reverse();
+        }
+        all.concat()
+    }
+
+    /// One sample's states after each step.
+    fn states(x: &[f64], [h0, c0]: [&[f64]; 2], mask: &[f64], parameters: &[Vec<f64>], backwards: bool) -> Vec<[Vec<f64>; 2]> {
         let (units, steps) = (h0.len(), mask.len());
         let features = x.len() / steps;
         let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
@@ -171,12 +189,9 @@ mod tests {
                 h = next.iter().map(|[h, _]| *h).collect();
                 c = next.iter().map(|[_, c]| *c).collect();
             }
-            all.push(h.clone());
+            all.push([h.clone(), c.clone()]);
         }
-        if in_order && backwards {
-            all.reverse();
-        }
-        all.concat()
+        all
     }
 
     #[test]
@@ -205,6 +220,21 @@ mod tests {
         check(&Lstm::new(4).return_sequences(), &shapes, &|inputs, parameters| {
             reference(&inputs[0], [&inputs[1], &inputs[2]], &[1.0; 3], parameters, [false; 2])
         });
+    }
+
+    #[test]
+    fn the_last_states_are_rows_before_the_outputs() {
+        let shapes = [Shape::from([4, 2]), Shape::from([3]), Shape::from([3])];
+        for (layer, backwards, sequences) in [
+            (Lstm::new(3).return_state(), false, false),
+            (Lstm::new(3).return_state().return_sequences().go_backwards(), true, true),
+        ] {
+            check(&layer, &shapes, &|inputs, parameters| {
+                let all = states(&inputs[0], [&inputs[1], &inputs[2]], &[1.0; 4], parameters, backwards);
+                let outputs = all.iter().skip(if sequences { 0 } else { 3 }).flat_map(|[hidden, _]| hidden.clone());
+                [all[3].concat(), outputs.collect()].concat()
+            });
+        }
     }
 
     #[test]

@@ -61,6 +61,7 @@ mod rrelu;
 mod separable_conv1d;
 mod separable_conv2d;
 mod simple_rnn;
+mod slice;
 mod subtract;
 mod upsampling1d;
 mod upsampling2d;
@@ -104,6 +105,7 @@ pub use rrelu::RReLU;
 pub use separable_conv1d::SeparableConv1D;
 pub use separable_conv2d::SeparableConv2D;
 pub use simple_rnn::SimpleRnn;
+pub use slice::Slice;
 pub use subtract::Subtract;
 pub use upsampling1d::UpSampling1D;
 pub use upsampling2d::UpSampling2D;
@@ -205,6 +207,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "SeparableConv1D", examples: separable_conv1d::examples },
     LayerKind { name: "SeparableConv2D", examples: separable_conv2d::examples },
     LayerKind { name: "SimpleRNN", examples: simple_rnn::examples },
+    LayerKind { name: "Slice", examples: slice::examples },
     LayerKind { name: "Subtract", examples: subtract::examples },
     LayerKind { name: "UpSampling1D", examples: upsampling1d::examples },
     LayerKind { name: "UpSampling2D", examples: upsampling2d::examples },

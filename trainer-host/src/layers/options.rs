@@ -89,13 +89,31 @@ macro_rules! convolution_methods {
     };
 }
 
-/// All that recurrent layers have in common, for the field `recurrent`.
+/// All that recurrent layers have in common, for the field `recurrent` of a layer with so many states.
 macro_rules! recurrent_methods {
-    () => {
+    ($states:literal) => {
         /// Gives the hidden state after each step, `[T, units]`.
         pub fn return_sequences(mut self) -> Self {
             self.recurrent.sequences = true;
             self
+        }
+
+        /// Gives the states after the last step, too: to [`apply_with_states`](Self::apply_with_states). What `apply` gives stays the
+        /// outputs.
+        pub fn return_state(mut self) -> Self {
+            self.recurrent.returns_states = true;
+            self
+        }
+
+        /// Applies a layer with [`return_state`](Self::return_state), and gives its outputs and its states after the last step, each
+        /// `[units]`: the hidden state, and behind it an LSTM's cell. They are tensors like all others, initial states of another layer
+        /// for one. On the device, each of them that is read is an op of its own: a layer of which the outputs of all steps and the
+        /// states are read costs its multiply-accumulates for each of these. In int8, states are rounded to 8 bits on their way.
+        pub fn apply_with_states(
+            &self,
+            inputs: impl $crate::graph::IntoInputs,
+        ) -> ($crate::graph::SymbolicTensor, [$crate::graph::SymbolicTensor; $states]) {
+            self.recurrent.apply_with_states(std::sync::Arc::new(self.clone()), inputs.into_inputs())
         }
 
         /// Walks from the last step to the first. Outputs come in the order of that walk, as in Keras.

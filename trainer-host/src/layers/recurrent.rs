@@ -8,16 +8,18 @@
 //! Within, everything lies step by step, `[T][samples][...]`: the product of all inputs with the kernel is one product of
 //! matrices, and that of each step's states is one over the samples. Time and memory are linear in T.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::dropout::random_word;
-use super::{Backward, Forward, ParameterSpec, Requirements, Trainable};
+use super::{Backward, Forward, Layer, ParameterSpec, Requirements, Slice, Trainable};
 use crate::device::{
-    Lowering, linear,
+    DeviceOp, Lowering, Value, linear,
     ops::{Kernels, Kind, Order},
 };
 use crate::graph::pass::RandomKey;
-use crate::graph::{LengthRule, Shape};
+use crate::graph::{LengthRule, Shape, SymbolicTensor, snake_case};
 use crate::initializers::{Orthogonal, glorot_uniform};
 use crate::numeric::{Matrix, add_bias, add_column_sums, multiply};
 
@@ -38,6 +40,9 @@ pub(super) struct Recurrent {
     /// Rows of masked steps are zeros; else they repeat the state.
     #[serde(default)]
     pub zeros_masked: bool,
+    /// The output has rows for the states after the last step, and behind them those of the steps.
+    #[serde(default)]
+    pub returns_states: bool,
     /// The states stay from run to run on the device.
     pub stateful: bool,
     pub dropout: f32,
@@ -112,6 +117,7 @@ impl Recurrent {
             backwards: false,
             in_order: false,
             zeros_masked: false,
+            returns_states: false,
             stateful: false,
             dropout: 0.0,
             recurrent_dropout: 0.0,
@@ -138,14 +144,21 @@ impl Recurrent {
         };
         let fits = rest.is_empty() || (rest.len() == states && rest.iter().all(|state| **state == [self.units]));
         match **sequence {
+            [steps, _] if fits && self.returns_states => {
+                Ok(Shape::from([states + if self.sequences { steps } else { 1 }, self.units]))
+            }
             [steps, _] if fits && self.sequences => Ok(Shape::from([steps, self.units])),
             [_, _] if fits => Ok(Shape::from([self.units])),
             _ => Err(wanted()),
         }
     }
 
-    pub fn length_rule(&self) -> LengthRule {
-        if self.sequences { LengthRule::Kept } else { LengthRule::Reduced }
+    pub fn length_rule(&self) -> Result<LengthRule, String> {
+        match (self.sequences, self.returns_states) {
+            (true, true) => Err("`return_sequences` or `return_state`, not both of one layer".to_owned()),
+            (true, false) => Ok(LengthRule::Kept),
+            (false, _) => Ok(LengthRule::Reduced),
+        }
     }
 
     pub fn parameters(&self, inputs: &[Shape], gates: usize, biases: &[usize]) -> Vec<ParameterSpec> {
@@ -172,14 +185,21 @@ impl Recurrent {
     }
 
     /// The kernels for the device; or why the layer is not there.
-    pub fn lower(&self, lowering: &Lowering<'_>, gates: usize) -> Result<Kernels, String> {
+    fn kernels(&self, lowering: &Lowering<'_>, gates: usize) -> Result<Kernels, String> {
         let Self { backwards, stateful, in_order, .. } = *self;
-        let (rows, order) = (gates * self.units, Order { backwards, stateful, in_order });
-        if lowering.inputs.len() > 1 {
+        let given = lowering.inputs.len() - 1;
+        if given > 0 && lowering.input_shape(given).len() > 1 {
             return Err(
-                "initial states that the model computes are not there on the device: set a session's state instead".into()
+                "a mask that comes as a tensor is not there on the device: leave it out, or give whole sequences".into()
             );
         }
+        if given > 0 && stateful {
+            return Err(
+                "it begins each run with the states it is given, and so cannot be `stateful`: leave one of both out".into()
+            );
+        }
+        let order = Order { backwards, stateful, in_order, begins_with_inputs: given > 0 };
+        let rows = gates * self.units;
         let of_kernel = |name: &str, bias: &[f32]| linear(Kind::Dense, lowering.parameter(name), bias, rows);
         // `[rows]`, or `[2, rows]` where the states' product has biases of its own.
         let bias = lowering.parameter("bias");
@@ -189,12 +209,67 @@ impl Recurrent {
         Ok(Kernels { input: input.rows, recurrent: recurrent.rows, bias: input.bias, recurrent_bias: recurrent.bias, order })
     }
 
+    /// The device's nodes: `op` makes one of the kernels and whether it gives the cell. The states, if they are asked for, are nodes of
+    /// their own: a cell is no row of the other's output, since it has another scale in int8.
+    pub fn lower<O: DeviceOp + 'static>(
+        &self,
+        lowering: &mut Lowering<'_>,
+        gates: usize,
+        states: usize,
+        op: impl Fn(Kernels, bool) -> O,
+    ) -> Result<Value, String> {
+        let kernels = self.kernels(lowering, gates)?;
+        if !self.returns_states {
+            return Ok(lowering.output(op(kernels, false)));
+        }
+        let (inputs, state) = (lowering.inputs.clone(), Shape::from([self.units]));
+        let mut parts = vec![lowering.part("h", op(kernels.clone(), false), &inputs, state.clone())];
+        if states == 2 {
+            parts.push(lowering.part("c", op(kernels.clone(), true), &inputs, state));
+        }
+        let outputs = Shape::from([lowering.output_shape[0] - states, self.units]);
+        parts.push(if self.sequences { lowering.part("output", op(kernels, false), &inputs, outputs) } else { parts[0] });
+        Ok(lowering.pack(&parts))
+    }
+
+    /// The rows of all steps, behind those of the states.
+    pub fn outputs(&self, states: usize) -> Slice {
+        if self.sequences { Slice::rows(states..) } else { Slice::row(states) }.labelled("output")
+    }
+
+    /// What is to be put behind the layer when it is applied.
+    pub fn activation_layer(&self, states: usize) -> Option<Arc<dyn Layer>> {
+        self.returns_states.then(|| Arc::new(self.outputs(states)) as Arc<dyn Layer>)
+    }
+
+    /// Applies a layer, and gives its outputs and states.
+    pub fn apply_with_states<const STATES: usize>(
+        &self,
+        layer: Arc<dyn Layer>,
+        inputs: Vec<SymbolicTensor>,
+    ) -> (SymbolicTensor, [SymbolicTensor; STATES]) {
+        if !self.returns_states {
+            let name = layer.base().name().map_or_else(|| snake_case(layer.kind()), str::to_owned);
+            let fault = || {
+                SymbolicTensor::of_fault(format!(
+                    "layer '{name}' is asked for states, but gives none: add `return_state()` to it"
+                ))
+            };
+            return (fault(), std::array::from_fn(|_| fault()));
+        }
+        let packed = SymbolicTensor::of_layer(layer.clone(), inputs, None, None);
+        let part = |slice: Slice| SymbolicTensor::of_layer(Arc::new(slice), vec![packed.clone()], Some(layer.clone()), None);
+        let outputs = part(self.outputs(STATES));
+        (outputs, std::array::from_fn(|state| part(state_of(state))))
+    }
+
     pub fn describe(&self) -> String {
         let flag = |is: bool, text: &str| if is { format!(", {text}") } else { String::new() };
         format!(
-            "{} units{}{}{}{}",
+            "{} units{}{}{}{}{}",
             self.units,
             flag(self.sequences, "sequences"),
+            flag(self.returns_states, "states"),
             flag(self.backwards && !self.in_order, "backwards"),
             flag(self.backwards && self.in_order, "backwards, outputs in order"),
             flag(self.stateful, "stateful")
@@ -204,6 +279,11 @@ impl Recurrent {
     /// How samples of so many steps are walked, some of which may be shorter.
     fn walk<'a>(&self, steps: usize, lengths: Option<&'a [u32]>, mask: Option<&'a [f32]>) -> Walk<'a> {
         Walk { steps, backwards: self.backwards, in_order: self.in_order, lengths, mask }
+    }
+
+    /// Rows of the output before those of steps.
+    fn rows_of_states<C: Cell>(&self) -> usize {
+        if self.returns_states { C::STATES } else { 0 }
     }
 
     /// The mask among the inputs.
@@ -295,18 +375,20 @@ impl Recurrent {
                 }
             }
         }
-        let units = self.units;
-        if self.sequences {
-            for (place, row) in pass.output.chunks_exact_mut(units).enumerate() {
-                let sample = place / steps;
-                let number = walk.row(sample, place % steps);
-                row.copy_from_slice(&hidden[(number + 1) * states + sample * units..][..units]);
+        let (units, before) = (self.units, self.rows_of_states::<C>());
+        let of_sample = |sample: usize, number: usize| number * states + sample * units..number * states + (sample + 1) * units;
+        for (sample, output) in pass.output.chunks_exact_mut(sizes.output_rows(self, before) * units).enumerate() {
+            let (of_states, outputs) = output.split_at_mut(before * units);
+            for (row, values) in of_states.chunks_exact_mut(units).zip([&*hidden, &*cells]) {
+                row.copy_from_slice(&values[of_sample(sample, steps)]);
+            }
+            for (place, row) in outputs.chunks_exact_mut(units).enumerate() {
+                let number = if self.sequences { walk.row(sample, place) } else { steps - 1 };
+                row.copy_from_slice(&hidden[of_sample(sample, number + 1)]);
                 if self.zeros_masked && walk.is_masked(sample, number) {
                     row.fill(0.0);
                 }
             }
-        } else {
-            pass.output.copy_from_slice(&hidden[steps * states..][..states]);
         }
     }
 
@@ -348,19 +430,26 @@ impl Recurrent {
         if self.recurrent_dropout > 0.0 {
             hidden.chunks_exact_mut(states).for_each(|values| self.drop_states(values, pass.random));
         }
-        gradients.fill(0.0);
-        cell_gradients.fill(0.0);
+        let before = self.rows_of_states::<C>();
+        let output_size = sizes.output_rows(self, before) * units;
+        for (state, gradients) in [&mut *gradients, &mut *cell_gradients].into_iter().enumerate() {
+            gradients.fill(0.0);
+            for (row, output) in gradients.chunks_exact_mut(units).zip(pass.output_gradient.chunks_exact(output_size)) {
+                if state < before {
+                    row.copy_from_slice(&output[state * units..][..units]);
+                }
+            }
+        }
         let recurrent = Matrix::new(pass.parameters.get(1), units, width).transposed();
         for number in (0..steps).rev() {
             let is_masked = |sample: usize| walk.is_masked(sample, number);
             if self.sequences || number + 1 == steps {
-                let rows = if self.sequences { steps } else { 1 };
                 for (sample, row) in gradients.chunks_exact_mut(units).enumerate() {
                     if self.zeros_masked && self.sequences && is_masked(sample) {
                         continue;
                     }
                     let place = if self.sequences { walk.row(sample, number) } else { 0 };
-                    let output = &pass.output_gradient[(sample * rows + place) * units..][..units];
+                    let output = &pass.output_gradient[sample * output_size + (before + place) * units..][..units];
                     row.iter_mut().zip(output).for_each(|(sum, part)| *sum += part);
                 }
             }
@@ -485,6 +574,11 @@ impl Walk<'_> {
     }
 }
 
+/// The row of a state in the output of a layer that gives states.
+pub(super) fn state_of(state: usize) -> Slice {
+    Slice::row(state).labelled(["h", "c"][state])
+}
+
 /// Drops some values of a row and scales the others, the same for each step of a sample.
 fn drop_row(row: &mut [f32], rate: f32, key: u64, first: usize) {
     let threshold = (f64::from(rate) * 2f64.powi(32)) as u32;
@@ -529,6 +623,11 @@ impl Sizes {
         }
     }
 
+    /// Rows of a sample's output, so many of them for states.
+    fn output_rows(&self, layer: &Recurrent, of_states: usize) -> usize {
+        of_states + if layer.sequences { self.steps } else { 1 }
+    }
+
     fn saved(&self) -> usize {
         self.steps * (self.gates + self.extras) + (self.steps + 1) * (self.states + self.cells)
     }
@@ -550,9 +649,38 @@ impl Sizes {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::Layer;
     use super::super::harness::Harness;
+    use super::super::{Apply, Gru};
     use super::*;
+    use crate::Model;
+    use crate::graph::input;
+
+    #[test]
+    fn states_are_asked_of_layers_that_give_them() {
+        let x = input([4, 3]);
+        let given = Gru::new(2).return_state();
+        let (output, [hidden]) = given.apply_with_states(&x);
+        let model = Model::new("m", &x, [&output, &hidden, &given.apply(&x)]).unwrap();
+        let names: Vec<&str> = model.graph().nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["input", "gru", "gru/output", "gru/h", "gru@1", "gru/output_1"]);
+        let (output, _) = Gru::new(2).apply_with_states(&x);
+        let message = Model::new("m", &x, output).unwrap_err().to_string();
+        assert!(message.contains("layer 'gru' is asked for states, but gives none: add `return_state()` to it"), "{message}");
+    }
+
+    #[test]
+    fn what_a_device_cannot_have_is_told() {
+        let (x, state, mask) = (input([4, 3]), input([2]), input([4, 1]));
+        let refused = |inputs: &[&SymbolicTensor], layer: Gru| {
+            let inputs: Vec<SymbolicTensor> = inputs.iter().map(|&input| input.clone()).collect();
+            let output = layer.apply(&inputs[..]);
+            Model::new("m", inputs, output).unwrap().export_f32().unwrap_err().to_string()
+        };
+        let message = refused(&[&x, &state], Gru::new(2).stateful());
+        assert!(message.contains("it begins each run with the states it is given, and so cannot be `stateful`"), "{message}");
+        let message = refused(&[&x, &mask], Gru::new(2));
+        assert!(message.contains("a mask that comes as a tensor is not there on the device"), "{message}");
+    }
 
     /// Checks that steps that are masked change neither outputs nor gradients of a layer of 2 units.
     pub fn masked_steps_are_as_absent(layers: &[(&dyn Layer, bool)]) {

@@ -3,6 +3,8 @@
 //! Inputs and outputs as in `recurrent.rs`: `[T, C]` to `[units]` or `[T, units]`. Parameters as in Keras, whose weights can be copied
 //! over: `kernel` `[C, units]`, `recurrent_kernel` `[units, units]`, `bias` `[units]`.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::options::recurrent_methods;
@@ -26,7 +28,7 @@ impl SimpleRnn {
         Self { base: LayerBase::new(), recurrent: Recurrent::new(units, Trainable::new(zeros())) }
     }
 
-    recurrent_methods!();
+    recurrent_methods!(1);
 }
 
 impl Cell for SimpleRnn {
@@ -61,7 +63,7 @@ impl Layer for SimpleRnn {
     }
 
     fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
-        Ok(self.recurrent.length_rule())
+        self.recurrent.length_rule()
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
@@ -88,9 +90,12 @@ impl Layer for SimpleRnn {
         self.recurrent.describe()
     }
 
+    fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
+        self.recurrent.activation_layer(Self::STATES)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        let kernels = self.recurrent.lower(lowering, Self::GATES)?;
-        Ok(lowering.output(ops::SimpleRnn { kernels }))
+        self.recurrent.lower(lowering, Self::GATES, Self::STATES, |kernels, _| ops::SimpleRnn { kernels })
     }
 }
 

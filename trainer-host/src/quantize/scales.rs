@@ -1,7 +1,7 @@
 //! A scale and a zero point for every tensor.
 
 use super::Range;
-use crate::device::{DeviceGraph, OutputQuantization, Quantization, Value, ops::Rescale};
+use crate::device::{DeviceGraph, DeviceNode, OutputQuantization, Quantization, Value, ops::Rescale};
 use std::collections::BTreeSet;
 
 /// The scale of a tensor that is always zero.
@@ -24,11 +24,19 @@ fn with_scale(range: Range, scale: f32) -> Quantization {
 }
 
 /// Puts a [`Rescale`] behind each tensor of a given quantization (a softmax's) where a concatenation reads it, which
-/// gives its inputs one scale.
+/// gives its inputs one scale; and before each input whose quantization its reader gives (a state before the first step).
 pub fn part_fixed_inputs(graph: &mut DeviceGraph) {
     let mut fixed = vec![false; graph.values.len()];
     for mut node in std::mem::take(&mut graph.nodes) {
         let tie = node.op.output_quantization();
+        for number in 0..node.inputs.len() {
+            if node.op.input_quantization(number).is_some() {
+                let input = &mut node.inputs[number];
+                let (shape, name) = graph.values[input.0].clone();
+                *input = graph.push(format!("{name}/rescale"), Rescale, &[*input], shape);
+                fixed.resize(graph.values.len(), false);
+            }
+        }
         let any_fixed = node.inputs.iter().any(|input| fixed[input.0]);
         if tie == OutputQuantization::Shared && node.inputs.len() > 1 && any_fixed {
             for input in node.inputs.iter_mut().filter(|input| fixed[input.0]) {
@@ -78,6 +86,13 @@ pub fn assign(graph: &DeviceGraph, ranges: &[Range], together: &[Vec<usize>]) ->
     for node in graph.nodes.iter().filter(|node| matches!(node.op.output_quantization(), OutputQuantization::Fixed(_))) {
         given[groups.of(node.output.0)] = true;
     }
+    let asked = |node: &DeviceNode| -> Vec<(usize, Quantization)> {
+        let inputs = node.inputs.iter().enumerate();
+        inputs.filter_map(|(number, input)| Some((input.0, node.op.input_quantization(number)?))).collect()
+    };
+    for (input, _) in graph.nodes.iter().flat_map(asked) {
+        given[groups.of(input)] = true;
+    }
     for (first, other) in together.iter().flat_map(|nodes| nodes.iter().map(|&node| (nodes[0], node))) {
         let values = |node: usize| graph.nodes[node].inputs.iter().chain([&graph.nodes[node].output]);
         for (a, b) in values(first).zip(values(other)) {
@@ -98,6 +113,10 @@ pub fn assign(graph: &DeviceGraph, ranges: &[Range], together: &[Vec<usize>]) ->
         if let OutputQuantization::Fixed(quantization) = node.op.output_quantization() {
             chosen[group[node.output.0]] = quantization;
             fixed[group[node.output.0]] = true;
+        }
+        for (input, quantization) in asked(node) {
+            chosen[group[input]] = quantization;
+            fixed[group[input]] = true;
         }
         node.inputs.iter().for_each(|input| readers[group[input.0]].push(index));
     }

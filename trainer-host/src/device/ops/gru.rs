@@ -40,6 +40,10 @@ impl DeviceOp for Gru {
         OutputQuantization::Fixed(HIDDEN)
     }
 
+    fn input_quantization(&self, input: usize) -> Option<Quantization> {
+        self.kernels.input_quantization(input)
+    }
+
     fn fold_input(&mut self, scale: &[f32], shift: &[f32]) -> bool {
         self.kernels.fold_input(scale, shift)
     }
@@ -95,7 +99,7 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
 };
 
 fn examples() -> Vec<OpExample> {
-    let after = recurrent::examples("gru", 3, true, |kernels| Gru { kernels, resets_first: false });
-    let first = recurrent::examples("gru_reset_first", 3, false, |kernels| Gru { kernels, resets_first: true });
+    let after = recurrent::examples("gru", 3, true, 1, |kernels| Gru { kernels, resets_first: false });
+    let first = recurrent::examples("gru_reset_first", 3, false, 1, |kernels| Gru { kernels, resets_first: true });
     after.into_iter().chain(first).collect()
 }

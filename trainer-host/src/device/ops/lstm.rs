@@ -8,8 +8,8 @@ use super::{
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
 use crate::graph::LengthRule;
 use samara_runtime::ops::{
-    lstm::{LSTM_F32, LSTM_I8, ParametersF32, ParametersI8, memory_f32, memory_i8},
-    recurrent::Memory,
+    lstm::{LSTM_F32, LSTM_I8, ParametersF32, ParametersI8, cell_scale, memory_f32, memory_i8},
+    recurrent::{CELL, Memory},
 };
 
 /// A long short-term memory; gates in the order i, f, g, o.
@@ -18,6 +18,8 @@ pub struct Lstm {
     kernels: Kernels,
     /// The largest magnitude of a cell.
     cell: f32,
+    /// The output is the cell after the last step, not the hidden state.
+    gives_cell: bool,
 }
 
 /// Cells' magnitude where nobody measured it.
@@ -26,7 +28,21 @@ const USUAL_CELL: f32 = 8.0;
 impl Lstm {
     /// With these kernels.
     pub fn new(kernels: Kernels) -> Self {
-        Self { kernels, cell: USUAL_CELL }
+        Self { kernels, cell: USUAL_CELL, gives_cell: false }
+    }
+
+    /// The same, but it gives the cell after the last step.
+    pub fn gives_cell(self) -> Self {
+        Self { gives_cell: true, ..self }
+    }
+
+    fn flags(&self) -> u8 {
+        self.kernels.order.flags() | if self.gives_cell { CELL } else { 0 }
+    }
+
+    /// What cells are in int8.
+    fn of_cells(&self) -> Quantization {
+        Quantization { scale: cell_scale(self.cell_bits()), zero_point: 0 }
     }
 
     fn units(&self) -> usize {
@@ -45,7 +61,12 @@ impl DeviceOp for Lstm {
     }
 
     fn output_quantization(&self) -> OutputQuantization {
-        OutputQuantization::Fixed(HIDDEN)
+        OutputQuantization::Fixed(if self.gives_cell { self.of_cells() } else { HIDDEN })
+    }
+
+    fn input_quantization(&self, input: usize) -> Option<Quantization> {
+        let of_cells = || (input == 2 && self.kernels.order.begins_with_inputs).then(|| self.of_cells());
+        self.kernels.input_quantization(input).or_else(of_cells)
     }
 
     fn fold_input(&mut self, scale: &[f32], shift: &[f32]) -> bool {
@@ -54,7 +75,11 @@ impl DeviceOp for Lstm {
 
     fn inner_magnitude(&self, context: &NodeContext<'_>, input: &dyn Fn(usize) -> Vec<f32>) -> f32 {
         let (values, features, units) = (input(0), context.inputs[0].channels(), self.units());
-        let (mut hidden, mut cells, mut largest) = (vec![0.0f32; units], vec![0.0f32; units], 0.0);
+        let (mut hidden, mut cells) = (vec![0.0f32; units], vec![0.0f32; units]);
+        if self.kernels.order.begins_with_inputs {
+            (hidden, cells) = (input(1), input(2));
+        }
+        let mut largest = cells.iter().fold(0.0f32, |largest, cell| if cell.abs() > largest { cell.abs() } else { largest });
         let dot = |row: &[f32], x: &[f32]| row.iter().zip(x).map(|(a, b)| a * b).sum::<f32>();
         let logistic = |x: f32| 1.0 / (1.0 + (-x).exp());
         for step in self.kernels.order.walk(values.len() / features) {
@@ -90,7 +115,7 @@ impl DeviceOp for Lstm {
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
-        let ([kernel, recurrent, bias], flags) = (self.kernels.encode_f32(constants), self.kernels.order.flags());
+        let ([kernel, recurrent, bias], flags) = (self.kernels.encode_f32(constants), self.flags());
         let Memory { scratch, state } = memory_f32(self.units(), flags);
         let parameters = ParametersF32 { kernel, recurrent, bias, flags };
         Ok(Encoded::new(&LSTM_F32, &parameters).with_scratch(scratch).with_state(state))
@@ -104,7 +129,7 @@ impl DeviceOp for Lstm {
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError> {
         let [input, recurrent] = self.kernels.encode_i8(context, inputs[0], constants)?;
-        let flags = self.kernels.order.flags();
+        let flags = self.flags();
         let Memory { scratch, state } = memory_i8(context.inputs[0].channels(), self.units(), flags);
         let parameters = ParametersI8 { input, recurrent, cell_bits: self.cell_bits(), flags };
         Ok(Encoded::new(&LSTM_I8, &parameters).with_scratch(scratch).with_state(state))
@@ -127,7 +152,10 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
 };
 
 fn examples() -> Vec<OpExample> {
-    recurrent::examples("lstm", 4, false, Lstm::new)
+    let of_cell = recurrent::examples("lstm_cell", 4, false, 2, |kernels| Lstm::new(kernels).gives_cell());
+    // One that gives its cell gives a single one.
+    let of_cell = of_cell.into_iter().filter(|example| example.graph.shape(example.graph.outputs[0]).len() == 1);
+    recurrent::examples("lstm", 4, false, 2, Lstm::new).into_iter().chain(of_cell).collect()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod registry;
 mod rescale;
 mod scale_shift;
 mod simple_rnn;
+mod slice;
 mod softmax;
 mod upsample;
 
@@ -48,6 +49,7 @@ pub use registry::{DeviceOpKind, Encoding, OpExample, Reading};
 pub use rescale::Rescale;
 pub use scale_shift::ScaleShift;
 pub use simple_rnn::SimpleRnn;
+pub use slice::Slice;
 pub use softmax::Softmax;
 pub use upsample::Upsample;
 
@@ -79,6 +81,7 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &rescale::KIND,
     &scale_shift::KIND,
     &simple_rnn::KIND,
+    &slice::KIND,
     &softmax::KIND,
     &upsample::KIND,
 ];

@@ -24,6 +24,8 @@ pub struct Order {
     pub stateful: bool,
     /// Outputs have the inputs' order also if the walk is backwards.
     pub in_order: bool,
+    /// The states before the first step are further inputs, the hidden state first.
+    pub begins_with_inputs: bool,
 }
 
 impl Order {
@@ -35,6 +37,7 @@ impl Order {
     /// How rows come from rows.
     pub(super) fn rows(self) -> Rows {
         match self {
+            Self { begins_with_inputs: true, .. } => Rows::All,
             Self { backwards: false, .. } => Rows::Past,
             Self { in_order: true, .. } => Rows::Future,
             _ => Rows::All,
@@ -71,7 +74,7 @@ impl Kernels {
 
     /// Takes in `scale[c] * x[c] + shift[c]` that comes before, per feature.
     pub(super) fn fold_input(&mut self, scale: &[f32], shift: &[f32]) -> bool {
-        if self.input.iter().any(|row| row.len() != scale.len()) {
+        if self.order.begins_with_inputs || self.input.iter().any(|row| row.len() != scale.len()) {
             return false;
         }
         for (row, bias) in self.input.iter_mut().zip(&mut self.bias) {
@@ -80,6 +83,11 @@ impl Kernels {
             row.iter_mut().zip(scale).for_each(|(weight, scale)| *weight *= scale);
         }
         true
+    }
+
+    /// What an input must be in int8: the hidden state before the first step.
+    pub(super) fn input_quantization(&self, input: usize) -> Option<Quantization> {
+        (input == 1 && self.order.begins_with_inputs).then_some(HIDDEN)
     }
 
     /// A bias for each row of the hidden state's products.
@@ -114,14 +122,15 @@ impl Kernels {
     }
 }
 
-/// Examples of a recurrent op with so many gates: with and without all steps, both ways, with states that stay.
+/// Examples of a recurrent op with so many gates and states: with and without all steps, both ways, with states that stay or are given.
 pub(super) fn examples<Op: DeviceOp + 'static>(
     kind: &str,
     gates: usize,
     has_recurrent_bias: bool,
+    states: usize,
     op: impl Fn(Kernels) -> Op,
 ) -> Vec<OpExample> {
-    let example = |name: &str, features: usize, units: usize, input: &[usize], output: &[usize], order| {
+    let example = |name: &str, features: usize, units: usize, input: &[usize], output: &[usize], order: Order| {
         let rows = |fan_in: usize, largest: f32| {
             let values = scattered(gates * units * fan_in, largest / (fan_in as f32).sqrt());
             values.chunks_exact(fan_in).map(<[f32]>::to_vec).collect()
@@ -129,7 +138,9 @@ pub(super) fn examples<Op: DeviceOp + 'static>(
         let recurrent_bias = if has_recurrent_bias { scattered(gates * units, 0.25) } else { Vec::new() };
         let bias = scattered(gates * units, 0.5);
         let kernels = Kernels { input: rows(features, 0.8), recurrent: rows(units, 1.5), bias, recurrent_bias, order };
-        OpExample::new(format!("{kind}{name}"), op(kernels), &[input], output)
+        let state = [units];
+        let inputs = [vec![input], vec![&state[..]; if order.begins_with_inputs { states } else { 0 }]].concat();
+        OpExample::new(format!("{kind}{name}"), op(kernels), &inputs, output)
     };
     let forward = Order::default();
     let backwards = Order { backwards: true, ..forward };
@@ -139,6 +150,7 @@ pub(super) fn examples<Op: DeviceOp + 'static>(
         example("_backwards", 3, 4, &[3, 3], &[3, 4], backwards),
         example("_backwards_in_order", 3, 2, &[6, 3], &[6, 2], Order { in_order: true, ..backwards }),
         example("_stateful", 4, 5, &[2, 4], &[2, 5], Order { stateful: true, ..forward }),
+        example("_given_states", 3, 5, &[2, 3], &[2, 5], Order { begins_with_inputs: true, ..forward }),
     ]
 }
 

@@ -152,6 +152,9 @@ impl OpExample {
                     all[node.output.0] = Quantization { scale: 0.06, zero_point: 7 };
                 }
             }
+            for (number, &Value(input)) in node.inputs.iter().enumerate() {
+                all[input] = node.op.input_quantization(number).unwrap_or(all[input]);
+            }
         }
         all
     }

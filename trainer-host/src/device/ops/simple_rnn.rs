@@ -34,6 +34,10 @@ impl DeviceOp for SimpleRnn {
         OutputQuantization::Fixed(HIDDEN)
     }
 
+    fn input_quantization(&self, input: usize) -> Option<Quantization> {
+        self.kernels.input_quantization(input)
+    }
+
     fn fold_input(&mut self, scale: &[f32], shift: &[f32]) -> bool {
         self.kernels.fold_input(scale, shift)
     }
@@ -88,5 +92,5 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
 };
 
 fn examples() -> Vec<OpExample> {
-    recurrent::examples("simple_rnn", 1, false, |kernels| SimpleRnn { kernels })
+    recurrent::examples("simple_rnn", 1, false, 1, |kernels| SimpleRnn { kernels })
 }
