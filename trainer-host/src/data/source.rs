@@ -67,7 +67,8 @@ pub trait Source: Sync {
     /// What there is for the model's outputs: by name, or in the model's order. Empty where there is only something to predict.
     fn targets(&self) -> Vec<Field>;
 
-    /// Fills a batch with the samples of these numbers, in their order. Random numbers derive from `key`, which is another in
+    /// Fills a batch with the samples of these numbers, in their order; of sequences of several lengths, these, too
+    /// ([`BatchBuffers::lengths`]). Random numbers derive from `key`, which is another in
     /// every epoch, and from the sample's number, so that a training can be repeated.
     ///
     /// # Errors

@@ -55,7 +55,13 @@ impl fmt::Display for Summary<'_> {
             rows.push([
                 indented(node.scopes.len(), &node.name),
                 node.layer.as_ref().map_or("Input", |layer| layer.kind()).to_owned(),
-                node.shape.to_string(),
+                match &node.shape[..] {
+                    [first, rest @ ..] if node.length_group > 0 => {
+                        let rest: String = rest.iter().map(|size| format!(", {size}")).collect();
+                        format!("[<={first}{rest}]")
+                    }
+                    _ => node.shape.to_string(),
+                },
                 if shared { "shared".to_owned() } else { with_commas(size) },
                 inputs.join(", "),
             ]);

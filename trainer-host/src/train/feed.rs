@@ -111,6 +111,20 @@ impl<'a> Feed<'a> {
         &self.objectives
     }
 
+    /// A sentence for each input that takes all steps of its samples although these say that they have fewer.
+    pub fn dropped_lengths(&self) -> Vec<String> {
+        let inputs = self.source.as_dataset().map_or(&[][..], Dataset::inputs);
+        let of_input = |(&place, &node): (&usize, &usize)| {
+            let Node { name, length_group, shape, .. } = &self.graph.nodes[node];
+            let lengths = inputs.get(place)?.lengths().filter(|_| *length_group == 0)?;
+            let is_shorter = |&length: &u32| shape.first().is_some_and(|&most| (length as usize) < most);
+            lengths.iter().any(is_shorter).then(|| {
+                format!("input '{name}' takes what fills its samples up for steps of theirs: `variable_length` makes it take as many as they have")
+            })
+        };
+        self.inputs.iter().zip(&self.graph.inputs).filter_map(of_input).collect()
+    }
+
     /// Fills a batch, and checks it if it is not a part of something that was checked.
     pub fn take(&self, numbers: impl Iterator<Item = u32>, key: u64, batch: &mut BatchBuffers) -> Result<()> {
         batch.take(self.source, numbers, key)?;

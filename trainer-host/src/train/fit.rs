@@ -82,6 +82,7 @@ impl Model {
             }
         };
         if options.verbose {
+            feed.dropped_lengths().iter().for_each(|warning| eprintln!("warning: {warning}"));
             options.callbacks.insert(0, Box::new(Progress::new()));
         }
         in_pool(|| self.run_epochs(feed, validation, options))

@@ -334,6 +334,22 @@ fn what_lengths_do_not_go_through_is_refused() {
 }
 
 #[test]
+fn lengths_that_count_nowhere_are_told() {
+    let dropped = |is_variable: bool, lengths: [usize; 2]| {
+        let x = input([3, 1]).named("x");
+        let x = if is_variable { x.variable_length() } else { x };
+        let model = compiled(&x, SimpleRnn::new(1).apply(&x), MeanSquaredError, None);
+        let inputs = Tensor::new([2, 3, 1], vec![0.5; 6]).unwrap().with_lengths(lengths).unwrap();
+        let data = Dataset::new(inputs, Tensor::new([2, 1], vec![0.0; 2]).unwrap()).unwrap();
+        model.feed(&data, Purpose::Train).unwrap().dropped_lengths()
+    };
+    assert_eq!([dropped(true, [3, 1]), dropped(false, [3, 3])], [[""; 0], [""; 0]]);
+    let wanted =
+        "input 'x' takes what fills its samples up for steps of theirs: `variable_length` makes it take as many as they have";
+    assert_eq!(dropped(false, [3, 1]), [wanted]);
+}
+
+#[test]
 fn copies_and_files_keep_lengths() {
     let Case { mut model, data } = case(nets()[0].0, &LENGTHS, Some(9), None);
     let wanted = model.predict(&data).unwrap();

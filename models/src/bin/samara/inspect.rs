@@ -74,8 +74,10 @@ fn nodes(file: &ModelFile) -> Vec<NodeView<'_>> {
     file.nodes.iter().enumerate().map(view).collect()
 }
 
+/// `29x12`; `<=29x12` for sequences of several lengths.
 fn shape(tensor: &Tensor) -> String {
-    tensor.shape().iter().map(u32::to_string).collect::<Vec<_>>().join("x")
+    let sizes = tensor.shape().iter().map(u32::to_string).collect::<Vec<_>>().join("x");
+    if tensor.length_group > 0 { format!("<={sizes}") } else { sizes }
 }
 
 fn quantization(tensor: &Tensor) -> String {
