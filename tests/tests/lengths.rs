@@ -25,7 +25,7 @@ fn values(seed: u64, count: usize) -> Vec<f32> {
 type Net = fn(&SymbolicTensor) -> SymbolicTensor;
 
 /// Nets on sequences. `Mean` and reshapes have no other rank on the device.
-const NETS: [(&str, Net); 8] = [
+const NETS: [(&str, Net); 11] = [
     ("the last state", |x| Dense::new(2).apply(Lstm::new(4).apply(x))),
     ("the last state of a walk backwards", |x| Dense::new(2).apply(Gru::new(4).go_backwards().apply(x))),
     ("all states", |x| {
@@ -52,6 +52,18 @@ const NETS: [(&str, Net); 8] = [
         let y = Conv1D::new(6, 2).padding(Padding::Causal).strides(2).apply(x);
         let steps = y.shape().map_or(0, |shape| shape[0]);
         Lstm::new(2).apply(Mean::over_axis(1).apply(Reshape::new([steps, 2, 3]).apply(&y)))
+    }),
+    ("both directions", |x| {
+        let y = Bidirectional::new(Lstm::new(2).return_sequences()).apply(x);
+        Bidirectional::new(Gru::new(2)).merge_mode(MergeMode::Sum).apply(y)
+    }),
+    ("states", |x| {
+        let (_, [hidden, cell]) = Lstm::new(2).return_state().apply_with_states(x);
+        Lstm::new(2).return_sequences().apply([x, &hidden, &cell])
+    }),
+    ("a gate", |x| {
+        let gate = Dense::new(FEATURES).activation(Activation::Sigmoid).apply(GlobalAveragePooling1D::new().apply(x));
+        Dense::new(2).apply(Multiply::new().apply([x, &Reshape::new([1, FEATURES]).apply(gate)]))
     }),
     ("averages", |x| AveragePooling1D::new(2).apply(Conv1D::new(3, 2).apply(x))),
 ];

@@ -46,7 +46,9 @@ impl LengthGroups {
         let of = |&Value(input): &Value| self.of_value[input];
         let Some(source) = node.inputs.iter().map(of).find(|&group| group > 0) else { return Ok(0) };
         let context = graph.context(node);
-        let serves_all = |input: &Value| of(input) == 0 && graph.shape(*input).first() == Some(&1);
+        // One row for all, or the states with which a recurrent layer begins.
+        let serves_all =
+            |input: &Value| of(input) == 0 && (graph.shape(*input).first() == Some(&1) || graph.shape(*input).len() == 1);
         // A state before the first step, whose quantization is the op's, has no steps.
         let is_state = |number: usize, input: &Value| of(input) == 0 && node.op.input_quantization(number).is_some();
         let mut inputs = node.inputs.iter().enumerate();

@@ -55,8 +55,14 @@ impl Layer for Multiply {
         }
     }
 
-    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
-        Ok(LengthRule::Kept)
+    fn length_rule(&self, inputs: &[Shape]) -> Result<LengthRule, String> {
+        match inputs.iter().find(|input| input.len() == 1) {
+            None => Ok(LengthRule::Kept),
+            Some(vector) => {
+                let channels = vector.channels();
+                Err(format!("the factors of all steps in one row: a `Reshape` of {vector} to [1, {channels}] before it"))
+            }
+        }
     }
 
     fn requirements(&self, _inputs: &[Shape]) -> Requirements {

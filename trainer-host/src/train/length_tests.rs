@@ -51,6 +51,28 @@ fn nets() -> Vec<(Net, bool)> {
         ),
         (
             |x| {
+                let y = Bidirectional::new(Lstm::new(2).return_sequences()).apply(x);
+                Bidirectional::new(Gru::new(2)).merge_mode(MergeMode::Sum).apply(y)
+            },
+            false,
+        ),
+        (
+            |x| {
+                let (_, [hidden, cell]) = Lstm::new(2).return_state().apply_with_states(x);
+                Lstm::new(2).return_sequences().apply([x, &hidden, &cell])
+            },
+            true,
+        ),
+        (
+            |x| {
+                let gate = Dense::new(FEATURES).activation(Activation::Sigmoid).apply(GlobalAveragePooling1D::new().apply(x));
+                let gated = Multiply::new().apply([x, &Reshape::new([1, FEATURES]).apply(gate)]);
+                Dense::new(2).apply(Conv1D::new(2, 3).padding(Padding::Same).activation(Activation::Tanh).apply(gated))
+            },
+            true,
+        ),
+        (
+            |x| {
                 let y = AveragePooling1D::new(2).apply(Conv1D::new(2, 2).padding(Padding::Causal).strides(2).apply(x));
                 Conv1D::new(2, 1).strides(2).padding(Padding::Causal).apply(y)
             },
@@ -307,6 +329,10 @@ fn what_lengths_do_not_go_through_is_refused() {
             },
             "`variable_length` is said of a tensor that is no input: lengths come with the samples of an input, and what layers make \
              of it follows",
+        ),
+        (
+            |x| Multiply::new().apply([x, &GlobalAveragePooling1D::new().apply(x)]),
+            "expected the factors of all steps in one row: a `Reshape` of [2] to [1, 2] before it",
         ),
         (
             |x| UpSampling1D::new(2).apply(x),

@@ -2,6 +2,7 @@
 
 use super::{DeviceOpKind, OpExample, linear::multiplier, registry::encoding};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
+use crate::graph::{LengthRule, Shape};
 use samara_runtime::ops::{
     linear::ClampF32,
     multiply::{LARGEST_SHIFT, MULTIPLY_F32, MULTIPLY_I8, Parameters},
@@ -26,6 +27,13 @@ impl DeviceOp for Multiply {
 
     fn rows(&self, context: &NodeContext<'_>) -> Rows {
         context.each_row(1)
+    }
+
+    fn length_rule(&self, context: &NodeContext<'_>) -> Option<LengthRule> {
+        // Factors of one row serve all rows.
+        let rows = context.output.first();
+        let fits = |input: &&Shape| input.len() > 1 && (input.first() == rows || input.first() == Some(&1));
+        context.inputs.iter().all(fits).then_some(LengthRule::Kept)
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
