@@ -13,7 +13,7 @@
 use std::error::Error;
 
 use samara_models::textbook::selu_classifier;
-use samara_trainer::prelude::*;
+use samara_trainer::{checkpoint::write_file, prelude::*};
 
 const SANDAL: f32 = 5.0;
 const SHIRT: f32 = 6.0;
@@ -105,7 +105,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let right = right.filter(|&(answer, &target)| answer.is_some_and(|answer| (answer > 0.5) == (target > 0.5))).count();
     println!("B on A in int8, {} bytes: test accuracy {:.4}", int8.len(), right as f64 / answers.len() as f64);
     if let Some(path) = arguments.next() {
-        std::fs::write(path, &int8)?;
+        write_file(path.as_ref(), &int8)?;
     }
     Ok(())
 }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::activation::sigmoid;
 use super::options::recurrent_methods;
 use super::recurrent::{After, Cell, Recurrent, Step};
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::{LengthRule, Shape};
 use crate::initializers::zeros;
+use crate::numeric::{sigmoid, tanh, vectorized};
 
 /// A gated recurrent unit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,8 +56,7 @@ impl Cell for Gru {
         let units = step.units;
         let rows = gates.chunks_exact_mut(3 * units).zip(step.products.chunks_exact(3 * units));
         for (sample, (gates, products)) in rows.enumerate() {
-            let of_state = gates[..2 * units].iter_mut().zip(products);
-            of_state.for_each(|(gate, product)| *gate = sigmoid(*gate + product));
+            sigmoid_of_sums(&mut gates[..2 * units], &products[..2 * units]);
             for unit in 0..units {
                 reset[sample * units + unit] = gates[units + unit] * seen[sample * units + unit];
             }
@@ -81,19 +80,29 @@ impl Cell for Gru {
         let units = step.units;
         let rows = gates.chunks_exact_mut(3 * units).zip(step.products.chunks_exact(3 * units));
         for (sample, (gates, products)) in rows.enumerate() {
-            for unit in 0..units {
-                let at = sample * units + unit;
-                let [z, r, n] = [0, 1, 2].map(|gate| gate * units + unit);
-                if self.resets_first {
-                    gates[n] = (gates[n] + products[n]).tanh();
-                } else {
-                    gates[z] = sigmoid(gates[z] + products[z]);
-                    gates[r] = sigmoid(gates[r] + products[r]);
-                    gates[n] = (gates[n] + gates[r] * products[n]).tanh();
-                    extras[at] = products[n];
-                }
-                hidden[at] = gates[z] * step.previous[0][at] + (1.0 - gates[z]) * gates[n];
+            let range = sample * units..(sample + 1) * units;
+            let (z_and_r, n) = gates.split_at_mut(2 * units);
+            let (of_z_and_r, of_n) = products.split_at(2 * units);
+            if !self.resets_first {
+                sigmoid_of_sums(z_and_r, of_z_and_r);
+                extras[range.clone()].copy_from_slice(of_n);
             }
+            let (z, r) = z_and_r.split_at(units);
+            let (before, hidden) = (&step.previous[0][range.clone()], &mut hidden[range]);
+            vectorized!({
+                if self.resets_first {
+                    for (n, of_state) in n.iter_mut().zip(of_n) {
+                        *n = tanh(*n + of_state);
+                    }
+                } else {
+                    for ((n, r), of_state) in n.iter_mut().zip(r).zip(of_n) {
+                        *n = tanh(*n + r * of_state);
+                    }
+                }
+                for (((hidden, z), before), n) in hidden.iter_mut().zip(z).zip(before).zip(&*n) {
+                    *hidden = z * before + (1.0 - z) * n;
+                }
+            });
         }
     }
 
@@ -126,6 +135,15 @@ impl Cell for Gru {
             }
         }
     }
+}
+
+/// `sigmoid(gate + product)`, in place.
+fn sigmoid_of_sums(gates: &mut [f32], products: &[f32]) {
+    vectorized!({
+        for (gate, product) in gates.iter_mut().zip(products) {
+            *gate = sigmoid(*gate + product);
+        }
+    });
 }
 
 impl Layer for Gru {

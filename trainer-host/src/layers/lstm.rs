@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::activation::sigmoid;
 use super::options::recurrent_methods;
 use super::recurrent::{After, Cell, Recurrent, Step};
 use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Requirements, Trainable, identity};
 use crate::device::{Lowering, Value, ops};
 use crate::graph::{LengthRule, Shape};
 use crate::initializers::UnitForgetBias;
+use crate::numeric::{sigmoid, tanh, vectorized};
 
 /// A long short-term memory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,22 +40,32 @@ impl Cell for Lstm {
 
     fn forward(&self, step: Step<'_>, gates: &mut [f32], _: &mut [f32], [hidden, cells]: [&mut [f32]; 2]) {
         let units = step.units;
-        gates.iter_mut().zip(step.products).for_each(|(gate, product)| *gate += product);
-        let rows = gates.chunks_exact_mut(4 * units).zip(hidden.chunks_exact_mut(units)).zip(cells.chunks_exact_mut(units));
-        for (((gates, hidden), cells), before) in rows.zip(step.previous[1].chunks_exact(units)) {
-            for (gate, values) in gates.chunks_exact_mut(units).enumerate() {
-                if gate == 2 {
-                    values.iter_mut().for_each(|value| *value = value.tanh());
-                } else {
-                    values.iter_mut().for_each(|value| *value = sigmoid(*value));
+        vectorized!({
+            for (gate, product) in gates.iter_mut().zip(step.products) {
+                *gate += product;
+            }
+            let rows = gates.chunks_exact_mut(4 * units).zip(hidden.chunks_exact_mut(units)).zip(cells.chunks_exact_mut(units));
+            for (((gates, hidden), cells), before) in rows.zip(step.previous[1].chunks_exact(units)) {
+                let (i_and_f, g_and_o) = gates.split_at_mut(2 * units);
+                let (g, o) = g_and_o.split_at_mut(units);
+                for gate in i_and_f.iter_mut() {
+                    *gate = sigmoid(*gate);
+                }
+                for gate in o.iter_mut() {
+                    *gate = sigmoid(*gate);
+                }
+                for gate in g.iter_mut() {
+                    *gate = tanh(*gate);
+                }
+                let (i, f) = i_and_f.split_at(units);
+                for ((((cell, before), i), f), g) in cells.iter_mut().zip(before).zip(i).zip(f).zip(&*g) {
+                    *cell = f * before + i * g;
+                }
+                for ((hidden, cell), o) in hidden.iter_mut().zip(&*cells).zip(&*o) {
+                    *hidden = o * tanh(*cell);
                 }
             }
-            for unit in 0..units {
-                let [i, f, g, o] = [0, 1, 2, 3].map(|gate| gates[gate * units + unit]);
-                cells[unit] = f * before[unit] + i * g;
-                hidden[unit] = o * cells[unit].tanh();
-            }
-        }
+        });
     }
 
     fn backward(
@@ -67,23 +77,41 @@ impl Cell for Lstm {
         [_, previous]: [&mut [f32]; 2],
     ) {
         let units = step.units;
-        for (sample, gates) in gates.chunks_exact_mut(4 * units).enumerate() {
-            for unit in 0..units {
-                let at = sample * units + unit;
-                let [i, f, g, o] = [0, 1, 2, 3].map(|gate| gates[gate * units + unit]);
-                let squashed = cells[at].tanh();
-                let cell = cell_gradients[at] + gradients[at] * o * (1.0 - squashed * squashed);
-                previous[at] = cell * f;
-                let slopes = [
-                    cell * g * i * (1.0 - i),
-                    cell * step.previous[1][at] * f * (1.0 - f),
-                    cell * i * (1.0 - g * g),
-                    gradients[at] * squashed * o * (1.0 - o),
-                ];
-                slopes.into_iter().enumerate().for_each(|(gate, slope)| gates[gate * units + unit] = slope);
+        vectorized!({
+            for (sample, (gates, previous)) in
+                gates.chunks_exact_mut(4 * units).zip(previous.chunks_exact_mut(units)).enumerate()
+            {
+                let range = sample * units..(sample + 1) * units;
+                let (i_and_f, g_and_o) = gates.split_at_mut(2 * units);
+                let ((i, f), (g, o)) = (i_and_f.split_at_mut(units), g_and_o.split_at_mut(units));
+                outer_slopes(o, previous, &cells[range.clone()], &gradients[range.clone()], &cell_gradients[range.clone()]);
+                inner_slopes(i, f, g, previous, &step.previous[1][range]);
             }
-        }
+        });
         products.copy_from_slice(gates);
+    }
+}
+
+/// Makes of the output gate the gradient of its sum, and of those of a row's states that of its cells.
+#[inline(always)]
+fn outer_slopes(o: &mut [f32], of_cells: &mut [f32], cells: &[f32], gradients: &[f32], cell_gradients: &[f32]) {
+    let rows = o.iter_mut().zip(of_cells).zip(cells).zip(gradients).zip(cell_gradients);
+    for ((((o, of_cell), cell), gradient), cell_gradient) in rows {
+        let squashed = tanh(*cell);
+        *of_cell = cell_gradient + gradient * *o * (1.0 - squashed * squashed);
+        *o = gradient * squashed * *o * (1.0 - *o);
+    }
+}
+
+/// Makes of the other gates the gradients of their sums, and of that of the cells that of the cells before.
+#[inline(always)]
+fn inner_slopes(i: &mut [f32], f: &mut [f32], g: &mut [f32], of_cells: &mut [f32], before: &[f32]) {
+    for ((((i, f), g), of_cell), before) in i.iter_mut().zip(f).zip(g).zip(of_cells).zip(before) {
+        let [input, kept, new, cell] = [*i, *f, *g, *of_cell];
+        *i = cell * new * input * (1.0 - input);
+        *f = cell * before * kept * (1.0 - kept);
+        *g = cell * input * (1.0 - new * new);
+        *of_cell = cell * kept;
     }
 }
 

@@ -13,6 +13,7 @@ use super::{Backward, Example, Forward, Layer, LayerBase, ParameterSpec, Require
 use crate::device::{Lowering, Value, ops};
 use crate::graph::{LengthRule, Shape};
 use crate::initializers::zeros;
+use crate::numeric::{tanh, vectorized};
 
 /// A plain recurrent layer. Its gradients fade over a few dozen steps: [`Lstm`](super::Lstm) and [`Gru`](super::Gru) remember longer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,10 +37,12 @@ impl Cell for SimpleRnn {
     const STATES: usize = 1;
 
     fn forward(&self, step: Step<'_>, gates: &mut [f32], _: &mut [f32], [hidden, _]: [&mut [f32]; 2]) {
-        for ((gate, product), hidden) in gates.iter_mut().zip(step.products).zip(hidden) {
-            *gate = (*gate + product).tanh();
-            *hidden = *gate;
-        }
+        vectorized!({
+            for (gate, product) in gates.iter_mut().zip(step.products) {
+                *gate = tanh(*gate + product);
+            }
+        });
+        hidden.copy_from_slice(gates);
     }
 
     fn backward(
