@@ -53,7 +53,7 @@ pub fn to_f32(model: &Model, samples: &[Tensor], pace: Pace, golden: Golden) -> 
         Some(hop) => model.export_f32_stream(hop)?,
         None => model.export_f32()?,
     };
-    with_golden_samples(&bytes, samples, golden)
+    with_golden_samples(&bytes, samples, pace, golden)
 }
 
 /// The model as int8 file, calibrated on samples, one tensor per input; golden samples are the first of them.
@@ -65,10 +65,10 @@ pub fn to_int8(model: &Model, samples: &[Tensor], options: Options, pace: Pace, 
         Some(hop) => model.export_int8_stream(samples, options, hop)?,
         None => model.export_int8(samples, options)?,
     };
-    with_golden_samples(&bytes, samples, golden)
+    with_golden_samples(&bytes, samples, pace, golden)
 }
 
-fn with_golden_samples(bytes: &[u8], samples: &[Tensor], Golden { count }: Golden) -> Result<DeviceModel> {
+fn with_golden_samples(bytes: &[u8], samples: &[Tensor], pace: Pace, Golden { count }: Golden) -> Result<DeviceModel> {
     let there = samples.iter().map(Tensor::samples).min().unwrap_or(0);
     if let Some(count) = count
         && count > there
@@ -77,8 +77,25 @@ fn with_golden_samples(bytes: &[u8], samples: &[Tensor], Golden { count }: Golde
     }
     let mut file = ModelFile::from_bytes(bytes)?;
     let count = count.unwrap_or_else(|| usual_count(&file).min(there));
-    add_golden_samples(&mut file, samples, Some(count))?;
+    match pace.hop {
+        Some(hop) => {
+            let hops = samples.iter().map(|samples| hops_of(samples, hop)).collect::<Result<Vec<_>>>()?;
+            add_golden_samples(&mut file, &hops, Some(count))?;
+        }
+        None => add_golden_samples(&mut file, samples, Some(count))?,
+    }
     Ok(DeviceModel::new(&file.to_bytes())?)
+}
+
+/// The rows of all sequences, so many at a time.
+fn hops_of(samples: &Tensor, hop: usize) -> Result<Tensor> {
+    let mut shape = samples.sample_shape().to_vec();
+    if let Some(rows) = shape.first_mut() {
+        *rows = hop;
+    }
+    let size = shape.iter().product::<usize>().max(1);
+    let values = samples.values();
+    Ok(Tensor::from_samples(shape, values[..values.len() / size * size].to_vec())?)
 }
 
 /// The golden samples of a file, in words.
@@ -89,5 +106,27 @@ pub fn golden_samples(file: &ModelFile) -> String {
             format!("none (--golden 1 takes {one} bytes)")
         }
         count => format!("{count} in {} bytes", output::thousands(file.golden_bytes() as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect;
+
+    #[test]
+    fn files_of_streams_test_themselves() {
+        let mut model = samara_models::motions().unwrap();
+        model.initialize(1);
+        let values = (0..2 * 600).map(|number| (number % 37) as f32 / 37.0 - 0.5).collect();
+        let samples = [Tensor::from_samples([100, 6], values).unwrap()];
+        let pace = Pace { hop: Some(8) };
+        let golden = Golden { count: Some(2) };
+        for file in [
+            to_f32(&model, &samples, pace, golden).unwrap(),
+            to_int8(&model, &samples, Options::default(), pace, golden).unwrap(),
+        ] {
+            assert_eq!(inspect::self_test(&file).unwrap(), Ok(2));
+        }
     }
 }

@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Runs the file's golden samples.
-fn self_test(model: &DeviceModel) -> Result<Result<usize, SelfTestError>> {
+pub fn self_test(model: &DeviceModel) -> Result<Result<usize, SelfTestError>> {
     let mut arena = AlignedBuffer::zeros(model.model()?.arena_bytes());
     Ok(Session::new(model.model()?, arena.as_mut_slice())?.self_test())
 }
