@@ -171,10 +171,11 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
         let found = whole::real(&found, output);
         let expected = whole::real_steps(expected);
         if expected.iter().all(|&value| value == 0.0) {
-            // No signal has no ratio: what rectifiers make of each other.
+            // No signal has no ratio: what rectifiers make of each other. The scale of what is always zero is not that of what was
+            // rounded before it, so a few steps are nothing.
             tally.silent += 1;
             let step = step_of(&int8, output);
-            if let Some(value) = found.iter().find(|value| value.abs() > step) {
+            if let Some(value) = found.iter().find(|value| value.abs() > 4.0 * step) {
                 return Err(format!("output {output}: {value} in int8 instead of nothing, the step is {step}"));
             }
             continue;

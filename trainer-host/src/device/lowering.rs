@@ -2,7 +2,7 @@
 
 use super::{
     DeviceGraph, DeviceOp, Value,
-    ops::{Concat, Kind, Linear, Reshape},
+    ops::{Concat, Kind, Linear, Reshape, Slice},
 };
 use crate::graph::Shape;
 
@@ -10,7 +10,8 @@ use crate::graph::Shape;
 #[derive(Debug)]
 pub(crate) struct Pack {
     whole: Value,
-    parts: Vec<Value>,
+    /// With their numbers of rows.
+    parts: Vec<(Value, usize)>,
 }
 
 /// What a layer sees of one of its applications when it is lowered.
@@ -55,32 +56,72 @@ impl<'a> Lowering<'a> {
         self.graph.push(self.name, op, &inputs, shape)
     }
 
+    /// The layer's name.
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The lowering of a part of the layer, with its parameters, under another name.
+    pub(crate) fn nested<'b>(&'b mut self, name: &'b str, inputs: Vec<Value>, output_shape: Shape) -> Lowering<'b> {
+        Lowering { graph: self.graph, packs: self.packs, name, parameters: self.parameters, inputs, output_shape }
+    }
+
     /// The output of parts below each other along the first axis; a vector is a row. Who reads a part reads it alone.
     pub fn pack(&mut self, parts: &[Value]) -> Value {
-        let rows = parts.iter().map(|&part| {
-            let shape = self.graph.shape(part).clone();
-            let name = format!("{}/row", self.name);
-            if shape.len() > 1 { part } else { self.graph.push(name, Reshape, &[part], [1, shape.size()].into()) }
-        });
-        let rows: Vec<Value> = rows.collect();
+        let rows = |part: &Value| {
+            let shape = self.graph.shape(*part);
+            (*part, if shape.len() > 1 { shape[0] } else { 1 })
+        };
+        let parts = parts.iter().map(rows).collect();
+        self.packed_as(parts)
+    }
+
+    /// The output of steps, each a row of the first axis. Who reads a step reads it alone.
+    pub(crate) fn pack_steps(&mut self, steps: &[Value]) -> Value {
+        self.packed_as(steps.iter().map(|&step| (step, 1)).collect())
+    }
+
+    /// The output of parts below each other, each of so many rows.
+    fn packed_as(&mut self, parts: Vec<(Value, usize)>) -> Value {
+        let row = self.output_shape[1..].to_vec();
+        let mut rows = Vec::new();
+        for &(part, count) in &parts {
+            let shape = Shape::from([&[count], &row[..]].concat());
+            let is_whole = *self.graph.shape(part) == shape;
+            let name = format!("{}/rows", self.name);
+            rows.push(if is_whole { part } else { self.graph.push(name, Reshape, &[part], shape) });
+        }
         let whole = self.graph.push(self.name, Concat { axis: 0 }, &rows, self.output_shape.clone());
-        self.packs.push(Pack { whole, parts: parts.to_vec() });
+        self.packs.push(Pack { whole, parts });
         whole
+    }
+
+    /// The part of an input that another layer [packed](Self::pack) and that is these rows.
+    fn part_of(&self, input: usize, start: usize, rows: usize) -> Option<Value> {
+        let pack = self.packs.iter().find(|pack| pack.whole == self.inputs[input])?;
+        let mut first = 0;
+        let is_part = |&&(_, count): &&(Value, usize)| {
+            let is_part = (first, count) == (start, rows);
+            first += count;
+            is_part
+        };
+        pack.parts.iter().find(is_part).map(|&(part, _)| part)
     }
 
     /// Some rows of the only input, in the output's shape, if they are a part that another layer [packed](Self::pack).
     pub fn packed(&mut self, start: usize, rows: usize) -> Option<Value> {
-        let pack = self.packs.iter().find(|pack| pack.whole == self.inputs[0])?;
-        let mut first = 0;
-        let part = pack.parts.iter().copied().find(|&part| {
-            let shape = self.graph.shape(part);
-            let count = if shape.len() > 1 { shape[0] } else { 1 };
-            let is_part = (first, count) == (start, rows);
-            first += count;
-            is_part
-        })?;
+        let part = self.part_of(0, start, rows)?;
         let shape = self.output_shape.clone();
         Some(if *self.graph.shape(part) == shape { part } else { self.graph.push(self.name, Reshape, &[part], shape) })
+    }
+
+    /// A step of an input, of this shape.
+    pub(crate) fn step_of(&mut self, input: usize, step: usize, shape: &Shape) -> Value {
+        let part = self.part_of(input, step, 1).filter(|&part| self.graph.shape(part) == shape);
+        part.unwrap_or_else(|| {
+            let slice = Slice { start: step * shape.size() };
+            self.part(&format!("step {step}"), slice, &[self.inputs[input]], shape.clone())
+        })
     }
 
     /// A node on the way to the output, its name the layer's and `part`.

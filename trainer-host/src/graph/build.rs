@@ -173,6 +173,7 @@ impl Graph {
     fn make_parameters(&mut self, faults: &mut Vec<String>) {
         // Where the parameters of each layer are that was met, and how many of these layers have some.
         let mut seen: HashMap<usize, Range<usize>> = HashMap::new();
+        let mut kinds: HashMap<usize, &str> = HashMap::new();
         let mut position = 0;
         for index in 0..self.nodes.len() {
             let Some(layer) = self.nodes[index].layer.clone() else { continue };
@@ -229,6 +230,13 @@ impl Graph {
                 }
             }
             let identity = layer.base().identity();
+            let kind = layer.kind();
+            if *kinds.entry(identity).or_insert(kind) != kind {
+                faults.push(format!(
+                    "layer '{}' is applied alone and in a `TimeDistributed`: apply it within one in both places, or make two layers",
+                    self.nodes[index].name
+                ));
+            }
             self.nodes[index].parameters = if let Some(range) = seen.get(&identity) {
                 range.clone()
             } else {

@@ -63,6 +63,7 @@ mod separable_conv2d;
 mod simple_rnn;
 mod slice;
 mod subtract;
+mod time_distributed;
 mod upsampling1d;
 mod upsampling2d;
 mod zero_padding1d;
@@ -107,6 +108,7 @@ pub use separable_conv2d::SeparableConv2D;
 pub use simple_rnn::SimpleRnn;
 pub use slice::Slice;
 pub use subtract::Subtract;
+pub use time_distributed::TimeDistributed;
 pub use upsampling1d::UpSampling1D;
 pub use upsampling2d::UpSampling2D;
 pub use zero_padding1d::ZeroPadding1D;
@@ -209,6 +211,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "SimpleRNN", examples: simple_rnn::examples },
     LayerKind { name: "Slice", examples: slice::examples },
     LayerKind { name: "Subtract", examples: subtract::examples },
+    LayerKind { name: "TimeDistributed", examples: time_distributed::examples },
     LayerKind { name: "UpSampling1D", examples: upsampling1d::examples },
     LayerKind { name: "UpSampling2D", examples: upsampling2d::examples },
     LayerKind { name: "ZeroPadding1D", examples: zero_padding1d::examples },

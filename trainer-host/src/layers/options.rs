@@ -123,7 +123,7 @@ macro_rules! recurrent_methods {
         }
 
         /// On the device, the states stay from run to run until they are reset: a stream is given piece by piece. In training and
-        /// prediction on the host, each sample begins anew.
+        /// prediction on the host, each sample begins anew: `fit` carries no states from batch to batch, as Keras does for such layers.
         pub fn stateful(mut self) -> Self {
             self.recurrent.stateful = true;
             self

@@ -1,0 +1,445 @@
+//! TimeDistributed: a layer, or a model, on each step of a sequence: `y[t] = f(x[t])`, with the same parameters at every step.
+//!
+//! Inputs `[T, ...]`; outputs `[T, ...]`, each step's as the layer gives them of `[...]`. In training, steps are samples: nothing is computed
+//! twice or copied. On the device, layers are there once for each step, with one set of constants; layers that work along the last axis
+//! alone, such as Dense, take all steps at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ALL_LAYERS, Activation, Backward, Conv2D, Example, Flatten, Forward, GlobalAveragePooling2D, InputGradients, Inputs, Layer,
+    LayerBase, MaxPooling2D, ParameterGradients, ParameterSpec, Place, RandomKey, Requirements,
+};
+use crate::device::{Lowering, Value};
+use crate::graph::pass::GradientPlace;
+use crate::graph::{Application, Apply, LayerOptions, Named, Origin, Scope, Shape, SymbolicTensor, input, snake_case};
+
+/// Inputs of a layer on each step, at most: their places lie on the stack.
+const MOST_INPUTS: usize = 8;
+
+/// A layer or a model for each step of a sequence. It is applied like a layer, and shares the parameters of what is in it.
+///
+/// ```
+/// use samara_trainer::prelude::*;
+///
+/// let frames = input([5, 8, 8, 1]).named("frames");
+/// let x = TimeDistributed::new(Conv2D::new(4, 3).activation(Activation::Relu)).named("eyes").apply(&frames);
+/// let x = TimeDistributed::new(GlobalAveragePooling2D::new()).apply(&x);
+/// let model = Model::new("gesture", &frames, Dense::new(2).apply(Lstm::new(6).apply(&x)))?;
+/// assert_eq!(model.parameter("eyes/conv2d/kernel")?.len(), 3 * 3 * 4);
+/// assert_eq!(model.tensor("time_distributed/global_average_pooling2d")?.shape(), Some(&Shape::from([5, 4])));
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone)]
+pub struct TimeDistributed {
+    name: Arc<str>,
+    what: Arc<dyn Apply + Send + Sync>,
+}
+
+impl TimeDistributed {
+    /// This layer, or model, on each step.
+    pub fn new(what: impl Apply + Send + Sync + 'static) -> Self {
+        Self { name: "time_distributed".into(), what: Arc::new(what) }
+    }
+}
+
+impl fmt::Debug for TimeDistributed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeDistributed").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Named for TimeDistributed {
+    fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl Apply for TimeDistributed {
+    fn apply_to(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
+        self.applied(&inputs)
+            .unwrap_or_else(|reason| SymbolicTensor::of_fault(format!("layer '{}' on each step: {reason}", self.name)))
+    }
+}
+
+impl TimeDistributed {
+    fn applied(&self, inputs: &[SymbolicTensor]) -> Result<SymbolicTensor, String> {
+        let wanted = || "expected inputs [steps, ...] of as many steps".to_owned();
+        let shapes = inputs.iter().map(|input| input.shape().filter(|shape| shape.len() > 1).cloned());
+        let shapes = shapes.collect::<Option<Vec<Shape>>>().filter(|shapes| !shapes.is_empty()).ok_or_else(wanted)?;
+        if shapes.iter().any(|shape| shape[0] != shapes[0][0]) {
+            return Err(wanted());
+        }
+        let of_step: Vec<SymbolicTensor> = shapes.iter().map(|shape| input(&shape[1..])).collect();
+        let output = self.what.apply_to(of_step.clone());
+        // What was applied to a step, in order, applied to all steps.
+        let mut tensors: HashMap<u64, SymbolicTensor> =
+            of_step.iter().map(SymbolicTensor::number).zip(inputs.iter().cloned()).collect();
+        let mut layers: HashMap<usize, Arc<dyn Layer>> = HashMap::new();
+        let application = Arc::new(Application(self.name.clone()));
+        for tensor in between(&of_step, &output).values() {
+            let Origin::Layer { layer, part_of, inputs, scope } = tensor.origin() else {
+                return Err("it depends on an input of another model".to_owned());
+            };
+            let shapes: Vec<Shape> = inputs.iter().filter_map(|input| input.shape().cloned()).collect();
+            let Some(shape) = tensor.shape() else {
+                let shapes: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+                let wanted = layer.output_shape(&inputs.iter().filter_map(|input| input.shape().cloned()).collect::<Vec<_>>());
+                let wanted = wanted.err().unwrap_or_else(|| "other inputs".to_owned());
+                return Err(format!("{} on steps of shape {}: expected {wanted}", layer.kind(), shapes.join(" and ")));
+            };
+            let own = |layer: &Arc<dyn Layer>| layer.base().name().map_or_else(|| snake_case(layer.kind()), str::to_owned);
+            let node = match (scope, part_of) {
+                (Some(scope), _) => format!("{}/{}", scope.application.0, scope.node),
+                (None, Some(owner)) => format!("{}/{}", own(owner), snake_case(&layer.describe())),
+                (None, None) => own(layer),
+            };
+            let scope = Scope { application: application.clone(), node, scopes: Vec::new() };
+            let part_of = part_of.as_ref().and_then(|owner| layers.get(&owner.base().identity()).cloned());
+            let distributed = on_steps(layer, shapes, shape);
+            layers.insert(layer.base().identity(), distributed.clone());
+            let inputs = inputs.iter().filter_map(|input| tensors.get(&input.number()).cloned()).collect();
+            tensors.insert(tensor.number(), SymbolicTensor::of_layer(distributed, inputs, part_of, Some(scope)));
+        }
+        tensors.remove(&output.number()).ok_or_else(wanted)
+    }
+}
+
+/// The tensors that layers make of these inputs on the way to the output, by number, which is an order of computation.
+fn between(inputs: &[SymbolicTensor], output: &SymbolicTensor) -> BTreeMap<u64, SymbolicTensor> {
+    let (mut reached, mut open) = (BTreeMap::new(), vec![output.clone()]);
+    while let Some(tensor) = open.pop() {
+        let is_given = inputs.iter().any(|input| input.number() == tensor.number());
+        if is_given || reached.contains_key(&tensor.number()) {
+            continue;
+        }
+        if let Origin::Layer { inputs, .. } = tensor.origin() {
+            open.extend(inputs.iter().cloned());
+        }
+        reached.insert(tensor.number(), tensor);
+    }
+    reached
+}
+
+/// What does to all steps what a layer does to one: the layer itself, if the steps are but one more axis to it.
+fn on_steps(layer: &Arc<dyn Layer>, inputs: Vec<Shape>, output: &Shape) -> Arc<dyn Layer> {
+    let is_same = match layer.kind() {
+        "Dense" | "BatchNormalization" => true,
+        // Behind layers that the device has for each step, it has these, too, as their clamps.
+        "Activation" | "Dropout" => output.len() == 1,
+        _ => false,
+    };
+    if is_same { layer.clone() } else { Arc::new(Distributed::new(layer.clone(), inputs, output.clone())) }
+}
+
+/// A layer whose samples are the steps of sequences.
+#[derive(Debug, Clone)]
+struct Distributed {
+    /// The layer's: it is the same layer.
+    base: LayerBase,
+    layer: Arc<dyn Layer>,
+    /// The inputs of a step.
+    inputs: Vec<Shape>,
+    /// The output of a step.
+    output: Shape,
+}
+
+/// As it is saved.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    kind: String,
+    options: LayerOptions,
+    inputs: Vec<Shape>,
+    output: Shape,
+}
+
+impl Distributed {
+    fn new(layer: Arc<dyn Layer>, inputs: Vec<Shape>, output: Shape) -> Self {
+        Self { base: layer.base().clone(), layer, inputs, output }
+    }
+
+    /// The places of steps, of those of whole sequences.
+    fn places(places: &[Place], steps: usize) -> [Place; MOST_INPUTS] {
+        std::array::from_fn(|input| {
+            places.get(input).map_or(Place { slot: 0, size: 0 }, |place| Place { size: place.size / steps, ..*place })
+        })
+    }
+}
+
+impl Layer for Distributed {
+    fn kind(&self) -> &'static str {
+        "TimeDistributed"
+    }
+
+    fn base(&self) -> &LayerBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut LayerBase {
+        &mut self.base
+    }
+
+    fn duplicate(&self) -> Arc<dyn Layer> {
+        Arc::new(Self::new(self.layer.duplicate(), self.inputs.clone(), self.output.clone()))
+    }
+
+    fn options(&self) -> Result<LayerOptions, String> {
+        let (kind, options) = (self.layer.kind().to_owned(), self.layer.options()?);
+        LayerOptions::of(&Saved { kind, options, inputs: self.inputs.clone(), output: self.output.clone() })
+    }
+
+    fn with_options(&self, options: &LayerOptions) -> Result<Arc<dyn Layer>, String> {
+        let Saved { kind, options, inputs, output } = options.read()?;
+        let known = ALL_LAYERS.iter().find(|own| own.name == kind);
+        let layer = known.ok_or_else(|| format!("the library has no layer '{kind}' to be applied to each step"))?;
+        Ok(Arc::new(Self::new(layer.any().with_options(&options)?, inputs, output)))
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let Requirements { forward_sums, backward_sums, state, .. } = self.layer.requirements(&self.inputs);
+        let is_of_batch = forward_sums + backward_sums + state > 0 || self.layer.has_batch_weight_gradient();
+        if is_of_batch || self.layer.vocabulary(0).is_some() || self.inputs.len() > MOST_INPUTS {
+            return Err(format!("a layer of single samples and at most {MOST_INPUTS} inputs, not {}", self.layer.kind()));
+        }
+        let steps = inputs.first().and_then(|shape| shape.first()).copied().unwrap_or(0);
+        let whole = |step: &Shape| [&[steps], &step[..]].concat();
+        let fits =
+            inputs.len() == self.inputs.len() && inputs.iter().zip(&self.inputs).all(|(all, step)| all[..] == whole(step));
+        if fits && self.layer.output_shape(&self.inputs)? == self.output {
+            return Ok(whole(&self.output).into());
+        }
+        let wanted: Vec<String> = self.inputs.iter().map(Shape::to_string).collect();
+        Err(format!("sequences of {}", wanted.join(" and ")))
+    }
+
+    fn parameters(&self, _inputs: &[Shape]) -> Vec<ParameterSpec> {
+        self.layer.parameters(&self.inputs)
+    }
+
+    fn requirements(&self, inputs: &[Shape]) -> Requirements {
+        let requirements = self.layer.requirements(&self.inputs);
+        Requirements { saved: requirements.saved * inputs[0][0], ..requirements }
+    }
+
+    fn scratch(&self, inputs: &[Shape], samples: usize) -> usize {
+        self.layer.scratch(&self.inputs, samples * inputs[0][0])
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>) {
+        let steps = pass.output_shape[0];
+        let samples = pass.samples * steps;
+        let places = Self::places(pass.inputs.places, steps);
+        self.layer.forward(&mut Forward {
+            samples,
+            training: pass.training,
+            inputs: Inputs { slots: pass.inputs.slots, places: &places[..pass.inputs.places.len()], samples },
+            input_shapes: &self.inputs,
+            output_shape: &self.output,
+            output: pass.output,
+            parameters: pass.parameters,
+            lengths: None,
+            state: pass.state,
+            saved: pass.saved,
+            scratch: pass.scratch,
+            random: RandomKey { first_sample: pass.random.first_sample * steps, ..pass.random },
+        });
+    }
+
+    fn backward(&self, pass: &mut Backward<'_>) {
+        let steps = pass.output_shape[0];
+        let samples = pass.samples * steps;
+        let places = Self::places(pass.inputs.places, steps);
+        let of_gradients: [Option<GradientPlace>; MOST_INPUTS] = std::array::from_fn(|input| {
+            let GradientPlace { place, accumulate } = pass.input_gradients.places.get(input).copied()??;
+            Some(GradientPlace { place: Place { size: place.size / steps, ..place }, accumulate })
+        });
+        let gradients = &mut pass.input_gradients;
+        self.layer.backward(&mut Backward {
+            samples,
+            inputs: Inputs { slots: pass.inputs.slots, places: &places[..pass.inputs.places.len()], samples },
+            input_shapes: &self.inputs,
+            output: pass.output,
+            output_shape: &self.output,
+            output_gradient: pass.output_gradient,
+            input_gradients: InputGradients {
+                slots: gradients.slots,
+                places: &of_gradients[..gradients.places.len()],
+                samples,
+            },
+            parameters: pass.parameters,
+            parameter_gradients: ParameterGradients {
+                values: pass.parameter_gradients.values,
+                places: pass.parameter_gradients.places,
+            },
+            lengths: None,
+            state: pass.state,
+            saved: pass.saved,
+            scratch: pass.scratch,
+            random: RandomKey { first_sample: pass.random.first_sample * steps, ..pass.random },
+        });
+    }
+
+    fn describe(&self) -> String {
+        let own = self.layer.describe();
+        if own.is_empty() { self.layer.kind().to_owned() } else { format!("{}, {own}", self.layer.kind()) }
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        let mut outputs = Vec::new();
+        for step in 0..lowering.output_shape[0] {
+            let inputs = self.inputs.iter().enumerate().map(|(input, shape)| lowering.step_of(input, step, shape)).collect();
+            let name = format!("{}/{step}", lowering.name());
+            outputs.push(self.layer.lower(&mut lowering.nested(&name, inputs, self.output.clone()))?);
+        }
+        Ok(lowering.pack_steps(&outputs))
+    }
+}
+
+/// Layers of this kind for the conformance tests.
+pub(super) fn examples() -> Vec<Example> {
+    let example = |layer: Arc<dyn Layer>, steps: usize, input: &[usize]| {
+        let shapes = vec![Shape::from(input)];
+        let output = layer.output_shape(&shapes).unwrap_or_default();
+        Example::new(Distributed::new(layer, shapes, output), &[&[&[steps], input].concat()])
+    };
+    vec![
+        example(Arc::new(Conv2D::new(3, 2)), 3, &[4, 3, 2]),
+        example(Arc::new(MaxPooling2D::new(2)), 2, &[4, 4, 3]),
+        example(Arc::new(GlobalAveragePooling2D::new()), 4, &[3, 2, 5]),
+        example(Arc::new(Flatten::new()), 3, &[2, 2, 2]),
+        example(Arc::new(super::ActivationLayer::new(Activation::Relu)), 2, &[2, 3, 2]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Add, BatchNormalization, Concatenate, Dense, Dropout, Embedding, Lstm, Reshape, Slice};
+    use super::*;
+    use crate::data::{Dataset, Tensor};
+    use crate::device::run::DeviceModel;
+    use crate::losses::MeanSquaredError;
+    use crate::numeric::random::Random;
+    use crate::optimizers::Sgd;
+    use crate::{Fit, Model, Result};
+
+    const STEPS: usize = 3;
+
+    fn draw(shape: &[usize], stream: u64) -> Tensor {
+        let mut random = Random::new(5, stream);
+        let values = (0..shape.iter().product()).map(|_| (random.uniform() * 2.0 - 1.0) as f32).collect();
+        Tensor::new(shape, values).unwrap()
+    }
+
+    /// What an image becomes: two paths, with an activation, a norm and a layer that works in place.
+    fn eyes() -> Result<Model> {
+        let x = input([6, 5, 2]);
+        let y = Conv2D::new(4, 3).activation(Activation::Relu).apply(&x);
+        let y = BatchNormalization::new().apply(&y);
+        let y = Add::new().apply([&y, &Conv2D::new(4, 3).apply(&x)]);
+        let y = Flatten::new().apply(MaxPooling2D::new(2).apply(Dropout::new(0.0).apply(&y)));
+        Model::new("eyes", &x, Dense::new(3).activation(Activation::Tanh).apply(y))
+    }
+
+    /// A net on all steps at once, and the same with the model applied to each.
+    fn both() -> Result<[Model; 2]> {
+        let x = input([STEPS, 6, 5, 2]);
+        let at_once = Model::new("m", &x, Lstm::new(4).named("lstm").apply(TimeDistributed::new(eyes()?).apply(&x)))?;
+        let model = eyes()?;
+        let rows = (0..STEPS).map(|step| Reshape::new([1, 3]).apply(model.apply(Slice::row(step).apply(&x))));
+        let rows = Concatenate::new().axis(0).apply(rows.collect::<Vec<_>>());
+        let apart = Model::new("m", &x, Lstm::new(4).named("lstm").apply(rows))?;
+        for entry in at_once.parameters() {
+            let name = entry.name.strip_prefix("time_distributed/").unwrap_or(&entry.name);
+            apart.set_parameter(name, &entry.values())?;
+        }
+        Ok([at_once, apart])
+    }
+
+    #[test]
+    fn it_gives_and_learns_what_the_model_does_on_each_step() -> Result<()> {
+        let [mut at_once, mut apart] = both()?;
+        // The moments of a norm are those of all steps, not of each: it is frozen, with the moments that it has.
+        for (model, norm) in [(&at_once, "time_distributed/eyes/batch_normalization"), (&apart, "eyes/batch_normalization")] {
+            let node = model.graph().nodes.iter().find(|node| node.name == norm).unwrap();
+            node.layer.as_ref().unwrap().set_trainable(false);
+        }
+        let (x, y) = (draw(&[7, STEPS, 6, 5, 2], 1), draw(&[7, 4], 2));
+        let near = |a: &[f32], b: &[f32]| {
+            assert_eq!(a.len(), b.len());
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5), "{a:?}, {b:?}");
+        };
+        near(at_once.predict(&x)?.values(), apart.predict(&x)?.values());
+        let before = at_once.parameter("time_distributed/eyes/conv2d/kernel")?;
+        let data = Dataset::new(x.clone(), y)?;
+        for model in [&mut at_once, &mut apart] {
+            model.compile(Sgd::new(0.5), MeanSquaredError)?;
+            model.fit(&data, Fit { epochs: 3, batch: 4, verbose: false, shuffle: false, ..Fit::default() })?;
+        }
+        assert!(
+            before.iter().zip(at_once.parameter("time_distributed/eyes/conv2d/kernel")?).any(|(a, b)| (a - b).abs() > 1e-3)
+        );
+        for entry in at_once.parameters() {
+            near(&entry.values(), &apart.parameter(entry.name.strip_prefix("time_distributed/").unwrap_or(&entry.name))?);
+        }
+        let expected = at_once.predict(&x)?;
+        let saved = Model::from_bytes(&at_once.to_bytes()?, &[])?;
+        for copy in [&saved, &at_once.duplicate()?] {
+            assert_eq!(copy.predict(&x)?, expected);
+        }
+        near(DeviceModel::new(&saved.export_f32()?)?.predict(std::slice::from_ref(&x))?[0].values(), expected.values());
+        Ok(())
+    }
+
+    #[test]
+    fn constants_are_there_once_and_activations_are_clamps() -> Result<()> {
+        let x = input([STEPS, 6, 5, 2]);
+        let layer = TimeDistributed::new(Conv2D::new(4, 3).activation(Activation::Relu));
+        let pooled = TimeDistributed::new(GlobalAveragePooling2D::new()).apply(layer.apply(&x));
+        let graph = Model::new("m", &x, pooled)?.device_graph()?;
+        let names: Vec<&str> =
+            graph.nodes.iter().map(|node| node.name.as_str()).filter(|name| !name.contains("rows")).collect();
+        // For each step a slice, the convolution and the pool; one concatenation.
+        assert_eq!(names.len(), 3 * STEPS + 1, "{names:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn dense_layers_take_all_steps_at_once() -> Result<()> {
+        let x = input([STEPS, 5]);
+        let y = TimeDistributed::new(Dense::new(2).activation(Activation::Softmax).named("head")).apply(&x);
+        let model = Model::new("m", &x, y)?;
+        let kinds: Vec<&str> = model.graph().nodes.iter().filter_map(|node| Some(node.layer.as_ref()?.kind())).collect();
+        assert_eq!(kinds, ["Dense", "Activation"]);
+        assert_eq!(model.parameters()[0].name, "time_distributed/head/kernel");
+        assert_eq!(model.device_graph()?.nodes.len(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let told = |shape: &[usize], output: &dyn Fn(&SymbolicTensor) -> SymbolicTensor| {
+            let x = input(shape);
+            Model::new("m", &x, output(&x)).unwrap_err().to_string()
+        };
+        let message = told(&[4], &|x| TimeDistributed::new(Flatten::new()).apply(x));
+        assert!(
+            message.contains("layer 'time_distributed' on each step: expected inputs [steps, ...] of as many steps"),
+            "{message}"
+        );
+        let message = told(&[4, 3], &|x| TimeDistributed::new(Conv2D::new(2, 3)).apply(x));
+        assert!(message.contains("Conv2D on steps of shape [3]: expected"), "{message}");
+        let message = told(&[4, 3], &|x| TimeDistributed::new(Embedding::new(5, 2)).apply(x));
+        assert!(message.contains("expected a layer of single samples and at most 8 inputs, not Embedding"), "{message}");
+        let message = told(&[4, 4, 1], &|x| {
+            let layer = Flatten::new();
+            let steps = TimeDistributed::new(layer.clone()).apply(x);
+            Concatenate::new().apply([&Flatten::new().apply(steps), &layer.apply(x)])
+        });
+        assert!(message.contains("is applied alone and in a `TimeDistributed`"), "{message}");
+    }
+}
