@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use samara_models::{find, tasks::TASKS};
-use samara_runtime::format::writer::ModelFile;
+use samara_runtime::{Session, arena::AlignedBuffer, format::writer::ModelFile};
 use samara_trainer::data::sources;
 use samara_trainer::device::run::DeviceModel;
 
@@ -40,6 +40,30 @@ fn each_file_has_a_row_and_is_its_net() {
         let macs = [&file, &net].map(|file| file.macs());
         assert_eq!((file.metadata.name.as_str(), macs[0]), (name, macs[1]));
     }
+}
+
+/// The bits of trained files stay: each has golden samples, and gives what they say.
+#[test]
+fn each_file_tests_itself() {
+    let mut files = 0;
+    for directory in ["", "tasks", "sequences"].map(|name| directory().join(name)) {
+        let text = std::fs::read_to_string(directory.join("README.md")).unwrap();
+        for path in directory.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+            if path.extension().is_none_or(|ending| ending != "samara") {
+                continue;
+            }
+            let (name, bytes) = (path.file_stem().unwrap().to_string_lossy(), std::fs::read(&path).unwrap());
+            assert!(bytes.len() < 100_000 && text.contains(&format!("| `{name}` |")), "{}", path.display());
+            let device = DeviceModel::new(&bytes).unwrap();
+            let mut arena = AlignedBuffer::zeros(device.model().unwrap().arena_bytes());
+            let report = Session::new(device.model().unwrap(), arena.as_mut_slice()).unwrap().self_test();
+            // The large one was made before files had golden samples.
+            let least = usize::from(name != "fashion-separable-large");
+            assert!(report.is_ok_and(|samples| samples >= least), "{}: {report:?}", path.display());
+            files += 1;
+        }
+    }
+    assert_eq!(files, 6 + TASKS.len() + 5);
 }
 
 /// int8 is exact: the same file gives the same accuracy on every machine.
