@@ -2,7 +2,9 @@
 //! a file for that length.
 
 use rand::Rng;
-use samara_runtime::{ALL_OPS, InputError, Model as DeviceFile, Session, arena::AlignedBuffer, format::writer::ModelFile};
+use samara_runtime::{
+    ALL_OPS, InputError, Model as DeviceFile, Session, arena::AlignedBuffer, format::writer::ModelFile, selftest::run_case,
+};
 use samara_tests::{
     generator, graphs,
     whole::{self, check_lengths},
@@ -192,4 +194,18 @@ fn windows_say_how_short_a_sequence_may_be() {
     let [filled, _] = samples(LEAST - 1, 2);
     let error = file.predict(std::slice::from_ref(&filled)).expect_err("a sequence that is too short");
     assert!(error.to_string().contains("sample 0"), "{error}");
+}
+
+#[test]
+fn the_self_test_runs_several_lengths() {
+    let mut found = Vec::new();
+    for (_, net) in NETS {
+        let file = DeviceModel::new(&model(net, MOST, true, None).export_f32().expect("a file")).expect("a file");
+        let mut arena = AlignedBuffer::zeros(file.model().expect("a file").arena_bytes());
+        let mut session = Session::new(file.model().expect("a file"), arena.as_mut_slice()).expect("an arena");
+        run_case(&mut session, |_, _, _| ());
+        found.push(session.length(1).expect("a group"));
+    }
+    // Those of the last round: of eleven nets, not all the largest or the same.
+    assert!(found.iter().any(|&length| length < MOST as u32 && length != found[0]), "{found:?}");
 }

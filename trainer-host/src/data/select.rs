@@ -88,7 +88,8 @@ impl Dataset {
         const BATCH: u32 = 64;
         let (inputs, targets) = (source.inputs(), source.targets());
         let mut values = vec![Vec::new(); inputs.len() + targets.len()];
-        let mut lengths: Vec<Option<Vec<usize>>> = vec![None; inputs.len()];
+        // Of each input, and whether any batch says them.
+        let mut lengths: Vec<(Vec<usize>, bool)> = vec![(Vec::new(), false); inputs.len()];
         let mut batch = BatchBuffers::new(source, BATCH as usize);
         let samples = u32::try_from(source.samples()).map_err(|_| Error::Argument {
             name: "the number of samples",
@@ -99,9 +100,9 @@ impl Dataset {
             batch.take(source, first..samples.min(first.saturating_add(BATCH)), 0)?;
             let (of_inputs, of_targets) = values.split_at_mut(inputs.len());
             of_inputs.iter_mut().enumerate().for_each(|(input, values)| values.extend(batch.input_values(input)));
-            for (input, lengths) in lengths.iter_mut().enumerate() {
-                let found = batch.length_values(input).into_iter().flatten().map(|&length| length as usize);
-                found.for_each(|length| lengths.get_or_insert_default().push(length));
+            for (input, (lengths, are_given)) in lengths.iter_mut().enumerate() {
+                *are_given |= batch.length_values(input).is_some();
+                lengths.extend(batch.lengths(input).iter().map(|&length| length as usize));
             }
             of_targets.iter_mut().enumerate().for_each(|(target, values)| values.extend(batch.target_values(target)));
         }
@@ -115,7 +116,7 @@ impl Dataset {
             Ok(tensors?.into_iter().unzip())
         };
         let (mut inputs, input_names) = read(inputs)?;
-        for (input, lengths) in inputs.iter_mut().zip(lengths).filter_map(|(input, lengths)| Some((input, lengths?))) {
+        for (input, (lengths, _)) in inputs.iter_mut().zip(lengths).filter(|(_, (_, are_given))| *are_given) {
             *input = std::mem::replace(input, Tensor::from_labels::<u8>(&[])).with_lengths(lengths)?;
         }
         let (targets, target_names) = read(targets)?;
