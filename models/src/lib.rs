@@ -24,6 +24,7 @@ mod fashion_separable_large;
 mod fashion_xception;
 mod mobilenet_v1;
 mod motions;
+mod motions_lstm;
 mod resnet8;
 mod spoken_digits;
 mod table_mlp;
@@ -43,6 +44,7 @@ pub use fashion_separable_large::fashion_separable_large;
 pub use fashion_xception::fashion_xception;
 pub use mobilenet_v1::mobilenet_v1;
 pub use motions::motions;
+pub use motions_lstm::motions_lstm;
 pub use resnet8::resnet8;
 pub use spoken_digits::spoken_digits;
 pub use table_mlp::table_mlp;
@@ -153,6 +155,11 @@ pub const ZOO: &[ZooModel] = &[
         name: "motions",
         description: "convolutions along 100 steps of 6 channels of a smart watch, 4 activities; whole, or a stream",
         build: motions,
+    },
+    ZooModel {
+        name: "motions-lstm",
+        description: "an LSTM along 100 steps of 6 channels of a smart watch, 4 activities; whole, or a stream",
+        build: motions_lstm,
     },
     ZooModel {
         name: "vowels",

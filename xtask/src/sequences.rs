@@ -44,6 +44,13 @@ const TASKS: &[Task] = &[
         hop: Some(4),
     },
     Task {
+        model: "motions-lstm",
+        data: "basic-motions",
+        samples: 40,
+        training: &["--epochs", "150", "--batch", "8", "--learning-rate", "0.003"],
+        hop: Some(4),
+    },
+    Task {
         model: "vowels",
         data: "japanese-vowels",
         samples: 370,
@@ -68,8 +75,8 @@ struct Outcome {
     model_bytes: usize,
 }
 
-/// Trains each net whose data is there, writes it whole and, where its sequences are of one length, as a stream, classifies all test samples on the board, and prints a table,
-/// also written to `target/samara/sequences/result.json`.
+/// Trains each net whose data is there, writes it whole and, where its sequences are of one length, as a stream, classifies all test
+/// samples on the board, and prints a table, also written to `target/samara/sequences/result.json`.
 ///
 /// # Errors
 /// If a step fails; if the board differs from this machine in a byte; if a net is less accurate than it should be; if the data
