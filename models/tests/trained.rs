@@ -63,7 +63,7 @@ fn each_file_tests_itself() {
             files += 1;
         }
     }
-    assert_eq!(files, 6 + TASKS.len() + 5);
+    assert_eq!(files, 6 + TASKS.len() + 7);
 }
 
 /// int8 is exact: the same file gives the same accuracy on every machine.
