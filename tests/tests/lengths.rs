@@ -157,7 +157,9 @@ fn samples_of_all_lengths_share_a_file() {
             let bytes = AlignedBuffer::copy_of(&file.to_bytes());
             let parsed = DeviceFile::parse(bytes.as_slice(), ALL_OPS).expect("a file");
             let mut arena = AlignedBuffer::zeros(parsed.arena_bytes());
-            assert!(Session::new(parsed, arena.as_mut_slice()).expect("an arena").self_test().is_err(), "{name}");
+            let mut session = Session::new(parsed, arena.as_mut_slice()).expect("an arena");
+            assert!(session.self_test().is_err(), "{name}");
+            assert_eq!(session.length(1), Some(MOST as u32), "{name}");
         }
     }
 }

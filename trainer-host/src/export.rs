@@ -1,5 +1,7 @@
 //! From a trained model to a model file: each layer says in its own file what it is on the device.
 
+use std::borrow::Cow;
+
 use samara_runtime::{Tensor as DeviceTensor, format::writer::ModelFile};
 
 use crate::{
@@ -149,10 +151,13 @@ impl Model {
     }
 
     /// Samples that fit the model's inputs, with lengths where padding says them.
-    fn calibration(&self, samples: &[Tensor]) -> Result<Vec<Tensor>, ExportError> {
+    fn calibration<'a>(&self, samples: &'a [Tensor]) -> Result<Cow<'a, [Tensor]>, ExportError> {
         let failed = |error: Error| ExportError::Calibration(error.to_string());
         self.check_inputs(samples).map_err(failed)?;
         let graph = self.graph();
+        if graph.inputs.iter().all(|&input| graph.padding(input).is_none()) {
+            return Ok(Cow::Borrowed(samples));
+        }
         let with_lengths = |(tensor, &input): (&Tensor, &usize)| match (graph.padding(input), tensor.lengths()) {
             (Some(padding), None) => {
                 let (shape, tensor) = (tensor.sample_shape(), tensor.clone());
@@ -166,6 +171,7 @@ impl Model {
             }
             _ => Ok(tensor.clone()),
         };
-        samples.iter().zip(&graph.inputs).map(with_lengths).collect::<Result<_, _>>().map_err(failed)
+        let samples = samples.iter().zip(&graph.inputs).map(with_lengths).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        Ok(Cow::Owned(samples))
     }
 }

@@ -97,7 +97,7 @@ enum Command {
         /// The Python that has the other frameworks
         #[arg(long, default_value = "python3")]
         python: String,
-        /// Workloads, w1 to w4 [default: all]
+        /// Workloads, w1 to w6 [default: all]
         #[arg(long = "workload")]
         workloads: Vec<String>,
         /// Rounds, of which the medians are shown

@@ -290,18 +290,28 @@ fn golden_samples(mut section: &[u8], inputs: &[Tensor], groups: &[LengthGroup])
     let mut samples = Vec::new();
     let mut take = || {
         let (checksum, rest) = section.split_first_chunk()?;
-        let own = groups.iter().filter(|group| group.source == 0).count();
-        let lengths = rest.get(..4 * own)?;
-        let bytes = |input: &Tensor| {
-            // Inputs are of groups whose lengths are set: those that stand before theirs.
-            let before = groups.iter().take(usize::from(input.length_group).saturating_sub(1));
-            let place = before.filter(|group| group.source == 0).count();
-            match input.length_group {
-                0 => input.bytes(),
-                _ => input.bytes() / (input.dimensions[0] as usize).max(1) * u32_at(lengths, 4 * place) as usize,
-            }
-        };
-        let (inputs, behind) = rest.split_at_checked(lengths.len() + inputs.iter().map(bytes).sum::<usize>())?;
+        let (mut values, mut lengths) = (rest, Vec::with_capacity(groups.len()));
+        for group in groups {
+            let length = if group.source == 0 {
+                let (length, behind) = values.split_first_chunk()?;
+                values = behind;
+                u32::from_le_bytes(*length)
+            } else {
+                group.derived(*lengths.get(usize::from(group.source) - 1)?)?
+            };
+            lengths.push(length);
+        }
+        for input in inputs {
+            let bytes = match usize::from(input.length_group).checked_sub(1) {
+                None => input.bytes(),
+                Some(group) => {
+                    let row = input.bytes() / (input.dimensions[0] as usize).max(1);
+                    row.checked_mul(*lengths.get(group)? as usize)?
+                }
+            };
+            (_, values) = values.split_at_checked(bytes)?;
+        }
+        let (inputs, behind) = rest.split_at_checked(rest.len() - values.len())?;
         section = behind;
         Some(GoldenSample { inputs: inputs.to_vec(), checksum: u32::from_le_bytes(*checksum) })
     };

@@ -145,6 +145,12 @@ impl Bidirectional {
             Some(format!(
                 "layer '{name}' has `return_sequences` in its {with} layer, but not in its {without} layer: both or neither"
             ))
+        } else if forward.recurrent.returns_states != backward.recurrent.returns_states {
+            let [with, without] =
+                if forward.recurrent.returns_states { ["forward", "backward"] } else { ["backward", "forward"] };
+            Some(format!(
+                "layer '{name}' has `return_state` in its {with} layer, but not in its {without} layer: both or neither"
+            ))
         } else if rest != 0 && rest != states {
             Some(format!(
                 "layer '{name}' was given {rest} initial states: expected none, or {}, those of the forward layer first",
@@ -419,6 +425,8 @@ mod tests {
         );
         let apart = Bidirectional::new(Lstm::new(2)).backward_layer(turned().return_sequences());
         assert!(told(apart, 0).contains("has `return_sequences` in its backward layer, but not in its forward layer"));
+        let apart = Bidirectional::new(Lstm::new(2)).backward_layer(turned().return_state());
+        assert!(told(apart, 0).contains("has `return_state` in its backward layer, but not in its forward layer"));
         assert!(told(Bidirectional::new(Lstm::new(2)), 2).contains(
             "layer 'bidirectional' was given 2 initial states: expected none, or 4, those of the forward layer first"
         ));

@@ -33,7 +33,9 @@ impl Embedding {
     trainable_methods!(table, "the rows", embeddings_initializer, embeddings_regularizer);
 
     /// Takes zeros behind the last other token of a sample for padding: the sample is as long as it is without them, at least one token.
-    /// A sample whose zeros stand before other tokens is refused; see [`pad_sequences`](crate::data::pad_sequences).
+    /// A sample whose zeros stand before other tokens is refused; see [`pad_sequences`](crate::data::pad_sequences), whose tensors
+    /// say their lengths. A model file does not look for zeros: [`DeviceModel::predict`](crate::device::run::DeviceModel::predict)
+    /// takes the lengths that tensors say, else all tokens.
     pub fn mask_zero(mut self) -> Self {
         self.mask_zero = true;
         self

@@ -10,7 +10,8 @@ use crate::graph::{LengthRule, Shape};
 
 /// Takes steps at the end whose values are all one value for padding: a sample is as long as it is without them, at least one step.
 /// A sample with such steps before others is refused. Lengths that tensors say
-/// ([`Tensor::with_lengths`](crate::data::Tensor::with_lengths)) come before those found so.
+/// ([`Tensor::with_lengths`](crate::data::Tensor::with_lengths)) come before those found so. A model file does not look for padding:
+/// [`DeviceModel::predict`](crate::device::run::DeviceModel::predict) takes the lengths that tensors say, else all steps.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Masking {
     base: LayerBase,

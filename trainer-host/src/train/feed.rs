@@ -201,8 +201,10 @@ impl<'a> Feed<'a> {
         for (&place, &input) in self.inputs.iter().zip(&graph.inputs) {
             let Node { name, shape, length_group, .. } = &graph.nodes[input];
             let Some(group) = usize::from(*length_group).checked_sub(1) else { continue };
-            let (most, row) = (shape[0], shape.size() / shape[0]);
+            let row = shape.size() / shape[0];
             let (given, values) = get(place);
+            // The source may have fewer steps than the model takes at most.
+            let most = values.len() / row;
             lengths[group] = match (given, graph.padding(input)) {
                 (Some(length), _) => length,
                 (None, None) => (values.len() / row) as u32,

@@ -78,8 +78,10 @@ fn with_golden_samples(bytes: &[u8], samples: &[Tensor], pace: Pace, Golden { co
     let mut file = ModelFile::from_bytes(bytes)?;
     let count = count.unwrap_or_else(|| usual_count(&file).min(there));
     match pace.hop {
-        Some(hop) => {
-            let hops = samples.iter().map(|samples| hops_of(samples, hop)).collect::<Result<Vec<_>>>()?;
+        Some(_) => {
+            let shapes = file.inputs.iter().map(|&input| file.tensors[input as usize].shape());
+            let hops =
+                samples.iter().zip(shapes).map(|(samples, shape)| hops_of(samples, shape)).collect::<Result<Vec<_>>>()?;
             add_golden_samples(&mut file, &hops, Some(count))?;
         }
         None => add_golden_samples(&mut file, samples, Some(count))?,
@@ -87,12 +89,9 @@ fn with_golden_samples(bytes: &[u8], samples: &[Tensor], pace: Pace, Golden { co
     Ok(DeviceModel::new(&file.to_bytes())?)
 }
 
-/// The rows of all sequences, so many at a time.
-fn hops_of(samples: &Tensor, hop: usize) -> Result<Tensor> {
-    let mut shape = samples.sample_shape().to_vec();
-    if let Some(rows) = shape.first_mut() {
-        *rows = hop;
-    }
+/// All samples, cut to what a run takes: some rows of a sequence, or all of an input that is none.
+fn hops_of(samples: &Tensor, shape: &[u32]) -> Result<Tensor> {
+    let shape: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
     let size = shape.iter().product::<usize>().max(1);
     let values = samples.values();
     Ok(Tensor::from_samples(shape, values[..values.len() / size * size].to_vec())?)
@@ -111,6 +110,8 @@ pub fn golden_samples(file: &ModelFile) -> String {
 
 #[cfg(test)]
 mod tests {
+    use samara_trainer::prelude::*;
+
     use super::*;
     use crate::inspect;
 
@@ -128,5 +129,18 @@ mod tests {
         ] {
             assert_eq!(inspect::self_test(&file).unwrap(), Ok(2));
         }
+    }
+
+    #[test]
+    fn inputs_of_a_stream_that_are_no_sequences_are_whole() {
+        let (steps, person) = (input([12, 2]), input([5]));
+        let both = Concatenate::new().apply([&Lstm::new(3).apply(&steps), &person]);
+        let model = Model::new("both", [&steps, &person], Dense::new(1).apply(&both)).unwrap();
+        let samples = [[12, 2].to_vec(), [5].to_vec()].map(|shape| {
+            let size: usize = shape.iter().product();
+            Tensor::from_samples(shape, vec![0.5; 2 * size]).unwrap()
+        });
+        let file = to_f32(&model, &samples, Pace { hop: Some(4) }, Golden { count: Some(2) }).unwrap();
+        assert_eq!(inspect::self_test(&file).unwrap(), Ok(2));
     }
 }

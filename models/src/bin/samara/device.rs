@@ -53,13 +53,27 @@ pub fn check(model: &DeviceModel, data: &Dataset, runs: usize, loss: &dyn Loss) 
     if shape.size() != runs * input.elements() {
         bail!("the samples have the shape {shape}, the model takes {:?}", input.shape());
     }
+    // Which values are those of a step follows from the shape, and a sequence of several lengths is whole in its run.
+    if input.length_group > 0 && (runs > 1 || *shape != shape_of(&input)) {
+        bail!(
+            "the samples have the shape {shape} and {runs} runs each, the model takes sequences of up to {:?}, each in one run",
+            input.shape()
+        );
+    }
     let (shape, targets) = (shape_of(&output), &data.targets()[0]);
     let expected =
         loss.target_shape(&shape).map_err(|reason| anyhow!("{} for outputs of shape {shape}: {reason}", loss.name()))?;
     if targets.sample_shape().size() != expected.size() {
         bail!("the targets have the shape {}, but {expected} is expected", targets.sample_shape());
     }
+    let parsed = model.model()?;
     for (sample, values) in targets.values().chunks_exact(expected.size()).enumerate() {
+        // What stands behind the last step does not count, as in training.
+        let steps = shape.first().copied().unwrap_or(1);
+        let values = match length_of(&parsed, output.length_group, data.inputs()[0].length(sample)) {
+            Some(length) if length < steps && values.len().is_multiple_of(steps) => &values[..values.len() / steps * length],
+            _ => values,
+        };
         match loss.target_fault(values, &shape) {
             None => {}
             Some(TargetFault::Label { label, classes }) => {
@@ -71,6 +85,16 @@ pub fn check(model: &DeviceModel, data: &Dataset, runs: usize, loss: &dyn Loss) 
         }
     }
     Ok(())
+}
+
+/// The length of a group for an input of so many steps; `None` for no group, or if none are left.
+fn length_of(model: &samara_runtime::Model<'_>, group: u8, own: usize) -> Option<usize> {
+    let group = model.length_group(group.into())?;
+    if group.source == 0 {
+        return Some(own);
+    }
+    let source = length_of(model, u8::try_from(group.source).ok()?, own)?;
+    Some(group.derived(u32::try_from(source).ok()?)? as usize)
 }
 
 /// The shape of the model's input.
