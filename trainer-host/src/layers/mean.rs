@@ -85,8 +85,14 @@ impl Layer for Mean {
         Ok(Shape::from(if sizes.is_empty() { vec![1] } else { sizes }))
     }
 
-    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
-        Ok(if self.axes.contains(&0) { LengthRule::Reduced } else { LengthRule::Kept })
+    fn length_rule(&self, inputs: &[Shape]) -> Result<LengthRule, String> {
+        if self.axes.contains(&0) {
+            Ok(LengthRule::Reduced)
+        } else if self.keeps_axes || self.axes.len() + 1 < inputs[0].len() {
+            Ok(LengthRule::Kept)
+        } else {
+            Err("`keep_axes`: without it, the steps stand where features do".to_owned())
+        }
     }
 
     fn forward(&self, pass: &mut Forward<'_>) {
@@ -128,6 +134,16 @@ pub(super) fn examples() -> Vec<Example> {
 mod tests {
     use super::super::harness::check;
     use super::*;
+    use crate::prelude::{Apply, Model, Named, input};
+
+    #[test]
+    fn steps_of_several_lengths_stay_in_front_of_an_axis() {
+        let x = input([5, 3]).variable_length();
+        let error = Model::new("steps", &x, Mean::over_axis(1).named("level").apply(&x)).unwrap_err().to_string();
+        assert!(error.contains("'level'") && error.contains("expected `keep_axes`"), "{error}");
+        let model = Model::new("steps", &x, Mean::over_axis(1).keep_axes().apply(&x)).unwrap();
+        assert!(model.export_f32().is_ok());
+    }
 
     #[test]
     fn agrees_with_the_naive_reference() {
