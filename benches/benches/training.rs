@@ -64,7 +64,7 @@ fn planning(criterion: &mut Criterion) {
         let x = input([16]);
         let mut y = Dense::new(16).apply(&x);
         for _ in 0..1000 {
-            y = Add::new().apply([&y, &ActivationLayer::new(Activation::Relu).apply(&y)]);
+            y = Average::new().apply([&y, &ActivationLayer::new(Activation::Relu).apply(&y)]);
         }
         Model::new("deep", x, y)
     };
