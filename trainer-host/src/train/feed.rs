@@ -207,7 +207,7 @@ impl<'a> Feed<'a> {
             let most = values.len() / row;
             lengths[group] = match (given, graph.padding(input)) {
                 (Some(length), _) => length,
-                (None, None) => (values.len() / row) as u32,
+                (None, None) => most as u32,
                 (None, Some(padding)) => {
                     let length = length_before_padding(&values, row, padding);
                     let is_padding = |step: &[f32]| length > 1 && step.iter().all(|&value| value == padding);
