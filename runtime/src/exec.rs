@@ -325,6 +325,13 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// The arena behind states and lengths. A run that is under way is forgotten.
+    #[cfg(feature = "train")]
+    pub(crate) fn forget_tensors(&mut self) -> &mut [u8] {
+        self.abandon();
+        self.arena.get_mut(self.model.view.reserved_bytes()..).unwrap_or_default()
+    }
+
     /// The present length of a group.
     pub fn length(&self, group: u8) -> Option<u32> {
         let number = group.into();

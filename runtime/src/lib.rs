@@ -34,6 +34,7 @@
 //! None is on by default.
 //!
 //! - `std`: the host's side of the file format, its writer.
+//! - `train`: heads that learn on the device ([`train`]).
 //! - `defmt`: errors, tensors and reports as defmt logs.
 //! - `micromath`: f32 activations and softmax by shorter, less exact functions, for f32 nets on cores without FPU or with
 //!   little flash; [`ops::activation`] has the errors, `docs/measurements.md` what it saves. int8 models do not change by a
@@ -58,6 +59,8 @@ mod random;
 pub mod selftest;
 pub mod simd;
 pub mod tensor;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use arena::{Aligned, Arena};
 pub use error::{InputError, LoadError, NodeFault};

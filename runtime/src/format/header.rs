@@ -28,8 +28,8 @@
 //! | 92 | u32 | largest node's multiply-accumulates |
 //! | 96 | u32 | golden samples offset |
 //! | 100 | u32 | golden samples bytes |
-//! | 104 | u32 | heads offset: for a later version, 0 in this one |
-//! | 108 | u32 | heads bytes: likewise |
+//! | 104 | u32 | heads offset |
+//! | 108 | u32 | heads bytes |
 
 /// First bytes of every model file.
 pub const MAGIC: [u8; 4] = *b"SMRA";

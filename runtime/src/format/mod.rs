@@ -11,6 +11,7 @@
 //! | metadata | after the ports | names, and the exporter's notes where there are some, for the host; never read on a device |
 //! | length groups | `length_groups_offset` | [`header::LENGTH_GROUP_BYTES`] each |
 //! | golden samples | `golden_offset` | checksums and inputs ([`golden`](crate::golden)) |
+//! | heads | `heads_offset` | what a device can learn: usually none (`train::record`, feature `train`) |
 //! | constants | `constants_offset`, a multiple of 16 | weights, biases and tables, used where they lie |
 //!
 //! The sections from tensors to metadata are one postcard value, [`writer::Graph`] (feature `std`); the

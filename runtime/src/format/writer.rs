@@ -8,6 +8,7 @@ use super::{
 use crate::{
     op::overlap,
     tensor::{ElementType, LengthGroup, Tensor},
+    train::record::HeadRecord,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::string::String;
@@ -28,6 +29,8 @@ pub struct ModelFile {
     pub length_groups: Vec<LengthGroup>,
     /// Inputs whose outputs are known.
     pub golden: Vec<GoldenSample>,
+    /// What a device can learn.
+    pub heads: Vec<HeadRecord>,
     /// Names, for people.
     pub metadata: Metadata,
     /// Weights, biases, tables.
@@ -157,6 +160,9 @@ impl ModelFile {
         self.length_groups.iter().for_each(|group| bytes.extend(length_group_bytes(group)));
         hash = fnv1a(hash, bytes.get(length_groups_offset..).unwrap_or_default());
         hash = fnv1a(hash, &self.constants);
+        let heads_offset = bytes.len();
+        self.heads.iter().for_each(|head| bytes.extend(head.to_bytes()));
+        hash = fnv1a(hash, bytes.get(heads_offset..).unwrap_or_default());
         let golden_offset = bytes.len();
         for sample in &self.golden {
             bytes.extend(sample.checksum.to_le_bytes());
@@ -193,6 +199,8 @@ impl ModelFile {
             (at::STATE_BYTES, self.state_bytes()),
             (at::LENGTH_GROUPS_OFFSET, length_groups_offset),
             (at::LARGEST_NODE, self.nodes.iter().map(|node| node.macs).max().unwrap_or(0) as usize),
+            (at::HEADS_OFFSET, if self.heads.is_empty() { 0 } else { heads_offset }),
+            (at::HEADS_BYTES, golden_offset - heads_offset),
             (at::GOLDEN_OFFSET, golden_offset),
             (at::GOLDEN_BYTES, golden_end - golden_offset),
         ] {
@@ -271,6 +279,7 @@ impl ModelFile {
         let length_groups: Vec<LengthGroup> = groups.chunks_exact(LENGTH_GROUP_BYTES).map(length_group).collect();
         let inputs: Vec<Tensor> = graph.inputs.iter().filter_map(|&input| tensors.get(input as usize).copied()).collect();
         let golden = golden_samples(golden, &inputs, &length_groups);
+        let heads = HeadRecord::all(section(at::HEADS_OFFSET, u32_at(header, at::HEADS_BYTES))).collect();
         Ok(Self {
             tensors,
             nodes,
@@ -278,6 +287,7 @@ impl ModelFile {
             outputs: graph.outputs,
             length_groups,
             golden,
+            heads,
             metadata: graph.metadata,
             constants: constants.to_vec(),
             arena_bytes: u32_at(header, at::ARENA_BYTES),

@@ -13,6 +13,7 @@ pub mod encode;
 mod error;
 pub mod golden;
 mod graph;
+pub mod heads;
 mod lengths;
 mod lowering;
 mod op;
