@@ -41,6 +41,7 @@
 //!   bit. A device built with it gives the bits of a host that is built with it too
 //!   (`--features samara-runtime/micromath`); from other hosts it differs by about those errors, and their self-test by its
 //!   checksums.
+//! - `persist`: what a device learns, in NOR flash, as generations that are whole whenever the power fails: the module `persist`.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -54,6 +55,8 @@ mod math;
 pub mod model;
 pub mod op;
 pub mod ops;
+#[cfg(feature = "persist")]
+pub mod persist;
 pub mod quant;
 mod random;
 pub mod selftest;
