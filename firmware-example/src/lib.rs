@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `infer` | classifies the records that the host streams in, and measures ([`infer`]) |
 //! | `selftest` | runs models on known inputs; the host compares checksums ([`selftest`]) |
+//! | `learn` | learns, keeps what it learned in flash, and talks to `samara device` over the UART |
 //! | `minimal` | one model and nothing else: what it holds is what inference costs in flash |
 #![no_std]
 

@@ -137,6 +137,7 @@ impl LoadError {
 /// Why an input was refused. The model and the arena are as before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "link", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum InputError {
     /// The model has no input of that index.

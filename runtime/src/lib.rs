@@ -41,6 +41,7 @@
 //!   bit. A device built with it gives the bits of a host that is built with it too
 //!   (`--features samara-runtime/micromath`); from other hosts it differs by about those errors, and their self-test by its
 //!   checksums.
+//! - `link`: a host that talks to the device over a serial line: the module of that name. Comes with `persist` and `train`.
 //! - `persist`: what a device learns, in NOR flash, as generations that are whole whenever the power fails: the module `persist`.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -51,6 +52,8 @@ pub mod exec;
 pub mod format;
 mod gates;
 pub mod golden;
+#[cfg(feature = "link")]
+pub mod link;
 mod math;
 pub mod model;
 pub mod op;

@@ -44,6 +44,7 @@ mod export;
 pub mod graph;
 pub mod initializers;
 pub mod layers;
+pub mod link;
 pub mod losses;
 pub mod metrics;
 pub mod numeric;

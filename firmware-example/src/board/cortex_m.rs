@@ -40,6 +40,18 @@ const LED_REGISTER: Option<usize> = if cfg!(any(board = "an385", board = "an386"
     None
 };
 
+/// The first UART, a CMSDK one.
+#[cfg(feature = "learn")]
+const UART: Option<usize> = if cfg!(any(board = "an385", board = "an386", board = "an500")) {
+    Some(0x4000_4000)
+} else if cfg!(board = "an505") {
+    Some(0x5020_0000)
+} else if cfg!(board = "an547") {
+    Some(0x5930_3000)
+} else {
+    None
+};
+
 /// SysTick, which counts down through 24 bits.
 #[derive(Debug)]
 pub struct Counter(Widened);
@@ -111,6 +123,55 @@ impl OutputPin for Led {
     fn set_high(&mut self) -> Result<(), Infallible> {
         self.write(1);
         Ok(())
+    }
+}
+
+/// Registers of the UART.
+#[cfg(feature = "learn")]
+#[derive(Debug)]
+pub(super) struct Registers {
+    base: usize,
+}
+
+#[cfg(feature = "learn")]
+impl Registers {
+    const DATA: usize = 0x00;
+    const STATE: usize = 0x04;
+    const CONTROL: usize = 0x08;
+    const DIVISOR: usize = 0x10;
+    const SENDING: u32 = 1;
+    const RECEIVED: u32 = 2;
+
+    pub(super) fn new() -> Option<Self> {
+        let mut registers = Self { base: UART? };
+        // The least divisor that there is: the emulator does not look at more.
+        registers.write(Self::DIVISOR, 16);
+        registers.write(Self::CONTROL, 3);
+        Some(registers)
+    }
+
+    /// A byte that has come, if there is one.
+    pub(super) fn receive(&mut self) -> Option<u8> {
+        (self.read(Self::STATE) & Self::RECEIVED != 0).then(|| self.read(Self::DATA) as u8)
+    }
+
+    /// Sends a byte; `false` if the last one is still on its way.
+    pub(super) fn send(&mut self, byte: u8) -> bool {
+        let free = self.read(Self::STATE) & Self::SENDING == 0;
+        if free {
+            self.write(Self::DATA, byte.into());
+        }
+        free
+    }
+
+    fn read(&self, register: usize) -> u32 {
+        // SAFETY: a register of the board's first UART, which only this type reads.
+        unsafe { core::ptr::read_volatile((self.base + register) as *const u32) }
+    }
+
+    fn write(&mut self, register: usize, value: u32) {
+        // SAFETY: a register of the board's first UART, which only this type writes.
+        unsafe { core::ptr::write_volatile((self.base + register) as *mut u32, value) };
     }
 }
 

@@ -26,7 +26,7 @@ impl HostFile {
     }
 }
 
-fn with_c_string<T>(name: &str, action: impl FnOnce(&CStr) -> Option<T>) -> Option<T> {
+pub(super) fn with_c_string<T>(name: &str, action: impl FnOnce(&CStr) -> Option<T>) -> Option<T> {
     let mut buffer = [0; NAME_BYTES];
     let (text, rest) = buffer.split_at_mut_checked(name.len())?;
     text.copy_from_slice(name.as_bytes());

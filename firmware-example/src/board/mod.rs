@@ -1,6 +1,6 @@
 //! The only part that knows the hardware, and the only one with `unsafe`.
 //!
-//! Each architecture offers the same items: `Counter`, `Led`, `take`, `call_main`'s entry point, `stack_pointer` and
+//! Each architecture offers the same items: `Counter`, `Led`, `Registers` of a UART, the entry point, `stack_pointer` and
 //! `stack_limit`. What both share, semihosting and painting the stack, is beside them.
 
 #[cfg(target_arch = "arm")]
@@ -13,12 +13,20 @@ mod riscv;
 #[cfg(target_arch = "riscv32")]
 use riscv as architecture;
 
+#[cfg(feature = "learn")]
+mod flash;
 mod host;
 mod stack;
+#[cfg(feature = "learn")]
+mod uart;
 
 pub use architecture::{Counter, Led, run_counted_loop};
+#[cfg(feature = "learn")]
+pub use flash::HostFlash;
 pub use host::{Arguments, HostFile, exit};
 pub use stack::StackGauge;
+#[cfg(feature = "learn")]
+pub use uart::Uart;
 
 #[doc(hidden)]
 pub use architecture::entry;
@@ -30,12 +38,20 @@ pub struct Board {
     pub counter: Counter,
     /// The status LED; on boards without one, a pin that does nothing.
     pub led: Led,
+    /// The serial line to the host; on boards without one, errors.
+    #[cfg(feature = "learn")]
+    pub uart: Uart,
 }
 
 impl Board {
     /// Sets the board up.
     pub fn new() -> Self {
-        Self { counter: Counter::new(), led: Led::new() }
+        Self {
+            counter: Counter::new(),
+            led: Led::new(),
+            #[cfg(feature = "learn")]
+            uart: Uart::new(),
+        }
     }
 }
 

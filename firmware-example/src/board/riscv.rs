@@ -68,6 +68,43 @@ impl OutputPin for Led {
     }
 }
 
+/// Registers of the UART, a 16550: bytes at these addresses.
+#[cfg(feature = "learn")]
+#[derive(Debug)]
+pub(super) struct Registers(());
+
+#[cfg(feature = "learn")]
+impl Registers {
+    const DATA: usize = 0x1000_0000;
+    const LINE_STATUS: usize = 0x1000_0005;
+    const RECEIVED: u8 = 1;
+    const FREE: u8 = 0x20;
+
+    pub(super) fn new() -> Option<Self> {
+        Some(Self(()))
+    }
+
+    /// A byte that has come, if there is one.
+    pub(super) fn receive(&mut self) -> Option<u8> {
+        (self.read(Self::LINE_STATUS) & Self::RECEIVED != 0).then(|| self.read(Self::DATA))
+    }
+
+    /// Sends a byte; `false` if the last one is still on its way.
+    pub(super) fn send(&mut self, byte: u8) -> bool {
+        let free = self.read(Self::LINE_STATUS) & Self::FREE != 0;
+        if free {
+            // SAFETY: the transmitter's register of the machine's UART, which only this type writes.
+            unsafe { core::ptr::write_volatile(Self::DATA as *mut u8, byte) };
+        }
+        free
+    }
+
+    fn read(&self, register: usize) -> u8 {
+        // SAFETY: a register of the machine's UART, which only this type reads.
+        unsafe { core::ptr::read_volatile(register as *const u8) }
+    }
+}
+
 /// The stack pointer of the caller, or a little below.
 #[inline(always)]
 pub(super) fn stack_pointer() -> usize {

@@ -5,10 +5,11 @@ use embedded_storage::nor_flash::NorFlashErrorKind;
 /// Why an operation of a [`Store`](super::Store) was refused or failed. What was stored before is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "link", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum PersistError {
     /// The flash reported an error.
-    Flash(NorFlashErrorKind),
+    Flash(#[cfg_attr(feature = "link", serde(with = "on_the_wire"))] NorFlashErrorKind),
     /// The range is no whole number of the flash's pages, has fewer than two, lies outside the flash, or its pages are smaller
     /// than 512 bytes or have words above 32.
     Range {
@@ -116,3 +117,26 @@ impl core::fmt::Display for PersistError {
 
 #[cfg(feature = "std")]
 impl core::error::Error for PersistError {}
+
+/// A kind of the flash's error as a number.
+#[cfg(feature = "link")]
+mod on_the_wire {
+    use super::NorFlashErrorKind;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(kind: &NorFlashErrorKind, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(match kind {
+            NorFlashErrorKind::NotAligned => 1,
+            NorFlashErrorKind::OutOfBounds => 2,
+            _ => 0,
+        })
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<NorFlashErrorKind, D::Error> {
+        Ok(match u8::deserialize(deserializer)? {
+            1 => NorFlashErrorKind::NotAligned,
+            2 => NorFlashErrorKind::OutOfBounds,
+            _ => NorFlashErrorKind::Other,
+        })
+    }
+}

@@ -1,7 +1,7 @@
 //! Keeps what a device learns in NOR flash: generations of bytes that are whole, whenever the power fails.
 //!
 //! A *generation* is a few parts (a head, sums, samples, counters: the store knows their bytes alone), saved together and
-//! current together. Its number counts up from 1 and is never used twice. What is larger than an item of the flash is stored in
+//! current together. Its number counts up from 1 and is not used twice before a factory reset. What is larger than an item of the flash is stored in
 //! chunks; one last small item, the manifest, says that all are there, with their lengths and checksums, and makes them current.
 //! Until it is written, the generation before is current, so power may fail at any write or erase: after a restart the last
 //! complete generation is current, or the one before, never a mixture.
@@ -87,6 +87,7 @@ pub struct Part<'a> {
 /// A complete generation, as [`Store::generations`] lists it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "link", derive(serde::Serialize, serde::Deserialize))]
 pub struct Generation {
     /// Its number: later ones have higher numbers.
     pub number: u32,
@@ -296,6 +297,7 @@ impl<'a, F: NorFlash> Store<'a, F> {
             }
         }
         (self.current, self.stranger, self.newer, self.fault) = (None, None, None, None);
+        (self.last_number, self.last_sequence) = (0, 0);
         Ok(())
     }
 

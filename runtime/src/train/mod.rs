@@ -38,6 +38,7 @@ use crate::{
 /// Why a head was not made, or did not learn. What it knew before is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "link", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum TrainError {
     /// The file has no head of that number and kind.

@@ -249,6 +249,15 @@ pub const fn solve_bytes(model: &[u8], number: usize) -> usize {
     4 * solve_words(sizes(model, number).0)
 }
 
+/// Bytes of the [`sums`](super::ClosedFormHead::sums) of head `number` on a device. Meant for compile time.
+///
+/// # Panics
+/// As [`closed_form_bytes`].
+pub const fn sums_bytes(model: &[u8], number: usize) -> usize {
+    let (features, capacity) = sizes(model, number);
+    4 * sums_words(capacity, features)
+}
+
 impl<'a> Model<'a> {
     /// The head of that number in the file, from 0 on. Its record is checked here.
     ///

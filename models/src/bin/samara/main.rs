@@ -4,6 +4,7 @@
 //! arguments give exit code 2. Files appear whole or not at all.
 
 mod arena;
+mod board;
 mod compare;
 mod completions;
 mod convert;
@@ -61,6 +62,8 @@ enum Command {
     /// It knows nothing: it is for measuring size, speed and parity on devices, also of nets whose data is not at hand
     /// (`cargo xtask device-bench --model FILE`).
     Export(export::Arguments),
+    /// Talk to a device: let it infer and learn, and manage what it knows
+    Device(board::Arguments),
     /// Print a script that lets a shell complete arguments: `source <(samara completions bash)`
     Completions(completions::Arguments),
 }
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Data(arguments) => data::run(&arguments),
         Command::ExportSamples(arguments) => export_samples::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Device(arguments) => board::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };
     match result {
