@@ -42,7 +42,7 @@ fn file(seed: u64) -> Vec<u8> {
     let mut model = Model::new("small", &x, Dense::new(CLASSES).activation(Activation::Softmax).apply(&features)).unwrap();
     model.initialize(seed);
     let (some, labels) = samples(400, 1);
-    let mut file = ModelFile::from_bytes(&model.export_int8(&[some.clone()], Options::default()).unwrap()).unwrap();
+    let mut file = ModelFile::from_bytes(&model.export_int8(std::slice::from_ref(&some), Options::default()).unwrap()).unwrap();
     let known: Vec<usize> = (0..400).filter(|&sample| labels[sample] < CLASSES).collect();
     let values = known.iter().flat_map(|&sample| some.sample(sample).unwrap().to_vec()).collect();
     let labels: Vec<usize> = known.iter().map(|&sample| labels[sample]).collect();
@@ -88,7 +88,7 @@ impl Sensor for Counting {
     fn capture(&mut self, session: &mut Session<'_>) -> Result<Option<u32>, Fault> {
         self.0 += 1;
         session.input_bytes_mut(0)?.fill(self.0 as u8);
-        Ok((self.0 % 2 == 0).then_some(self.0))
+        Ok(self.0.is_multiple_of(2).then_some(self.0))
     }
 }
 
@@ -436,8 +436,7 @@ fn the_cable_may_be_pulled_at_any_byte() {
         device.save(1)?;
         device.infer(&inputs[0]).map(drop)
     };
-    let mut pulls = 0;
-    for bytes in (0..).step_by(7) {
+    for (pulls, bytes) in (0..).step_by(7).enumerate() {
         let bench = Bench::new(0);
         bench.pulled.set(Some(bytes));
         let ended = work(&bench);
@@ -460,7 +459,6 @@ fn the_cable_may_be_pulled_at_any_byte() {
             assert!(pulls > 100);
             return;
         }
-        pulls += 1;
     }
 }
 

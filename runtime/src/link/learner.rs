@@ -62,6 +62,9 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
         let stored = Err(PersistError::NothingStored.into());
         let mut learner = Self { session, head, store, work, sensor, stored, statistics: Statistics::default() };
         learner.stored = learner.load();
+        if learner.stored.is_err() {
+            learner.begin_anew();
+        }
         learner
     }
 
@@ -91,6 +94,16 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
         self.statistics.learned = u32::from_le_bytes(learned);
         self.solve()?;
         Ok(number)
+    }
+
+    /// Goes back to the file's head, and solves it, for how strange a sample is follows from a solution alone.
+    fn begin_anew(&mut self) {
+        self.statistics.learned = 0;
+        if let Some(head) = &mut self.head {
+            head.reset();
+        }
+        // What cannot be solved answers by the file's weights.
+        let _ = self.solve();
     }
 
     /// Makes the head of its sums. One that knows no class is nothing to be solved.
@@ -262,10 +275,7 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
     fn reset(&mut self) -> Result<Response<'_>, Fault> {
         self.store.factory_reset()?;
         self.stored = Err(PersistError::NothingStored.into());
-        self.statistics.learned = 0;
-        if let Some(head) = &mut self.head {
-            head.reset();
-        }
+        self.begin_anew();
         Ok(Response::Done)
     }
 }

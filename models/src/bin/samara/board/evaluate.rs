@@ -13,7 +13,7 @@ use crate::output;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    samples: samples::Arguments,
+    samples: samples::Choice,
 }
 
 /// Runs the samples on the device and here.

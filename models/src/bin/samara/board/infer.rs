@@ -10,7 +10,7 @@ use super::{Connected, report};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    samples: samples::Arguments,
+    samples: samples::Choice,
     /// Which sample, from 0 on
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     sample: usize,

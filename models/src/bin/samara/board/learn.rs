@@ -13,7 +13,7 @@ use crate::output;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    samples: samples::Arguments,
+    samples: samples::Choice,
     /// Learn samples of this class alone; once for each
     #[arg(long = "class", value_name = "CLASS")]
     classes: Vec<u32>,
@@ -25,7 +25,7 @@ pub struct Arguments {
 #[derive(Debug, clap::Args)]
 pub struct NewClass {
     #[command(flatten)]
-    samples: samples::Arguments,
+    samples: samples::Choice,
     /// The class of the data set whose samples are learned
     #[arg(long, value_name = "CLASS")]
     label: u32,

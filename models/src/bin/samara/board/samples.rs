@@ -13,7 +13,7 @@ use crate::{device, names};
 
 /// What samples a command works on.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct Choice {
     /// The model file that the device runs
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
@@ -52,7 +52,7 @@ impl Samples {
     ///
     /// # Errors
     /// If model or data cannot be read, or do not fit the device or each other.
-    pub fn of(arguments: &Arguments, connected: &Connected, default: Part, wanted: impl Fn(u32) -> bool) -> Result<Self> {
+    pub fn of(arguments: &Choice, connected: &Connected, default: Part, wanted: impl Fn(u32) -> bool) -> Result<Self> {
         let model = device::load(&arguments.model)?;
         check_model(&model, &arguments.model, connected)?;
         let shape = device::input_shape(&model)?;
