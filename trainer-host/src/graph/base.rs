@@ -167,6 +167,8 @@ impl TryFrom<SavedBase> for LayerBase {
 /// What all clones of a layer have in common.
 struct Shared {
     parameters: RwLock<Vec<ParameterValue>>,
+    /// What the layer carries from batch to batch, row by row; nothing at first.
+    carried: RwLock<Vec<f32>>,
     trainable: AtomicBool,
     /// The bits of an f32.
     learning_rate_factor: AtomicU32,
@@ -175,7 +177,12 @@ struct Shared {
 impl Default for Shared {
     fn default() -> Self {
         let learning_rate_factor = AtomicU32::new(1f32.to_bits());
-        Self { parameters: RwLock::default(), trainable: AtomicBool::new(true), learning_rate_factor }
+        Self {
+            parameters: RwLock::default(),
+            carried: RwLock::default(),
+            trainable: AtomicBool::new(true),
+            learning_rate_factor,
+        }
     }
 }
 
@@ -185,10 +192,11 @@ impl LayerBase {
         Self::default()
     }
 
-    /// Another base of the same name with copies of the parameters.
+    /// Another base of the same name with copies of the parameters, and of what goes on from batch to batch.
     pub fn duplicate(&self) -> Self {
         let shared = Shared {
             parameters: RwLock::new(self.parameters().clone()),
+            carried: RwLock::new(self.carried()),
             trainable: AtomicBool::new(self.is_trainable()),
             learning_rate_factor: AtomicU32::new(self.learning_rate_factor().to_bits()),
         };
@@ -241,6 +249,22 @@ impl LayerBase {
 
     pub(crate) fn set_learning_rate_factor(&self, factor: f32) {
         self.shared.learning_rate_factor.store(factor.to_bits(), Ordering::Relaxed);
+    }
+
+    /// What a layer that goes on from batch to batch carries for each row of a batch; empty before its first.
+    pub(crate) fn carried(&self) -> Vec<f32> {
+        self.shared.carried.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_carried(&self, values: &[f32]) {
+        let mut carried = self.shared.carried.write().unwrap_or_else(PoisonError::into_inner);
+        carried.clear();
+        carried.extend_from_slice(values);
+    }
+
+    /// Makes a layer that goes on from batch to batch begin anew, for batches of any size; for all its clones.
+    pub fn reset_states(&self) {
+        self.set_carried(&[]);
     }
 
     /// The parameters; empty before the layer is part of a model.

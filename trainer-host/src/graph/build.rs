@@ -165,6 +165,7 @@ impl Graph {
         }
         if faults.is_empty() {
             graph.make_parameters(&mut faults);
+            graph.check_carrying(&mut faults);
         }
         if faults.is_empty() { Ok(graph) } else { Err(Error::Graph { model: model.to_owned(), faults }) }
     }
@@ -310,6 +311,33 @@ impl Graph {
         let is_unique = |name: &str| layers.iter().filter(|other| **other == name).count() == 1;
         let nodes = self.outputs.iter().map(|&output| self.nodes[output].name.as_str());
         layers.iter().zip(nodes).map(|(&layer, node)| if is_unique(layer) { layer } else { node }).collect()
+    }
+
+    /// The nodes that carry something from batch to batch, with the number of values for each row.
+    pub(crate) fn carrying(&self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.nodes.len()).filter_map(|node| {
+            let layer = self.nodes[node].layer.as_ref()?;
+            let carried = layer.requirements(&self.input_shapes(node)).carried;
+            (carried > 0).then_some((node, carried))
+        })
+    }
+
+    /// `true` if a layer goes on from batch to batch.
+    pub(crate) fn is_stateful(&self) -> bool {
+        self.carrying().next().is_some()
+    }
+
+    /// What a layer carries is its own, so it cannot stand at two nodes.
+    fn check_carrying(&self, faults: &mut Vec<String>) {
+        let mut met = HashMap::new();
+        for (node, _) in self.carrying() {
+            let Node { name, layer: Some(layer), .. } = &self.nodes[node] else { continue };
+            if let Some(other) = met.insert(layer.base().identity(), name) {
+                faults.push(format!(
+                    "layer '{other}' is `stateful` and applied again as '{name}', which would mix up their states: make two layers, or                      leave `stateful` out"
+                ));
+            }
+        }
     }
 
     /// The shapes of a node's inputs.

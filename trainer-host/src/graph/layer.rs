@@ -28,6 +28,9 @@ pub struct Requirements {
     pub state: usize,
     /// f32 values per sample that `forward` leaves for `backward`.
     pub saved: usize,
+    /// f32 values per sample that go on from batch to batch ([`Forward::carried`]): row i of a batch goes on with what row i of the one
+    /// before left. Training then takes batches of one size only, in order, and the layer stands at one node of a model.
+    pub carried: usize,
 }
 
 /// The kind's name, the access to the field `base: LayerBase`, and deep copies, for an `impl` of [`Layer`] by a type that is

@@ -102,6 +102,9 @@ pub struct Forward<'a> {
     /// What `backward` is going to see of these samples ([`Requirements::saved`](super::Requirements::saved)), undefined on
     /// entry; empty where no backward pass follows.
     pub saved: &'a mut [f32],
+    /// What these rows of the batch carry from batch to batch ([`Requirements::carried`](super::Requirements::carried)), sample by
+    /// sample: on entry what the batch before left, zeros at first.
+    pub carried: &'a mut [f32],
     /// Scratch memory, undefined on entry.
     pub scratch: &'a mut [f32],
     /// For random numbers.

@@ -177,20 +177,45 @@ impl Bidirectional {
     /// As [`apply`](Apply::apply), for layers with `return_state`: the merged outputs, and the states after the last step of each walk,
     /// those of the forward layer first.
     pub fn apply_with_states(&self, inputs: impl IntoInputs) -> (SymbolicTensor, Vec<SymbolicTensor>) {
-        match self.applied(inputs.into_inputs()) {
-            Ok((output, states)) if !states.is_empty() => (output, states),
-            Ok(_) => {
-                let name = &self.name;
-                let fault =
-                    format!("layer '{name}' is asked for states, but gives none: add `return_state()` to the layer in it");
-                (SymbolicTensor::of_fault(fault), Vec::new())
-            }
+        match self.applied(inputs.into_inputs()).and_then(|applied| self.with_states(applied)) {
+            Ok(applied) => (self.merged(&applied), applied.states),
             Err(fault) => (SymbolicTensor::of_fault(fault), Vec::new()),
         }
     }
 
-    /// The merged outputs, and the states of layers that give them.
-    fn applied(&self, inputs: Vec<SymbolicTensor>) -> Result<(SymbolicTensor, Vec<SymbolicTensor>), String> {
+    /// As [`apply`](Apply::apply), but without a merge, Keras's `merge_mode=None`: the forward layer's outputs and the backward layer's, which
+    /// have the order of steps.
+    pub fn apply_separately(&self, inputs: impl IntoInputs) -> [SymbolicTensor; 2] {
+        self.applied(inputs.into_inputs()).map_or_else(two_faults, |applied| applied.outputs)
+    }
+
+    /// As [`apply_separately`](Self::apply_separately), for layers with `return_state`: behind the outputs the states, as of
+    /// [`apply_with_states`](Self::apply_with_states).
+    pub fn apply_separately_with_states(&self, inputs: impl IntoInputs) -> ([SymbolicTensor; 2], Vec<SymbolicTensor>) {
+        match self.applied(inputs.into_inputs()).and_then(|applied| self.with_states(applied)) {
+            Ok(Applied { outputs, states, .. }) => (outputs, states),
+            Err(fault) => (two_faults(fault), Vec::new()),
+        }
+    }
+
+    /// Lets `stateful` layers in it begin anew, in all models they are part of.
+    pub fn reset_states(&self) {
+        [&self.forward, &self.backward].into_iter().for_each(|part| part.layer.base().reset_states());
+    }
+
+    fn with_states(&self, applied: Applied) -> Result<Applied, String> {
+        if applied.states.is_empty() {
+            let name = &self.name;
+            return Err(format!("layer '{name}' is asked for states, but gives none: add `return_state()` to the layer in it"));
+        }
+        Ok(applied)
+    }
+
+    fn merged(&self, Applied { application, outputs, .. }: &Applied) -> SymbolicTensor {
+        node(application, snake_case(self.merge.kind()), self.merge.clone(), outputs.to_vec(), None)
+    }
+
+    fn applied(&self, inputs: Vec<SymbolicTensor>) -> Result<Applied, String> {
         let mut given = inputs.into_iter();
         let sequence = given.next().ok_or_else(|| format!("layer '{}' without inputs: expected a sequence", self.name))?;
         let mut given: Vec<SymbolicTensor> = given.collect();
@@ -202,34 +227,56 @@ impl Bidirectional {
             return Err(fault);
         }
         let application = Arc::new(Application(self.name.clone()));
-        let node = |name: String, layer: Arc<dyn Layer>, inputs, part_of| {
-            let scope = Scope { application: application.clone(), node: name, scopes: Vec::new() };
-            SymbolicTensor::of_layer(layer, inputs, part_of, Some(scope))
-        };
         let mut states = Vec::new();
         let mut part = |Part { name, layer, recurrent, states: count }: &Part, given: &[SymbolicTensor]| {
             let inputs = std::iter::once(&sequence).chain(given).chain(&mask).cloned().collect();
-            let own = node(name.clone(), layer.clone(), inputs, None);
+            let own = node(&application, name.clone(), layer.clone(), inputs, None);
             if !recurrent.returns_states {
                 return own;
             }
             let slice = |slice: Slice| {
-                node(format!("{name}/{}", slice.describe()), Arc::new(slice), vec![own.clone()], Some(layer.clone()))
+                let name = format!("{name}/{}", slice.describe());
+                node(&application, name, Arc::new(slice), vec![own.clone()], Some(layer.clone()))
             };
             states.extend((0..*count).map(|state| slice(state_of(state))));
             slice(recurrent.outputs(*count))
         };
         let (of_forward, of_backward) = given.split_at(if given.is_empty() { 0 } else { self.forward.states });
-        let outputs = vec![part(&self.forward, of_forward), part(&self.backward, of_backward)];
-        Ok((node(snake_case(self.merge.kind()), self.merge.clone(), outputs, None), states))
+        let outputs = [part(&self.forward, of_forward), part(&self.backward, of_backward)];
+        Ok(Applied { application, outputs, states })
     }
+}
+
+/// What an application gives before the merge.
+struct Applied {
+    application: Arc<Application>,
+    outputs: [SymbolicTensor; 2],
+    /// Of layers that give them.
+    states: Vec<SymbolicTensor>,
+}
+
+fn node(
+    application: &Arc<Application>,
+    name: String,
+    layer: Arc<dyn Layer>,
+    inputs: Vec<SymbolicTensor>,
+    part_of: Option<Arc<dyn Layer>>,
+) -> SymbolicTensor {
+    let scope = Scope { application: application.clone(), node: name, scopes: Vec::new() };
+    SymbolicTensor::of_layer(layer, inputs, part_of, Some(scope))
+}
+
+/// One fault, told once: the other tensor comes of the first.
+fn two_faults(fault: String) -> [SymbolicTensor; 2] {
+    let tensor = SymbolicTensor::of_fault(fault);
+    [tensor.clone(), tensor]
 }
 
 impl Apply for Bidirectional {
     /// Applies it to a sequence; perhaps to initial states behind it, those of the forward layer first; perhaps to a mask behind
     /// these, which both layers see.
     fn apply_to(&self, inputs: Vec<SymbolicTensor>) -> SymbolicTensor {
-        self.applied(inputs).map_or_else(SymbolicTensor::of_fault, |(output, _)| output)
+        self.applied(inputs).map_or_else(SymbolicTensor::of_fault, |applied| self.merged(&applied))
     }
 }
 
@@ -244,7 +291,8 @@ impl Named for Bidirectional {
 mod tests {
     use super::*;
     use crate::data::Tensor;
-    use crate::graph::input;
+    use crate::graph::{Shape, input};
+    use crate::layers::Subtract;
     use crate::numeric::random::Random;
     use crate::{Error, Model};
 
@@ -296,6 +344,46 @@ mod tests {
         assert_eq!(found(MergeMode::Sum), expected(|a, b| a + b));
         assert_eq!(found(MergeMode::Mul), expected(|a, b| a * b));
         assert_eq!(found(MergeMode::Ave), expected(|a, b| (a + b) / 2.0));
+    }
+
+    #[test]
+    fn without_a_merge_both_outputs_are_as_those_of_the_layers_alone() {
+        let data = draw(&[2, 5, 3]);
+        let x = input([5, 3]);
+        let layer = Bidirectional::new(Lstm::new(2).return_sequences().return_state());
+        let ([forward, backward], states) = layer.apply_separately_with_states(&x);
+        let outputs: Vec<SymbolicTensor> = [forward, backward].into_iter().chain(states).collect();
+        let mut model = Model::new("m", &x, outputs).unwrap();
+        model.initialize(3);
+        let found = model.predict_all(&data).unwrap();
+        let own = || Lstm::new(2).return_sequences();
+        assert_eq!(found[0].values(), alone(own(), &model, "forward_lstm", &data, false));
+        let backward = alone(own(), &model, "backward_lstm", &data, true);
+        let turned: Vec<f32> = backward.chunks(10).flat_map(|sample| sample.chunks(2).rev().flatten().copied()).collect();
+        assert_eq!(found[1].values(), turned);
+        // The hidden states after the last step of each walk.
+        for sample in 0..2 {
+            assert_eq!(found[2].sample(sample).unwrap()[..], found[0].sample(sample).unwrap()[8..]);
+            assert_eq!(found[4].sample(sample).unwrap()[..], found[1].sample(sample).unwrap()[..2]);
+        }
+        let names: Vec<&str> = model.graph().nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names[1..3], ["bidirectional/forward_lstm", "bidirectional/forward_lstm/h"]);
+        assert!(!names.contains(&"bidirectional/concatenate"));
+        let [forward, backward] = Bidirectional::new(Gru::new(2)).apply_separately(&x);
+        let last = Model::new("m", &x, Subtract::new().apply([&forward, &backward])).unwrap();
+        assert_eq!(last.tensor("subtract").unwrap().shape(), Some(&Shape::from([2])));
+    }
+
+    #[test]
+    fn without_a_merge_a_fault_is_told_once() {
+        let x = input([5, 3]);
+        let outputs = Bidirectional::new(Gru::new(2).go_backwards()).apply_separately(&x);
+        let Err(Error::Graph { faults, .. }) = Model::new("m", &x, Add::new().apply(&outputs[..])) else { panic!() };
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[1].contains("goes forward by a layer with `go_backwards`"), "{faults:?}");
+        let (outputs, _) = Bidirectional::new(Gru::new(2)).apply_separately_with_states(&x);
+        let message = Model::new("m", &x, Add::new().apply(&outputs[..])).unwrap_err().to_string();
+        assert!(message.contains("layer 'bidirectional' is asked for states, but gives none"), "{message}");
     }
 
     #[test]

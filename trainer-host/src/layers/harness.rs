@@ -30,6 +30,8 @@ pub struct Harness<'a> {
     rows: Vec<usize>,
     state: Vec<f32>,
     saved: Vec<f32>,
+    /// What goes on from one forward pass to the next.
+    pub carried: Vec<f32>,
     scratch: Vec<f32>,
 }
 
@@ -64,6 +66,7 @@ impl<'a> Harness<'a> {
             gradients: vec![0.0; weights],
             state: vec![f32::NAN; requirements.state],
             saved: vec![f32::NAN; requirements.saved * samples],
+            carried: vec![0.0; requirements.carried * samples],
             scratch: vec![f32::NAN; layer.scratch(shapes, samples)],
             shapes: shapes.to_vec(),
             output_shape,
@@ -124,6 +127,7 @@ impl<'a> Harness<'a> {
             lengths: None,
             state,
             saved: &mut self.saved,
+            carried: &mut self.carried,
             scratch: &mut self.scratch,
             random: RandomKey::default(),
         }

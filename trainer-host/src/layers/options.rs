@@ -122,11 +122,22 @@ macro_rules! recurrent_methods {
             self
         }
 
-        /// On the device, the states stay from run to run until they are reset: a stream is given piece by piece. In training and
-        /// prediction on the host, each sample begins anew: `fit` carries no states from batch to batch, as Keras does for such layers.
+        /// The states go on, so that a long sequence is given piece by piece: on the device from run to run, on the host from batch to
+        /// batch, sample `i` of a batch from where sample `i` of the batch before ended, until they are reset
+        /// ([`Model::reset_states`](crate::Model::reset_states), [`reset_states`](Self::reset_states)). As in Keras, gradients stay within
+        /// a batch, all batches have as many samples, and nothing is reset between epochs or between `fit`, `evaluate` and `predict`;
+        /// [`Training::reset_states`](crate::train::Training::reset_states) is for callbacks. Initial states that are given come before
+        /// those of the last batch; on the device there cannot be both. A saved model begins anew.
+        ///
+        /// A layer can be trained on samples in any order and then run on streams: `layer.clone().stateful()` has the same weights.
         pub fn stateful(mut self) -> Self {
             self.recurrent.stateful = true;
             self
+        }
+
+        /// Lets a [`stateful`](Self::stateful) layer begin anew, in all models it is part of.
+        pub fn reset_states(&self) {
+            self.base.reset_states();
         }
 
         /// Leaves the bias out.

@@ -43,7 +43,7 @@ pub(super) struct Recurrent {
     /// The output has rows for the states after the last step, and behind them those of the steps.
     #[serde(default)]
     pub returns_states: bool,
-    /// The states stay from run to run on the device.
+    /// The states go on from batch to batch, and from run to run on the device.
     pub stateful: bool,
     pub dropout: f32,
     pub recurrent_dropout: f32,
@@ -171,7 +171,8 @@ impl Recurrent {
 
     pub fn requirements<C: Cell>(&self, inputs: &[Shape]) -> Requirements {
         let saved = Sizes::of::<C>(self, inputs, 1).saved();
-        Requirements { backward_reads_inputs: true, saved, ..Requirements::default() }
+        let carried = if self.stateful && !gives_states(inputs) { C::STATES * self.units } else { 0 };
+        Requirements { backward_reads_inputs: true, saved, carried, ..Requirements::default() }
     }
 
     pub fn scratch<C: Cell>(&self, cell: &C, inputs: &[Shape], samples: usize) -> usize {
@@ -327,10 +328,17 @@ impl Recurrent {
         if let Some(bias) = bias {
             add_bias(gates, bias);
         }
-        let has_states = pass.input_shapes.get(1).is_some_and(|shape| shape.len() == 1);
         hidden[..states].fill(0.0);
         cells.iter_mut().take(states).for_each(|value| *value = 0.0);
-        if has_states {
+        for (sample, row) in pass.carried.chunks_exact(C::STATES * self.units).enumerate() {
+            let own = sample * self.units..(sample + 1) * self.units;
+            let (before, cells_before) = row.split_at(self.units);
+            hidden[own.clone()].copy_from_slice(before);
+            if C::STATES == 2 {
+                cells[own].copy_from_slice(cells_before);
+            }
+        }
+        if gives_states(pass.input_shapes) {
             hidden[..states].copy_from_slice(pass.inputs.get(1));
             if C::STATES == 2 {
                 cells[..states].copy_from_slice(pass.inputs.get(2));
@@ -377,6 +385,11 @@ impl Recurrent {
         }
         let (units, before) = (self.units, self.rows_of_states::<C>());
         let of_sample = |sample: usize, number: usize| number * states + sample * units..number * states + (sample + 1) * units;
+        for (sample, row) in pass.carried.chunks_exact_mut(C::STATES * units).enumerate() {
+            for (row, values) in row.chunks_exact_mut(units).zip([&*hidden, &*cells]) {
+                row.copy_from_slice(&values[of_sample(sample, steps)]);
+            }
+        }
         for (sample, output) in pass.output.chunks_exact_mut(sizes.output_rows(self, before) * units).enumerate() {
             let (of_states, outputs) = output.split_at_mut(before * units);
             for (row, values) in of_states.chunks_exact_mut(units).zip([&*hidden, &*cells]) {
@@ -521,9 +534,10 @@ impl Recurrent {
                 add_column_sums(recurrent_bias, products);
             }
         }
-        let has_states = pass.input_shapes.get(1).is_some_and(|shape| shape.len() == 1);
         let states = [&*gradients, &*cell_gradients];
-        for (number, gradient) in states.into_iter().enumerate().take(if has_states { C::STATES } else { 0 }) {
+        for (number, gradient) in
+            states.into_iter().enumerate().take(if gives_states(pass.input_shapes) { C::STATES } else { 0 })
+        {
             if let Some(slot) = pass.input_gradients.get_mut(1 + number) {
                 slot.add(gradient);
             }
@@ -543,6 +557,11 @@ impl Recurrent {
             }
         }
     }
+}
+
+/// Whether initial states are among the inputs.
+fn gives_states(inputs: &[Shape]) -> bool {
+    inputs.get(1).is_some_and(|shape| shape.len() == 1)
 }
 
 /// Which steps of samples come when, and which are as absent.

@@ -220,7 +220,10 @@ impl Layer for Distributed {
         let of_steps = Self::steps(inputs);
         // What else the layer says of them is of no meaning before it takes them.
         let output = self.layer.output_shape(&of_steps)?;
-        let Requirements { forward_sums, backward_sums, state, .. } = self.layer.requirements(&of_steps);
+        let Requirements { forward_sums, backward_sums, state, carried, .. } = self.layer.requirements(&of_steps);
+        if carried > 0 {
+            return Err(format!("a layer that begins each step anew, {} without `stateful`", self.layer.kind()));
+        }
         let is_of_batch = forward_sums + backward_sums + state > 0 || self.layer.has_batch_weight_gradient();
         if is_of_batch || self.layer.vocabulary(0).is_some() || inputs.len() > MOST_INPUTS {
             return Err(format!("a layer of single samples and at most {MOST_INPUTS} inputs, not {}", self.layer.kind()));
@@ -257,6 +260,7 @@ impl Layer for Distributed {
             lengths: None,
             state: pass.state,
             saved: pass.saved,
+            carried: &mut [],
             scratch: pass.scratch,
             random: RandomKey { first_sample: pass.random.first_sample * steps, ..pass.random },
         });

@@ -26,7 +26,8 @@ impl<'a> Evaluator<'a> {
     pub fn new(graph: &Graph, feed: Feed<'a>, batch: usize) -> Self {
         let objectives = feed.objectives().to_vec();
         let losses: Vec<_> = objectives.iter().map(|objective| (objective.loss.clone(), objective.weight)).collect();
-        let batch = batch.min(Plan::most_samples_at_once(graph)).min(feed.source().samples()).max(1);
+        let most = if graph.is_stateful() { batch } else { Plan::most_samples_at_once(graph) };
+        let batch = batch.min(most).min(feed.source().samples()).max(1);
         let plan = Plan::new(graph, batch, &losses, false);
         Self { executor: Executor::new(plan, objectives, false), loader: Loader::new(feed, batch) }
     }
@@ -49,7 +50,8 @@ impl<'a> Evaluator<'a> {
 
 impl Model {
     /// The loss, regularizers' penalties included, and the metrics on a data set, with batch normalization by moving
-    /// averages and without dropout.
+    /// averages and without dropout. A `stateful` model goes on from where it stands, in batches of as many samples as it has states of,
+    /// or, after [`Model::reset_states`], in one batch.
     ///
     /// # Errors
     /// Before `compile`, or if the data does not fit the model.
@@ -67,8 +69,12 @@ impl Model {
         check_batch(batch)?;
         let feed = self.feed(&data, Purpose::Evaluate)?;
         let samples = feed.source().samples();
-        let mut evaluator = Evaluator::new(self.graph(), feed, batch);
         let mut values = Values::load(self.graph());
-        in_pool(|| evaluator.measure(self.graph(), &mut values, 0..samples))
+        let batch = values.carried.rows().unwrap_or(batch).min(batch);
+        values.carried.check(self.graph(), batch.min(samples).max(1), samples)?;
+        let mut evaluator = Evaluator::new(self.graph(), feed, batch);
+        let measured = in_pool(|| evaluator.measure(self.graph(), &mut values, 0..samples))?;
+        values.carried.store(self.graph());
+        Ok(measured)
     }
 }

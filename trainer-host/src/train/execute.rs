@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::carried::Carried;
 use super::lane::{Batch, Fault, Lane, Shard, Shared, guarded};
 use super::objective::Objective;
 use super::plan::{Barrier, BlockGradient, ParameterBlock, Plan};
@@ -12,11 +13,12 @@ use crate::graph::pass::{Inputs, ParameterGradients, Prepare, WeightGradient};
 use crate::numeric::Aligned;
 use crate::optimizers::{MOST_SLOTS, Optimizer, Update};
 
-/// The parameters' values.
+/// The parameters' values, and what goes on from batch to batch.
 #[derive(Debug)]
 pub(crate) struct Values {
     pub weights: Aligned,
     pub statistics: Aligned,
+    pub carried: Carried,
 }
 
 /// A plan with its memory.
@@ -48,6 +50,7 @@ impl Executor {
                 values: buffers(&plan.value_sizes),
                 gradients: buffers(&plan.gradient_sizes),
                 lengths: plan.length_groups.iter().map(|_| vec![0; plan.shard_samples]).collect(),
+                carried: plan.nodes.iter().map(|node| vec![0.0; node.carried * plan.shard_samples]).collect(),
                 targets: buffers(&targets),
             }
         };
@@ -84,6 +87,7 @@ impl Executor {
         for shard in self.lanes.iter_mut().flat_map(|lane| &mut lane.shards) {
             shard.samples = count.saturating_sub(shard.first).min(self.plan.shard_samples);
         }
+        values.carried.hand_out(&self.plan.nodes, &mut self.lanes, count);
         if !self.plan.transforms.is_empty() {
             self.effective.copy_from_slice(&values.weights);
             for (range, shape, transform) in &self.plan.transforms {
@@ -107,6 +111,7 @@ impl Executor {
             }
             self.meet(self.plan.segments[segment].barrier, values, count)?;
         }
+        values.carried.take_back(&self.lanes);
         self.results.fill(0.0);
         for lane in &self.lanes {
             for (total, &part) in self.results.iter_mut().zip(&lane.results) {

@@ -30,7 +30,8 @@ pub struct Fit<'a> {
     /// Where shuffling and dropout get their random numbers from: the same seed gives the same model, for any number of
     /// threads.
     pub seed: u64,
-    /// Takes the samples in a new order in every epoch.
+    /// Takes the samples in a new order in every epoch. `false` for models with `stateful` layers: there, sample `i` of a batch
+    /// continues sample `i` of the batch before.
     pub shuffle: bool,
     /// Changes the learning rate from step to step.
     pub schedule: Option<Box<dyn Schedule>>,
@@ -99,8 +100,22 @@ impl Model {
         let batch = options.batch.min(samples);
         let graph = self.shared_graph();
         let mut loader = Loader::new(feed, batch);
-        let mut validation = validation.map(|(feed, range)| (Evaluator::new(&graph, feed, range.len()), range));
         let mut training = Training::new(self, batch, samples, seed, epochs, shuffle)?;
+        if let Some((node, _)) = graph.carrying().next() {
+            let carried = &training.trainer.values().carried;
+            carried.check(&graph, batch, samples)?;
+            validation.iter().try_for_each(|(_, range)| carried.check(&graph, batch, range.len()))?;
+            if shuffle {
+                let expected = format!(
+                    "false: row i of a batch goes on with the states of row i of the one before in the `stateful` layer '{}', which                      shuffling would tear apart; or train the layer without `stateful`, and apply `layer.clone().stateful()`, which                      shares its weights, in a model for streams",
+                    graph.nodes[node].name
+                );
+                return Err(Error::Argument { name: "shuffle", found: "true".to_owned(), expected });
+            }
+        }
+        let validation_batch = if graph.is_stateful() { batch } else { usize::MAX };
+        let mut validation =
+            validation.map(|(feed, range)| (Evaluator::new(&graph, feed, validation_batch.min(range.len())), range));
         training.schedule = schedule.as_ref().map_or("none".to_owned(), |schedule| format!("{schedule:?}"));
         if let Some(state) = resume {
             state.restore(&mut training)?;

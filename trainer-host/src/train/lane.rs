@@ -35,6 +35,8 @@ pub(super) struct Shard {
     pub targets: Vec<Aligned>,
     /// For each length group, how many steps each sample has.
     pub lengths: Vec<Vec<u32>>,
+    /// For each node what its rows carry from batch to batch.
+    pub carried: Vec<Vec<f32>>,
 }
 
 /// What one thread works on at a time: some shards in a row, with the sums over them.
@@ -211,6 +213,7 @@ impl Shard {
             lengths: lengths_of(&self.lengths, node.input_length, samples),
             state: &shared.states[index],
             saved: &mut saved[..saved_place.map_or(0, |place| place.size * samples)],
+            carried: &mut self.carried[index][..node.carried * samples],
             scratch,
             random,
         };

@@ -3,6 +3,9 @@
 mod arrange;
 #[cfg(test)]
 mod callback_tests;
+mod carried;
+#[cfg(test)]
+mod carried_tests;
 mod compile;
 #[cfg(test)]
 mod duplicate_tests;

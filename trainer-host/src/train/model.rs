@@ -63,9 +63,29 @@ impl Model {
         })
     }
 
-    /// Draws new initial values for all parameters, statistics included, and forgets the optimizer's state.
+    /// Lets `stateful` layers begin anew, with batches of any size. Nothing else does: as in Keras, [`Model::fit`] goes on from epoch to
+    /// epoch, from training to validation and back, and where the last call ended.
+    ///
+    /// ```
+    /// use samara_trainer::prelude::*;
+    ///
+    /// let x = input([2, 1]);
+    /// let model = Model::new("m", &x, Lstm::new(1).stateful().apply(&x))?;
+    /// let piece = Tensor::new([1, 2, 1], vec![1.0; 2])?;
+    /// let first = model.predict(&piece)?;
+    /// assert_ne!(model.predict(&piece)?, first);
+    /// model.reset_states();
+    /// assert_eq!(model.predict(&piece)?, first);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn reset_states(&self) {
+        self.graph.nodes.iter().filter_map(|node| node.layer.as_ref()).for_each(|layer| layer.base().reset_states());
+    }
+
+    /// Draws new initial values for all parameters, statistics included, and forgets the optimizer's state and those of `stateful` layers.
     pub fn initialize(&mut self, seed: u64) {
         self.graph.initialize(seed);
+        self.reset_states();
         if let Some(compiled) = &mut self.compiled {
             compiled.state = OptimizerState::default();
         }

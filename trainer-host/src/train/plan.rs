@@ -73,6 +73,8 @@ pub(super) struct PlanNode {
     pub input_gradients: Vec<Option<GradientPlace>>,
     pub parameters: Vec<ParameterPlace>,
     pub state: usize,
+    /// Values for each row that go on from batch to batch.
+    pub carried: usize,
     /// Where lies what the forward pass leaves for the backward pass; nothing where none follows.
     pub saved: Option<Place>,
     pub sums: usize,
@@ -202,6 +204,7 @@ impl Plan {
                     input_gradients: vec![None; node.inputs.len()],
                     parameters: parameters.places[node.parameters.clone()].to_vec(),
                     state: requirements.state,
+                    carried: requirements.carried,
                     saved: None,
                     sums: if training { requirements.forward_sums } else { 0 },
                     backward_sums: if training { requirements.backward_sums } else { 0 },

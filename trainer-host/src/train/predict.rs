@@ -13,7 +13,8 @@ use crate::data::{Source, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::Shape;
 
-/// A model made ready to predict many times: plan, buffers and a copy of the parameters, as they were when it was made.
+/// A model made ready to predict many times: plan, buffers and a copy of the parameters, as they were when it was made. It begins with
+/// the states that `stateful` layers then had, and from there goes on by itself.
 #[derive(Debug)]
 pub struct Predictor<'m> {
     model: &'m Model,
@@ -24,13 +25,17 @@ pub struct Predictor<'m> {
 
 impl Model {
     /// The output for each sample, with batch normalization by moving averages and without dropout. The samples are a
-    /// [`Tensor`], or any source; its targets, if it has some, are not looked at.
+    /// [`Tensor`], or any source; its targets, if it has some, are not looked at. A `stateful` model goes on from where it stands, in
+    /// batches of as many samples as it has states of, or, after [`Model::reset_states`], in one batch.
     ///
     /// # Errors
     /// If the model has several outputs (see [`Model::predict_all`]), the inputs do not fit the model, or a value is not
     /// finite.
     pub fn predict(&self, inputs: &(impl Source + ?Sized)) -> Result<Tensor> {
-        self.predictor(inputs.samples().max(1))?.predict(inputs)
+        let mut predictor = self.predictor(inputs.samples().max(1))?;
+        let output = predictor.predict(inputs)?;
+        predictor.values.carried.store(self.graph());
+        Ok(output)
     }
 
     /// All outputs for all samples. The samples are a list of tensors, one for each input of the model, or any source: a
@@ -39,7 +44,10 @@ impl Model {
     /// # Errors
     /// If the inputs do not fit the model, or a value is not finite.
     pub fn predict_all(&self, inputs: &(impl Source + ?Sized)) -> Result<Vec<Tensor>> {
-        self.predictor(inputs.samples().max(1))?.predict_all(inputs)
+        let mut predictor = self.predictor(inputs.samples().max(1))?;
+        let outputs = predictor.predict_all(inputs)?;
+        predictor.values.carried.store(self.graph());
+        Ok(outputs)
     }
 
     /// A predictor with at most this many samples at a time (a net with large layers takes fewer by itself): what
@@ -67,13 +75,22 @@ impl Model {
 
     /// As [`Model::predictor`], with these values of the parameters.
     pub(super) fn predictor_with(&self, batch: usize, values: Values) -> Predictor<'_> {
-        let batch = batch.min(Plan::most_samples_at_once(self.graph()));
+        let batch = match values.carried.rows() {
+            Some(rows) => batch.min(rows),
+            None if self.graph().is_stateful() => batch,
+            None => batch.min(Plan::most_samples_at_once(self.graph())),
+        };
         let executor = Executor::new(Plan::new(self.graph(), batch, &[], false), Vec::new(), false);
         Predictor { model: self, executor, values, batch }
     }
 }
 
 impl Predictor<'_> {
+    /// Lets `stateful` layers begin anew; those of the model keep their states.
+    pub fn reset_states(&mut self) {
+        self.values.carried.reset();
+    }
+
     /// As [`Model::predict`].
     ///
     /// # Errors
@@ -100,13 +117,15 @@ impl Predictor<'_> {
         let Self { model, executor, values, batch } = self;
         let feed = model.feed(&inputs, Purpose::Predict)?;
         let samples = feed.source().samples();
+        let batch = (*batch).min(samples).max(1);
+        values.carried.check(model.graph(), batch, samples)?;
         let nodes = model.graph().outputs.iter().map(|&output| &model.graph().nodes[output]);
         let mut outputs: Vec<_> = nodes
             .map(|node| {
                 (Vec::with_capacity(node.shape.size() * samples), Vec::new(), node.shape.clone(), node.length_group > 0)
             })
             .collect();
-        let mut loader = Loader::new(feed, (*batch).min(samples).max(1));
+        let mut loader = Loader::new(feed, batch);
         in_pool(|| {
             loader.for_each(Order::Range(0..samples), 0, |feed, buffers| {
                 executor.run(values, Batch { feed, buffers, key: 0 })?;

@@ -13,10 +13,13 @@ use crate::graph::{ParameterEntry, ParameterKind};
 const MAGIC: [u8; 4] = *b"SMRT";
 /// What the names of an optimizer's slots have before them in files.
 const SLOTS_PREFIX: &str = "slots/";
+/// What the names of the states of `stateful` layers have before them in files.
+const STATES_PREFIX: &str = "states/";
 /// What the names of settings have before them in files.
 const SETTINGS_PREFIX: &str = "settings/";
 
-/// Where a training stands: weights and statistics, what the optimizer keeps, the position, what was measured. A training
+/// Where a training stands: weights and statistics, what the optimizer keeps, the states of `stateful` layers, the position, what was
+/// measured. A training
 /// that is resumed from it ([`Fit::resume`](super::Fit::resume)) ends with the same bits as one that was not interrupted,
 /// if model, optimizer, losses, schedule, data and options are the same. What callbacks keep for themselves is not in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +45,8 @@ pub struct TrainingState {
     /// Of each parameter: does its layer learn, and by what factor of the learning rate.
     layers: Vec<(bool, f32)>,
     slots: Vec<SavedParameter>,
+    /// Of `stateful` layers, `[rows of a batch, values]`.
+    states: Vec<SavedParameter>,
 }
 
 impl TrainingState {
@@ -78,6 +83,7 @@ impl TrainingState {
             weights: training.weights(),
             layers: graph.parameters.iter().map(of_layer).collect(),
             slots,
+            states: training.trainer.values().carried.save(graph),
         }
     }
 
@@ -116,6 +122,9 @@ impl TrainingState {
         }
         check("number of slots", self.slots.len().to_string(), (self.slots.len() - saved.len()).to_string())?;
 
+        let batch = training.batch;
+        let restored = training.trainer.values_mut().carried.restore(graph, batch, &self.states);
+        restored.or_else(|(found, expected)| check("state", found, expected))?;
         training.set_weights(&self.weights)?;
         for (entry, &(is_trainable, factor)) in graph.parameters.iter().zip(&self.layers) {
             entry.layer.base().set_trainable(is_trainable);
@@ -200,6 +209,7 @@ impl TrainingState {
         }
         records.extend(self.weights.parameters.iter().map(|parameter| parameter.record(WEIGHTS_PREFIX)));
         records.extend(self.slots.iter().map(|slot| slot.record(SLOTS_PREFIX)));
+        records.extend(self.states.iter().map(|state| state.record(STATES_PREFIX)));
         records::write(MAGIC, &records)
     }
 
@@ -267,6 +277,7 @@ impl TrainingState {
             weights: Weights { model: text("model")?, parameters: Vec::new() },
             layers: learn.iter().map(|&learns| learns != 0).zip(factors.iter().copied()).collect(),
             slots: Vec::new(),
+            states: Vec::new(),
         };
         for record in records {
             let wrong = || record.name.clone();
@@ -278,6 +289,8 @@ impl TrainingState {
                 state.settings.push((name.to_owned(), text(&record.name)?));
             } else if record.name.starts_with(SLOTS_PREFIX) {
                 state.slots.push(SavedParameter::from_record(record, SLOTS_PREFIX).ok_or_else(wrong)?);
+            } else if record.name.starts_with(STATES_PREFIX) {
+                state.states.push(SavedParameter::from_record(record, STATES_PREFIX).ok_or_else(wrong)?);
             }
         }
         let last = state.history.epochs.last().map_or(0, |log| log.epoch);

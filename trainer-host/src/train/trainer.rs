@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::carried::Carried;
 use super::feed::Feed;
 use super::history::Measurements;
 use super::objective::Objective;
@@ -71,12 +72,13 @@ impl Clone for OptimizerState {
 }
 
 impl Values {
-    /// Copies the values of a graph's parameters.
+    /// Copies the values of a graph's parameters, and what its layers carry.
     pub(super) fn load(graph: &Graph) -> Self {
         let size = |kind| -> usize { graph.parameters.iter().filter(|p| p.kind == kind).map(|p| p.shape.size()).sum() };
         let mut values = Self {
             weights: Aligned::zeros(size(ParameterKind::Weight)),
             statistics: Aligned::zeros(size(ParameterKind::Statistic)),
+            carried: Carried::load(graph),
         };
         for (entry, own) in values.split_mut(graph) {
             own.copy_from_slice(&entry.layer.base().parameters()[entry.index].values);
@@ -89,9 +91,10 @@ impl Values {
         for (entry, own) in self.split(graph) {
             entry.layer.base().parameters_mut()[entry.index].values.copy_from_slice(own);
         }
+        self.carried.store(graph);
     }
 
-    /// The values for a part of the graph, with some of its layers.
+    /// The values for a part of the graph, with some of its layers, which all begin anew.
     pub(super) fn of_part(&self, graph: &Graph, part: &Graph) -> Self {
         let own: HashMap<_, _> = self.split(graph).into_iter().map(|(entry, values)| (identity(entry), values)).collect();
         let mut values = Self::load(part);
@@ -100,6 +103,7 @@ impl Values {
                 to.copy_from_slice(from);
             }
         }
+        values.carried.reset();
         values
     }
 

@@ -185,8 +185,14 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
+    /// Lets `stateful` layers begin anew with the next step, or in validation: at the end of an epoch, say.
+    pub fn reset_states(&mut self) {
+        self.trainer.values_mut().carried.reset();
+        self.is_changed = true;
+    }
+
     /// What a layer gives for these samples with the parameters of now, outside training: batch normalization by moving
-    /// averages, no dropout. `layer` as for [`Model::tensor`]; one tensor for each input of the model.
+    /// averages, no dropout, `stateful` layers from the beginning. `layer` as for [`Model::tensor`]; one tensor for each input of the model.
     ///
     /// # Errors
     /// If there is no such layer, or the samples do not fit the model.
