@@ -27,7 +27,7 @@ fn values(seed: u64, count: usize) -> Vec<f32> {
 type Net = fn(&SymbolicTensor) -> SymbolicTensor;
 
 /// Nets on sequences. `Mean` and reshapes have no other rank on the device.
-const NETS: [(&str, Net); 11] = [
+const NETS: [(&str, Net); 15] = [
     ("the last state", |x| Dense::new(2).apply(Lstm::new(4).apply(x))),
     ("the last state of a walk backwards", |x| Dense::new(2).apply(Gru::new(4).go_backwards().apply(x))),
     ("all states", |x| {
@@ -66,6 +66,24 @@ const NETS: [(&str, Net); 11] = [
     ("a gate", |x| {
         let gate = Dense::new(FEATURES).activation(Activation::Sigmoid).apply(GlobalAveragePooling1D::new().apply(x));
         Dense::new(2).apply(Multiply::new().apply([x, &Reshape::new([1, FEATURES]).apply(gate)]))
+    }),
+    ("the first step and the last", |x| {
+        let y = Gru::new(3).return_sequences().apply(x);
+        Dense::new(2).apply(Concatenate::new().apply([&Slice::row(0).apply(x), &Slice::last().apply(y)]))
+    }),
+    ("all steps but the first", |x| {
+        let y = Dense::new(4).activation(Activation::Tanh).apply(Slice::rows(2..).apply(x));
+        SimpleRnn::new(3).return_sequences().apply(y)
+    }),
+    ("outputs and states", |x| {
+        let (y, [hidden, cell]) = Lstm::new(3).return_sequences().return_state().apply_with_states(x);
+        let z = Lstm::new(3).return_sequences().apply([&y, &hidden, &cell]);
+        Concatenate::new().apply([x, &z])
+    }),
+    ("outputs and states of both directions", |x| {
+        let layer = Bidirectional::new(Gru::new(2).return_sequences().return_state());
+        let ([forward, backward], states) = layer.apply_separately_with_states(x);
+        Gru::new(2).apply([&Add::new().apply([&forward, &backward]), &Multiply::new().apply(&states[..])])
     }),
     ("averages", |x| AveragePooling1D::new(2).apply(Conv1D::new(3, 2).apply(x))),
 ];

@@ -13,6 +13,12 @@ pub(crate) fn counted(count: usize, what: &str) -> String {
     format!("{count} {}", if count == 1 { what.trim_end_matches('s') } else { what })
 }
 
+/// "1 loss was", "2 input tensors were".
+fn given(count: usize, what: &str) -> String {
+    let plural = if what.ends_with('s') { "es" } else { "s" };
+    if count == 1 { format!("1 {what} was") } else { format!("{count} {what}{plural} were") }
+}
+
 /// An error of the trainer: each message names the thing, what was found and what was expected. `?` takes the errors of all
 /// else that a program which trains calls: data, export, model files.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +41,7 @@ pub enum Error {
         call: &'static str,
     },
     /// The number of losses, inputs or targets is not the model's.
-    #[error("model '{model}' has {}, but {found} {found_what} given", counted(*expected, what))]
+    #[error("model '{model}' has {}, but {} given: give one for each", counted(*expected, what), given(*found, found_what))]
     Count {
         /// The model's name.
         model: String,
@@ -45,7 +51,7 @@ pub enum Error {
         expected: usize,
         /// How many there are.
         found: usize,
-        /// What was given: "input tensors were".
+        /// What was given: "input tensor", "loss".
         found_what: &'static str,
     },
     /// A loss that does not fit an output.

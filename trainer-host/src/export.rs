@@ -33,7 +33,9 @@ pub fn lower(name: &str, graph: &Graph) -> Result<DeviceGraph, ExportError> {
                 let names = parameters.iter().map(|parameter| parameter.name);
                 let parameters: Vec<(&str, &[f32])> = names.zip(effective.iter().map(|values| &values[..])).collect();
                 let inputs = node.inputs.iter().map(|&input| values[input]).collect();
-                let mut lowering = Lowering::new(&mut device, &mut packs, &node.name, &parameters, inputs, node.shape.clone());
+                let is_variable = node.inputs.iter().any(|&input| graph.nodes[input].length_group > 0);
+                let (shape, packs) = (node.shape.clone(), &mut packs);
+                let mut lowering = Lowering::new(&mut device, packs, &node.name, &parameters, inputs, shape, is_variable);
                 let failed = |reason| ExportError::Layer { layer: node.name.clone(), reason };
                 layer.lower(&mut lowering).map_err(failed)?
             }
@@ -59,7 +61,7 @@ impl DeviceModel {
         let model = self.model()?;
         let expected = (0..).map_while(|number| model.input(number)).count();
         if inputs.len() != expected {
-            let (model, found_what) = (ModelFile::from_bytes(self.bytes())?.metadata.name, "input tensors were");
+            let (model, found_what) = (ModelFile::from_bytes(self.bytes())?.metadata.name, "input tensor");
             return Err(Error::Count { model, what: "inputs", expected, found: inputs.len(), found_what });
         }
         let samples = inputs.first().map_or(0, Tensor::samples);

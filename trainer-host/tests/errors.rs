@@ -163,9 +163,9 @@ fn model_files_take_as_many_tensors_as_they_have_inputs() {
     assert_eq!((there.len(), there[0].samples(), &there[0].sample_shape()[..]), (1, 3, &[3][..]));
     assert!(here.values().iter().zip(there[0].values()).all(|(a, b)| (a - b).abs() < 1e-6));
     let text = message(device.predict(&[]));
-    assert_eq!(text, "model 'classifier' has 1 input, but 0 input tensors were given");
+    assert_eq!(text, "model 'classifier' has 1 input, but 0 input tensors were given: give one for each");
     let text = message(device.predict(&[images.clone(), images]));
-    assert_eq!(text, "model 'classifier' has 1 input, but 2 input tensors were given");
+    assert_eq!(text, "model 'classifier' has 1 input, but 2 input tensors were given: give one for each");
     let text = message(device.predict(&[Tensor::new([2, 3], vec![0.0; 6]).unwrap()]));
     assert!(text.starts_with("sample 0: "), "{text}");
 }
@@ -224,7 +224,7 @@ fn losses_must_fit_outputs() {
     );
     assert_eq!(
         message(model.compile(Sgd::new(0.1), Vec::<Objective>::new())),
-        "model 'single' has 1 output, but 0 losses were given"
+        "model 'single' has 1 output, but 0 losses were given: give one for each"
     );
     let data = Dataset::new(Tensor::new([1, 4], vec![0.0; 4]).unwrap(), Tensor::from_labels(&[0u8])).unwrap();
     assert_eq!(message(model.fit(&data, quiet())), "model 'single' has no optimizer and loss yet: call `compile` before `fit`");
@@ -502,6 +502,14 @@ fn sequences_beyond_the_length_of_the_input_are_told() {
         "input 'words' has samples of shape [7], but [5] is expected: cut the sequences, as `pad_sequences` does, or make the \
          model's input longer"
     );
+    // Of samples of several lengths, too, of any rank.
+    let frames = input([5, 2, 2]).named("frames").variable_length();
+    let y = GlobalAveragePooling1D::new().apply(Reshape::new([5, 4]).apply(&frames));
+    let text = message(Model::new("video", &frames, y).unwrap().predict(&Tensor::new([1, 6, 2, 2], vec![1.0; 24]).unwrap()));
+    assert!(
+        text.starts_with("input 'frames' has samples of shape [6, 2, 2], but [5, 2, 2] is expected: cut the sequences"),
+        "{text}"
+    );
     let features = Model::new("features", &words, Dense::new(1).apply(&words)).unwrap();
     let text = message(features.predict(&Tensor::new([2, 7], vec![1.0; 14]).unwrap()));
     assert_eq!(text, "input 'words' has samples of shape [7], but [5] is expected");
@@ -509,11 +517,39 @@ fn sequences_beyond_the_length_of_the_input_are_told() {
 
 #[test]
 fn a_missing_loss_or_a_second_one_is_told() {
-    assert_eq!(message(pair().compile(Sgd::new(0.1), MeanSquaredError)), "model 'shop' has 2 outputs, but 1 losses were given");
+    assert_eq!(
+        message(pair().compile(Sgd::new(0.1), MeanSquaredError)),
+        "model 'shop' has 2 outputs, but 1 loss was given: give one for each"
+    );
     assert_eq!(
         message(pair().compile(Sgd::new(0.1), [on("price", MeanSquaredError)])),
         "model 'shop' has the output 'rent', but no loss is given for it, only for price: give one under that name"
     );
+}
+
+#[test]
+fn a_norm_is_of_the_last_axis() {
+    let x = input([3, 8, 8]).named("image");
+    let norm = |axis: isize| message(Model::new("m", &x, BatchNormalization::new().axis(axis).apply(&x)));
+    assert_eq!(norm(-1), "");
+    assert_eq!(norm(2), "");
+    for (axis, shown) in [(1, "1"), (0, "0"), (-3, "-3"), (3, "3")] {
+        let wanted = format!(
+            "layer 'batch_normalization' on an input of shape [3, 8, 8]: expected `axis(-1)`, or 2, the last axis, not {shown}: \
+             channels are the last axis in all layers, as [height, width, channels]; give the data in that order"
+        );
+        assert!(norm(axis).contains(&wanted), "{}", norm(axis));
+    }
+}
+
+#[test]
+fn a_model_with_several_outputs_is_not_for_predict() {
+    let tensors = [Tensor::new([1, 2], vec![0.0; 2]).unwrap(), Tensor::new([1, 2], vec![0.0; 2]).unwrap()];
+    assert_eq!(
+        message(pair().predict(&tensors)),
+        "the number of outputs for `predict` is 2, but must be 1: `predict_all` gives all"
+    );
+    assert_eq!(pair().predict_all(&tensors).unwrap().len(), 2);
 }
 
 /// A graph made by hand has no cycles, for what a layer takes is made before; one in a file has none either.
@@ -593,7 +629,18 @@ fn weights_of_another_model_are_told() {
     pair().save_weights(&path).unwrap();
     assert_eq!(
         message(classifier().load_weights(&path)),
-        "the weights do not fit the model classifier: dense/kernel is missing, they are of model shop"
+        "the weights do not fit the model classifier: dense/kernel is missing, they are of model shop; `restore_by_name` takes those that \
+         there are"
+    );
+    // Of the same names in other shapes.
+    let x = input([2, 2, 1]);
+    let y = Dense::new(4).activation(Activation::Softmax).apply(Flatten::new().apply(&x));
+    let path = directory.path().join("wider.bin");
+    Model::new("wider", x, y).unwrap().save_weights(&path).unwrap();
+    assert_eq!(
+        message(classifier().load_weights(&path)),
+        "the weights do not fit the model classifier: found dense/kernel of shape [4, 4], expected dense/kernel of shape [4, 3]; build the \
+         layer as it was when they were saved, or give it another name and take the others by `restore_by_name`"
     );
     assert_eq!(message(Model::load(&path)), "the file does not start with SMRM: it is no such checkpoint");
 }

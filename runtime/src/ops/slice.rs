@@ -1,4 +1,7 @@
 //! Some consecutive elements of a tensor, under the output's shape. Types and quantization: any, the same on both sides.
+//!
+//! Of a tensor whose length may be set, only what there is at any length: elements of its first row; with the flag `FROM_END`, elements of
+//! the last row that there is; or all rows from one on, as many fewer as the output's length group says.
 
 use crate::{
     error::NodeFault,
@@ -6,37 +9,60 @@ use crate::{
     op::{Lengths, NodeCheck, NodeRun, OpDef, copy, disjoint, ensure},
 };
 
+/// Flag: `start` counts from the end of what there is.
+pub const FROM_END: u8 = 1;
+
 /// Parameters in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
 pub struct Parameters {
-    /// Elements before the first.
+    /// Elements before the first; with `FROM_END`, those from the first to the end.
     pub start: u32,
+    /// `FROM_END` or 0.
+    pub flags: u8,
 }
 
 impl Parameters {
     /// Reads what the file holds.
     pub fn decode(cursor: &mut Cursor<'_>) -> Self {
-        Self { start: cursor.u32() }
+        Self { start: cursor.u32(), flags: cursor.u8() }
+    }
+
+    /// Elements before the first one, of so many; more than there are if they are too few.
+    fn before(self, elements: usize) -> usize {
+        let start = self.start as usize;
+        if self.flags & FROM_END != 0 { elements.wrapping_sub(start) } else { start }
     }
 }
 
 fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let input = node.only_input()?;
-    let start = node.parameters(Parameters::decode)?.start;
+    let parameters = node.parameters(Parameters::decode)?;
+    ensure(parameters.flags <= FROM_END, NodeFault::Parameter)?;
     ensure(input.element_type == node.output.element_type, NodeFault::ElementType)?;
     ensure(input.same_quantization(&node.output), NodeFault::Quantization)?;
-    let end = (start as usize).checked_add(node.output.elements());
-    ensure(end.is_some_and(|end| end <= input.elements()), NodeFault::Shape)
+    let (elements, taken) = (input.elements(), node.output.elements());
+    if node.output.length_group > 0 {
+        // The rows from one on, all that there are of them.
+        let rows = node.steps(&input).filter(|&(add, stride)| add <= 0 && stride == 1 && parameters.flags == 0);
+        let dropped = rows.map(|(add, _)| add.unsigned_abs() as usize).ok_or(NodeFault::Length)?;
+        let row = elements / input.dimensions[0] as usize;
+        ensure(parameters.start as usize == dropped * row && parameters.start as usize + taken == elements, NodeFault::Shape)?;
+        return ensure(node.output.dimensions[0] as usize * row == taken, NodeFault::Shape);
+    }
+    // Rows that there are at any length: one.
+    let least = if input.length_group > 0 { elements / input.dimensions[0] as usize } else { elements };
+    let end = parameters.before(least).checked_add(taken);
+    ensure(end.is_some_and(|end| end <= least), NodeFault::Shape)
 }
 
 fn run(node: &mut NodeRun<'_>) {
-    let start = Parameters::decode(&mut node.parameters()).start as usize;
     let (input, output) = (node.input(0), node.output);
+    let start = Parameters::decode(&mut node.parameters()).before(input.elements());
     let buffers = node.buffers();
-    let rest = buffers.inputs.read(&input).get(start * output.element_type.bytes()..).unwrap_or_default();
+    let rest = buffers.inputs.read(&input).get(start.wrapping_mul(output.element_type.bytes())..).unwrap_or_default();
     copy(buffers.output, rest.get(..output.bytes()).unwrap_or_default());
 }
 
 /// The op.
-pub static SLICE: OpDef = OpDef { code: 49, name: "slice", alias: disjoint, lengths: Lengths::Refused, check, run };
+pub static SLICE: OpDef = OpDef { code: 49, name: "slice", alias: disjoint, lengths: Lengths::Checked, check, run };

@@ -25,6 +25,8 @@ pub struct Lowering<'a> {
     pub inputs: Vec<Value>,
     /// The output's shape.
     pub output_shape: Shape,
+    /// `true` if inputs are sequences of variable length.
+    pub is_variable: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -36,8 +38,9 @@ impl<'a> Lowering<'a> {
         parameters: &'a [(&'a str, &'a [f32])],
         inputs: Vec<Value>,
         output_shape: Shape,
+        is_variable: bool,
     ) -> Self {
-        Self { graph, packs, name, parameters, inputs, output_shape }
+        Self { graph, packs, name, parameters, inputs, output_shape, is_variable }
     }
 
     /// The layer's parameter of that name; empty if it has none.
@@ -63,7 +66,8 @@ impl<'a> Lowering<'a> {
 
     /// The lowering of a part of the layer, with its parameters, under another name.
     pub(crate) fn nested<'b>(&'b mut self, name: &'b str, inputs: Vec<Value>, output_shape: Shape) -> Lowering<'b> {
-        Lowering { graph: self.graph, packs: self.packs, name, parameters: self.parameters, inputs, output_shape }
+        let Self { parameters, is_variable, .. } = *self;
+        Lowering { graph: self.graph, packs: self.packs, name, parameters, inputs, output_shape, is_variable }
     }
 
     /// The output of parts below each other along the first axis; a vector is a row. Who reads a part reads it alone.
@@ -119,7 +123,7 @@ impl<'a> Lowering<'a> {
     pub(crate) fn step_of(&mut self, input: usize, step: usize, shape: &Shape) -> Value {
         let part = self.part_of(input, step, 1).filter(|&part| self.graph.shape(part) == shape);
         part.unwrap_or_else(|| {
-            let slice = Slice { start: step * shape.size() };
+            let slice = Slice::after(step * shape.size());
             self.part(&format!("step {step}"), slice, &[self.inputs[input]], shape.clone())
         })
     }

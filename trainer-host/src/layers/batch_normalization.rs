@@ -21,15 +21,22 @@ pub struct BatchNormalization {
     base: LayerBase,
     momentum: f32,
     epsilon: f32,
+    /// As the user counts: from the first after the batch, or below 0 from the end.
+    #[serde(default = "last")]
+    axis: isize,
     gamma: Trainable,
     beta: Trainable,
+}
+
+const fn last() -> isize {
+    -1
 }
 
 impl BatchNormalization {
     /// With Keras's defaults: momentum 0.99, epsilon 0.001.
     pub fn new() -> Self {
         let (gamma, beta) = (Trainable::new(ones()), Trainable::new(zeros()));
-        Self { base: LayerBase::new(), momentum: 0.99, epsilon: 1e-3, gamma, beta }
+        Self { base: LayerBase::new(), momentum: 0.99, epsilon: 1e-3, axis: last(), gamma, beta }
     }
 
     trainable_methods!(gamma, "gamma", gamma_initializer, gamma_regularizer);
@@ -38,6 +45,13 @@ impl BatchNormalization {
     /// Sets how slowly the moving averages follow, from 0 to 1.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
+        self
+    }
+
+    /// Says which axis the channels are, as Keras's option does: 0 is the first after the batch, -1 the last. It is the last in all layers,
+    /// and a model with another one is refused with a sentence, rather than normalized along what was not meant.
+    pub fn axis(mut self, axis: isize) -> Self {
+        self.axis = axis;
         self
     }
 
@@ -144,7 +158,17 @@ impl Layer for BatchNormalization {
             return Err(format!("an epsilon above 0, not {}", self.epsilon));
         }
         match inputs {
-            [shape] if !shape.is_empty() => Ok(shape.clone()),
+            [shape] if !shape.is_empty() => {
+                let last = shape.len() - 1;
+                if ![-1, last as isize].contains(&self.axis) {
+                    return Err(format!(
+                        "`axis(-1)`, or {last}, the last axis, not {}: channels are the last axis in all layers, as [height, width, \
+                         channels]; give the data in that order",
+                        self.axis
+                    ));
+                }
+                Ok(shape.clone())
+            }
             _ => Err("one input of shape [..., channels]".to_owned()),
         }
     }

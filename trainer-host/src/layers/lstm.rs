@@ -123,7 +123,7 @@ impl Layer for Lstm {
     }
 
     fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
-        self.recurrent.length_rule()
+        Ok(self.recurrent.length_rule(Self::STATES))
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

@@ -107,8 +107,9 @@ macro_rules! recurrent_methods {
 
         /// Applies a layer with [`return_state`](Self::return_state), and gives its outputs and its states after the last step, each
         /// `[units]`: the hidden state, and behind it an LSTM's cell. They are tensors like all others, initial states of another layer
-        /// for one. On the device, each of them that is read is an op of its own: a layer of which the outputs of all steps and the
-        /// states are read costs its multiply-accumulates for each of these. In int8, states are rounded to 8 bits on their way.
+        /// for one. On the device, the hidden state is a row of the outputs, and an LSTM's cell, which has another scale in int8, an op of
+        /// its own: a layer of which outputs and cell are read costs its multiply-accumulates twice. In int8, states are rounded to 8 bits
+        /// on their way.
         pub fn apply_with_states(
             &self,
             inputs: impl $crate::graph::IntoInputs,

@@ -16,7 +16,7 @@ use super::dropout::random_word;
 use super::{Backward, Forward, Layer, ParameterSpec, Requirements, Slice, Trainable};
 use crate::device::{
     DeviceOp, Lowering, Value, linear,
-    ops::{Kernels, Kind, Order},
+    ops::{self, Kernels, Kind, Order},
 };
 use crate::graph::pass::RandomKey;
 use crate::graph::{LengthRule, Shape, SymbolicTensor, snake_case};
@@ -153,11 +153,12 @@ impl Recurrent {
         }
     }
 
-    pub fn length_rule(&self) -> Result<LengthRule, String> {
+    pub fn length_rule(&self, states: usize) -> LengthRule {
         match (self.sequences, self.returns_states) {
-            (true, true) => Err("`return_sequences` or `return_state`, not both of one layer".to_owned()),
-            (true, false) => Ok(LengthRule::Kept),
-            (false, _) => Ok(LengthRule::Reduced),
+            // The states' rows are before those of the steps.
+            (true, true) => LengthRule::Windows { add: states as i32, stride: 1 },
+            (true, false) => LengthRule::Kept,
+            (false, _) => LengthRule::Reduced,
         }
     }
 
@@ -211,7 +212,8 @@ impl Recurrent {
     }
 
     /// The device's nodes: `op` makes one of the kernels and whether it gives the cell. The states, if they are asked for, are nodes of
-    /// their own: a cell is no row of the other's output, since it has another scale in int8.
+    /// their own: a cell is no row of the other's output, since it has another scale in int8 and a node has one output. So who reads it has
+    /// the steps computed again.
     pub fn lower<O: DeviceOp + 'static>(
         &self,
         lowering: &mut Lowering<'_>,
@@ -224,12 +226,22 @@ impl Recurrent {
             return Ok(lowering.output(op(kernels, false)));
         }
         let (inputs, state) = (lowering.inputs.clone(), Shape::from([self.units]));
-        let mut parts = vec![lowering.part("h", op(kernels.clone(), false), &inputs, state.clone())];
+        let (hidden, output) = if self.sequences {
+            // The hidden state is that of the step that comes last.
+            let outputs = Shape::from([lowering.output_shape[0] - states, self.units]);
+            let output = lowering.part("output", op(kernels.clone(), false), &inputs, outputs);
+            let is_first = self.backwards && self.in_order;
+            let slice = if is_first { ops::Slice::after(0) } else { ops::Slice::last(self.units) };
+            (lowering.part("h", slice, &[output], state.clone()), output)
+        } else {
+            let hidden = lowering.part("h", op(kernels.clone(), false), &inputs, state.clone());
+            (hidden, hidden)
+        };
+        let mut parts = vec![hidden];
         if states == 2 {
-            parts.push(lowering.part("c", op(kernels.clone(), true), &inputs, state));
+            parts.push(lowering.part("c", op(kernels, true), &inputs, state));
         }
-        let outputs = Shape::from([lowering.output_shape[0] - states, self.units]);
-        parts.push(if self.sequences { lowering.part("output", op(kernels, false), &inputs, outputs) } else { parts[0] });
+        parts.push(output);
         Ok(lowering.pack(&parts))
     }
 

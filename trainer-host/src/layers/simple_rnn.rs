@@ -66,7 +66,7 @@ impl Layer for SimpleRnn {
     }
 
     fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
-        self.recurrent.length_rule()
+        Ok(self.recurrent.length_rule(Self::STATES))
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {

@@ -1,6 +1,7 @@
 //! Slice: some rows of the first axis, those from `start` on: `y[i, ...] = x[start + i, ...]`.
 //!
-//! Inputs `[T, ...]`; outputs `[rows, ...]`, or `[...]` for a single row.
+//! Inputs `[T, ...]`; outputs `[rows, ...]`, or `[...]` for a single row. Of sequences of several lengths: the first step, each sample's last
+//! one, or all from one on.
 
 use std::ops::{Bound, RangeBounds};
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backward, Example, Forward, Layer, LayerBase, identity};
 use crate::device::{Lowering, Value, ops};
-use crate::graph::Shape;
+use crate::graph::{LengthRule, Shape};
 
 /// Some consecutive rows of the first axis: steps of a sequence, lines of an image.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Slice {
     end: Option<usize>,
     /// A single row, without the first axis.
     is_row: bool,
+    /// The last row, a sample's own.
+    #[serde(default)]
+    is_last: bool,
     /// What the rows are, where another layer made them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     label: Option<String>,
@@ -27,7 +31,14 @@ pub struct Slice {
 impl Slice {
     /// The row of this number, from 0, without the first axis: of a sequence `[T, C]`, the step's features `[C]`.
     pub fn row(number: usize) -> Self {
-        Self { base: LayerBase::new(), start: number, end: Some(number.saturating_add(1)), is_row: true, label: None }
+        let end = Some(number.saturating_add(1));
+        Self { base: LayerBase::new(), start: number, end, is_row: true, is_last: false, label: None }
+    }
+
+    /// The last row, without the first axis: of a sequence `[T, C]` the features `[C]` of its last step. Of sequences of several lengths
+    /// that is each sample's own last step, where [`row`](Self::row) would find what fills shorter ones up.
+    pub fn last() -> Self {
+        Self { is_last: true, end: None, ..Self::row(0) }
     }
 
     /// The rows of these numbers, from 0: `Slice::rows(2..5)`, `Slice::rows(1..)`.
@@ -42,7 +53,7 @@ impl Slice {
             Bound::Excluded(&end) => Some(end),
             Bound::Unbounded => None,
         };
-        Self { base: LayerBase::new(), start, end, is_row: false, label: None }
+        Self { base: LayerBase::new(), start, end, is_row: false, is_last: false, label: None }
     }
 
     /// With a name for what the rows are.
@@ -50,10 +61,19 @@ impl Slice {
         Self { label: Some(label.to_owned()), ..self }
     }
 
-    /// Values before the first row, and in all rows.
-    fn place(&self, input: &Shape) -> (usize, usize) {
+    /// Values before the first row, and in all rows, of a sample with so many.
+    fn place(&self, input: &Shape, length: usize) -> (usize, usize) {
         let row: usize = input[1..].iter().product();
-        (self.start * row, (self.end.unwrap_or(input[0]) - self.start) * row)
+        match self.is_last {
+            true => ((length - 1) * row, row),
+            false => (self.start * row, (self.end.unwrap_or(input[0]) - self.start) * row),
+        }
+    }
+
+    /// As [`place`](Self::place), of each sample.
+    fn places<'a>(&'a self, input: &'a Shape, lengths: Option<&'a [u32]>) -> impl Iterator<Item = (usize, usize)> {
+        let length = move |sample: usize| lengths.map_or(input[0], |lengths| lengths[sample] as usize);
+        (0..).map(move |sample| self.place(input, length(sample)))
     }
 }
 
@@ -63,6 +83,9 @@ impl Layer for Slice {
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [input] = inputs else { return Err("one input".to_owned()) };
         let rows = input.first().copied().unwrap_or(0);
+        if self.is_last && rows == 0 {
+            return Err("an input of rows".to_owned());
+        }
         let end = self.end.unwrap_or(rows);
         if self.start >= end {
             return Err(format!("rows to take, not those from {} to before {end}", self.start));
@@ -77,19 +100,35 @@ impl Layer for Slice {
         }
     }
 
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        match (self.is_row, self.end) {
+            // States are there at any length.
+            _ if self.label.is_some() && self.is_row => Ok(LengthRule::Reduced),
+            (true, _) if self.start == 0 => Ok(LengthRule::Reduced),
+            (false, None) => {
+                let start = i32::try_from(self.start).map_err(|_| "fewer steps to leave out".to_owned())?;
+                Ok(LengthRule::Windows { add: -start, stride: 1 })
+            }
+            _ => Err("the first step (`Slice::row(0)`), the last (`Slice::last()`), or all from one on (`Slice::rows(1..)`): samples may                       be too short to have others"
+                .to_owned()),
+        }
+    }
+
     fn forward(&self, pass: &mut Forward<'_>) {
-        let (start, size) = self.place(&pass.input_shapes[0]);
-        let inputs = pass.inputs.get(0).chunks_exact(pass.input_shapes[0].size());
-        for (output, input) in pass.output.chunks_exact_mut(size).zip(inputs) {
+        let shape = &pass.input_shapes[0];
+        let inputs = pass.inputs.get(0).chunks_exact(shape.size());
+        let outputs = pass.output.chunks_exact_mut(pass.output_shape.size());
+        for ((output, input), (start, size)) in outputs.zip(inputs).zip(self.places(shape, pass.lengths)) {
             output.copy_from_slice(&input[start..][..size]);
         }
     }
 
     fn backward(&self, pass: &mut Backward<'_>) {
         let Some(slot) = pass.input_gradients.get_mut(0) else { return };
-        let (start, size) = self.place(&pass.input_shapes[0]);
-        let gradients = slot.to_add().chunks_exact_mut(pass.input_shapes[0].size());
-        for (input, output) in gradients.zip(pass.output_gradient.chunks_exact(size)) {
+        let shape = &pass.input_shapes[0];
+        let gradients = slot.to_add().chunks_exact_mut(shape.size());
+        let outputs = pass.output_gradient.chunks_exact(pass.output_shape.size());
+        for ((input, output), (start, size)) in gradients.zip(outputs).zip(self.places(shape, pass.lengths)) {
             input[start..][..size].iter_mut().zip(output).for_each(|(sum, part)| *sum += part);
         }
     }
@@ -97,6 +136,7 @@ impl Layer for Slice {
     fn describe(&self) -> String {
         match (&self.label, self.end) {
             (Some(label), _) => label.clone(),
+            _ if self.is_last => "the last row".to_owned(),
             _ if self.is_row => format!("row {}", self.start),
             (_, Some(end)) => format!("rows {}..{end}", self.start),
             (_, None) => format!("rows {}..", self.start),
@@ -105,11 +145,12 @@ impl Layer for Slice {
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
         let input = lowering.input_shape(0);
-        let (start, _) = self.place(input);
-        let rows = self.end.unwrap_or(input[0]) - self.start;
-        match lowering.packed(self.start, rows) {
+        let (start, size) = self.place(input, input[0]);
+        let row = input.size() / input[0];
+        match lowering.packed(start / row, size / row) {
             Some(part) => Ok(part),
-            None => Ok(lowering.output(ops::Slice { start })),
+            None if self.is_last => Ok(lowering.output(ops::Slice::last(size))),
+            None => Ok(lowering.output(ops::Slice::after(start))),
         }
     }
 }
@@ -120,6 +161,7 @@ pub(super) fn examples() -> Vec<Example> {
         Example::new(Slice::rows(1..3), &[&[4, 3]]),
         Example::new(Slice::rows(2..), &[&[5, 2, 2]]),
         Example::new(Slice::row(3), &[&[4, 5]]),
+        Example::new(Slice::last(), &[&[4, 5]]),
     ]
 }
 
@@ -134,6 +176,7 @@ mod tests {
         check(&Slice::rows(..2), &[Shape::from([3, 2, 2])], &|inputs, _| inputs[0][..8].to_vec());
         check(&Slice::rows(2..), &[Shape::from([5])], &|inputs, _| inputs[0][2..].to_vec());
         check(&Slice::row(1), &[Shape::from([3, 2])], &|inputs, _| inputs[0][2..4].to_vec());
+        check(&Slice::last(), &[Shape::from([3, 2])], &|inputs, _| inputs[0][4..6].to_vec());
     }
 
     #[test]

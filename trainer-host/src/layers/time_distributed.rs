@@ -16,7 +16,9 @@ use super::{
 };
 use crate::device::{Lowering, Value};
 use crate::graph::pass::GradientPlace;
-use crate::graph::{Application, Apply, LayerOptions, Named, Origin, Scope, Shape, SymbolicTensor, input, snake_case};
+use crate::graph::{
+    Application, Apply, LayerOptions, LengthRule, Named, Origin, Scope, Shape, SymbolicTensor, input, snake_case,
+};
 
 /// Inputs of a layer on each step, at most: their places lie on the stack.
 const MOST_INPUTS: usize = 8;
@@ -231,6 +233,10 @@ impl Layer for Distributed {
         Ok([&[steps], &output[..]].concat().into())
     }
 
+    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
+        Ok(LengthRule::Kept)
+    }
+
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
         self.layer.parameters(&Self::steps(inputs))
     }
@@ -307,6 +313,10 @@ impl Layer for Distributed {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
+        if lowering.is_variable {
+            return Err("on the device it is there once for each step, all of which it computes, so it takes sequences of one length there: leave                         `variable_length` out, or put layers on steps that take them all at once, as Dense does"
+                .to_owned());
+        }
         let mut outputs = Vec::new();
         let inputs: Vec<Shape> = (0..lowering.inputs.len()).map(|input| Self::step(lowering.input_shape(input))).collect();
         let output = Self::step(&lowering.output_shape);
@@ -378,6 +388,16 @@ mod tests {
             apart.set_parameter(name, &entry.values())?;
         }
         Ok([at_once, apart])
+    }
+
+    #[test]
+    fn a_device_takes_sequences_of_one_length() {
+        let x = input([4, 3, 1]).variable_length();
+        let model = Model::new("m", &x, TimeDistributed::new(Conv1D::new(2, 2)).apply(&x)).unwrap();
+        let message = model.export_f32().unwrap_err().to_string();
+        assert!(message.contains("'time_distributed/conv1d'") && message.contains("leave `variable_length` out"), "{message}");
+        let model = Model::new("m", &x, TimeDistributed::new(Dense::new(2)).apply(&x)).unwrap();
+        assert!(model.export_f32().is_ok());
     }
 
     #[test]

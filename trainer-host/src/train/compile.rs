@@ -59,7 +59,7 @@ impl Model {
         check_option("the limit of the clipping", limit, f32::MIN_POSITIVE..=f32::MAX, "a positive number")?;
         let outputs = self.graph().outputs.len();
         if given.iter().all(|objective| objective.output.is_none()) && given.len() != outputs {
-            return Err(count_error(self.name(), "outputs", outputs, given.len(), "losses were"));
+            return Err(count_error(self.name(), "outputs", outputs, given.len(), "loss"));
         }
         let names: Vec<Option<&str>> = given.iter().map(|objective| objective.output.as_deref()).collect();
         let places = self.arrange(Ports::Outputs, "loss", &names)?;

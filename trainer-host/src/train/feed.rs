@@ -53,7 +53,7 @@ impl Model {
         }
         let graph = self.shared_graph();
         let fields = source.inputs();
-        let inputs = self.places(Ports::Inputs, "tensor", &fields, "input tensors were")?;
+        let inputs = self.places(Ports::Inputs, "tensor", &fields, "input tensor")?;
         for (&place, &node) in inputs.iter().zip(&graph.inputs) {
             let Node { name, shape, length_group, .. } = &graph.nodes[node];
             let found = &fields[place].shape;
@@ -61,7 +61,7 @@ impl Model {
             if *length_group > 0 && is_shorter {
                 continue;
             }
-            let is_sequence = graph.vocabulary(node).is_some() || shape.len() == 2;
+            let is_sequence = *length_group > 0 || graph.vocabulary(node).is_some() || shape.len() == 2;
             check_shape(&format!("input '{name}'"), found, shape, is_sequence)?;
         }
         let compiled = self.compiled.as_ref().filter(|_| purpose != Purpose::Predict);
@@ -69,7 +69,7 @@ impl Model {
         let mut targets = Vec::new();
         if !objectives.is_empty() {
             let fields = source.targets();
-            targets = self.places(Ports::Outputs, "target", &fields, "target tensors were")?;
+            targets = self.places(Ports::Outputs, "target", &fields, "target tensor")?;
             for ((objective, &place), &output) in objectives.iter().zip(&targets).zip(&graph.outputs) {
                 let node = &graph.nodes[output];
                 let expected = objective.loss.target_shape(&node.shape).map_err(|reason| Error::Loss {

@@ -73,6 +73,39 @@ fn nets() -> Vec<(Net, bool)> {
         ),
         (
             |x| {
+                let y = Gru::new(3).return_sequences().apply(x);
+                Dense::new(2).apply(Concatenate::new().apply([&Slice::row(0).apply(x), &Slice::last().apply(y)]))
+            },
+            false,
+        ),
+        (|x| SimpleRnn::new(3).return_sequences().apply(Slice::rows(2..).apply(x)), true),
+        (
+            |x| {
+                let (y, [hidden, cell]) = Lstm::new(3).return_sequences().return_state().apply_with_states(x);
+                let z = Lstm::new(3).return_sequences().go_backwards().apply([&y, &hidden, &cell]);
+                Concatenate::new().apply([x, &z])
+            },
+            true,
+        ),
+        (
+            |x| {
+                let layer = Bidirectional::new(Gru::new(2).return_sequences().return_state());
+                let ([forward, backward], states) = layer.apply_separately_with_states(x);
+                Gru::new(2).apply([&Add::new().apply([&forward, &backward]), &Multiply::new().apply(&states[..])])
+            },
+            false,
+        ),
+        (
+            |x| {
+                let steps = x.shape().unwrap()[0];
+                let y = TimeDistributed::new(Conv1D::new(2, 2).padding(Padding::Causal).activation(Activation::Tanh));
+                let y = y.apply(Reshape::new([steps, FEATURES, 1]).apply(x));
+                TimeDistributed::new(Gru::new(2)).apply(TimeDistributed::new(LayerNormalization::new()).apply(y))
+            },
+            true,
+        ),
+        (
+            |x| {
                 let y = AveragePooling1D::new(2).apply(Conv1D::new(2, 2).padding(Padding::Causal).strides(2).apply(x));
                 Conv1D::new(2, 1).strides(2).padding(Padding::Causal).apply(y)
             },
@@ -337,6 +370,11 @@ fn what_lengths_do_not_go_through_is_refused() {
         (
             |x| UpSampling1D::new(2).apply(x),
             "layer 'up_sampling1d' on sequences of variable length: expected sequences of one length",
+        ),
+        (
+            |x| Slice::row(1).apply(x),
+            "layer 'slice' on sequences of variable length: expected the first step (`Slice::row(0)`), the last (`Slice::last()`), or all \
+             from one on (`Slice::rows(1..)`): samples may be too short to have others",
         ),
     ] {
         assert!(faults(net).contains(wanted), "{}", faults(net));

@@ -99,12 +99,10 @@ impl Predictor<'_> {
         let mut outputs = self.predict_all(inputs)?;
         match outputs.pop() {
             Some(output) if outputs.is_empty() => Ok(output),
-            _ => Err(Error::Count {
-                model: self.model.name().to_owned(),
-                what: "outputs",
-                expected: self.model.graph().outputs.len(),
-                found: 1,
-                found_what: "is what `predict` gives: use `predict_all`; 1 was",
+            _ => Err(Error::Argument {
+                name: "the number of outputs for `predict`",
+                found: self.model.graph().outputs.len().to_string(),
+                expected: "1: `predict_all` gives all".to_owned(),
             }),
         }
     }
