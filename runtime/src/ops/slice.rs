@@ -1,7 +1,7 @@
 //! Some consecutive elements of a tensor, under the output's shape. Types and quantization: any, the same on both sides.
 //!
-//! Of a tensor whose length may be set, only what there is at any length: elements of its first row; with the flag `FROM_END`, elements of
-//! the last row that there is; or all rows from one on, as many fewer as the output's length group says.
+//! Of a tensor whose length may be set, only what there is at any length: elements of its first row; with `FROM_END`, elements of the last
+//! row that there is; or all rows from one on, as many fewer as the output's length group says.
 
 use crate::{
     error::NodeFault,
@@ -9,49 +9,47 @@ use crate::{
     op::{Lengths, NodeCheck, NodeRun, OpDef, copy, disjoint, ensure},
 };
 
-/// Flag: `start` counts from the end of what there is.
-pub const FROM_END: u8 = 1;
+/// The bit of `start` that makes it count from the end of what there is.
+pub const FROM_END: u32 = 1 << 31;
 
 /// Parameters in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
 pub struct Parameters {
-    /// Elements before the first; with `FROM_END`, those from the first to the end.
+    /// Elements before the first; or `FROM_END` and those from the first to the end.
     pub start: u32,
-    /// `FROM_END` or 0.
-    pub flags: u8,
 }
 
 impl Parameters {
     /// Reads what the file holds.
     pub fn decode(cursor: &mut Cursor<'_>) -> Self {
-        Self { start: cursor.u32(), flags: cursor.u8() }
+        Self { start: cursor.u32() }
     }
 
     /// Elements before the first one, of so many; more than there are if they are too few.
     fn before(self, elements: usize) -> usize {
-        let start = self.start as usize;
-        if self.flags & FROM_END != 0 { elements.wrapping_sub(start) } else { start }
+        let start = (self.start & !FROM_END) as usize;
+        if self.start & FROM_END != 0 { elements.wrapping_sub(start) } else { start }
     }
 }
 
 fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let input = node.only_input()?;
     let parameters = node.parameters(Parameters::decode)?;
-    ensure(parameters.flags <= FROM_END, NodeFault::Parameter)?;
     ensure(input.element_type == node.output.element_type, NodeFault::ElementType)?;
     ensure(input.same_quantization(&node.output), NodeFault::Quantization)?;
     let (elements, taken) = (input.elements(), node.output.elements());
+    let row = elements.checked_div(input.dimensions[0] as usize).unwrap_or(0);
     if node.output.length_group > 0 {
         // The rows from one on, all that there are of them.
-        let rows = node.steps(&input).filter(|&(add, stride)| add <= 0 && stride == 1 && parameters.flags == 0);
+        let rows = node.steps(&input).filter(|&(add, stride)| add <= 0 && stride == 1);
         let dropped = rows.map(|(add, _)| add.unsigned_abs() as usize).ok_or(NodeFault::Length)?;
-        let row = elements / input.dimensions[0] as usize;
-        ensure(parameters.start as usize == dropped * row && parameters.start as usize + taken == elements, NodeFault::Shape)?;
-        return ensure(node.output.dimensions[0] as usize * row == taken, NodeFault::Shape);
+        let start = parameters.start as usize;
+        ensure(start == dropped.saturating_mul(row) && start.checked_add(taken) == Some(elements), NodeFault::Shape)?;
+        return ensure((node.output.dimensions[0] as usize).saturating_mul(row) == taken, NodeFault::Shape);
     }
     // Rows that there are at any length: one.
-    let least = if input.length_group > 0 { elements / input.dimensions[0] as usize } else { elements };
+    let least = if input.length_group > 0 { row } else { elements };
     let end = parameters.before(least).checked_add(taken);
     ensure(end.is_some_and(|end| end <= least), NodeFault::Shape)
 }

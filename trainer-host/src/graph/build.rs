@@ -334,7 +334,8 @@ impl Graph {
             let Node { name, layer: Some(layer), .. } = &self.nodes[node] else { continue };
             if let Some(other) = met.insert(layer.base().identity(), name) {
                 faults.push(format!(
-                    "layer '{other}' is `stateful` and applied again as '{name}', which would mix up their states: make two layers, or                      leave `stateful` out"
+                    "layer '{other}' is `stateful` and applied again as '{name}', which would mix up their states: make two layers, or \
+                     leave `stateful` out"
                 ));
             }
         }

@@ -109,7 +109,8 @@ impl Layer for Slice {
                 let start = i32::try_from(self.start).map_err(|_| "fewer steps to leave out".to_owned())?;
                 Ok(LengthRule::Windows { add: -start, stride: 1 })
             }
-            _ => Err("the first step (`Slice::row(0)`), the last (`Slice::last()`), or all from one on (`Slice::rows(1..)`): samples may                       be too short to have others"
+            _ => Err("the first step (`Slice::row(0)`), the last (`Slice::last()`), or all from one on (`Slice::rows(1..)`): samples may \
+             be too short to have others"
                 .to_owned()),
         }
     }

@@ -314,7 +314,8 @@ impl Layer for Distributed {
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
         if lowering.is_variable {
-            return Err("on the device it is there once for each step, all of which it computes, so it takes sequences of one length there: leave                         `variable_length` out, or put layers on steps that take them all at once, as Dense does"
+            return Err("on the device it is there once for each step, all of which it computes, so it takes sequences of one length there: leave \
+             `variable_length` out, or put layers on steps that take them all at once, as Dense does"
                 .to_owned());
         }
         let mut outputs = Vec::new();
@@ -346,8 +347,8 @@ pub(super) fn examples() -> Vec<Example> {
 #[cfg(test)]
 mod tests {
     use super::super::{
-        ActivationLayer, Add, BatchNormalization, Concatenate, Dense, Dropout, Embedding, LayerNormalization, Lstm, Reshape,
-        Slice,
+        ActivationLayer, Add, BatchNormalization, Concatenate, Conv1D, Dense, Dropout, Embedding, LayerNormalization, Lstm,
+        Reshape, Slice,
     };
     use super::*;
     use crate::data::{Dataset, Tensor};
@@ -395,7 +396,7 @@ mod tests {
         let x = input([4, 3, 1]).variable_length();
         let model = Model::new("m", &x, TimeDistributed::new(Conv1D::new(2, 2)).apply(&x)).unwrap();
         let message = model.export_f32().unwrap_err().to_string();
-        assert!(message.contains("'time_distributed/conv1d'") && message.contains("leave `variable_length` out"), "{message}");
+        assert!(message.contains("time_distributed/conv1d") && message.contains("leave `variable_length` out"), "{message}");
         let model = Model::new("m", &x, TimeDistributed::new(Dense::new(2)).apply(&x)).unwrap();
         assert!(model.export_f32().is_ok());
     }

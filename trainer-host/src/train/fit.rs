@@ -107,7 +107,9 @@ impl Model {
             validation.iter().try_for_each(|(_, range)| carried.check(&graph, batch, range.len()))?;
             if shuffle {
                 let expected = format!(
-                    "false: row i of a batch goes on with the states of row i of the one before in the `stateful` layer '{}', which                      shuffling would tear apart; or train the layer without `stateful`, and apply `layer.clone().stateful()`, which                      shares its weights, in a model for streams",
+                    "false: row i of a batch goes on with the states of row i of the one before in the `stateful` layer '{}', which \
+                     shuffling would tear apart; or train the layer without `stateful`, and apply `layer.clone().stateful()`, which \
+                     shares its weights, in a model for streams",
                     graph.nodes[node].name
                 );
                 return Err(Error::Argument { name: "shuffle", found: "true".to_owned(), expected });

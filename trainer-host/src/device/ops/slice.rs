@@ -54,13 +54,13 @@ impl DeviceOp for Slice {
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
-        Ok(Encoded::new(&SLICE, &Parameters { start: self.start as u32, flags: if self.from_end { FROM_END } else { 0 } }))
+        Ok(Encoded::new(&SLICE, &Parameters { start: self.start as u32 | if self.from_end { FROM_END } else { 0 } }))
     }
 }
 
 pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     name: "slice",
-    encodings: &[encoding!(SLICE, Parameters, "u32 elements before the first, or from it to the end (`u8` flags: 1)")],
+    encodings: &[encoding!(SLICE, Parameters, "u32 elements before the first; with bit 31, from it to the end")],
     examples,
     #[cfg(test)]
     golden: &[],
