@@ -681,7 +681,7 @@ impl Sizes {
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::harness::Harness;
-    use super::super::{Apply, Gru};
+    use super::super::{Apply, Gru, Lstm};
     use super::*;
     use crate::Model;
     use crate::graph::input;
@@ -697,6 +697,22 @@ pub(super) mod tests {
         let (output, _) = Gru::new(2).apply_with_states(&x);
         let message = Model::new("m", &x, output).unwrap_err().to_string();
         assert!(message.contains("layer 'gru' is asked for states, but gives none: add `return_state()` to it"), "{message}");
+    }
+
+    #[test]
+    fn a_hidden_state_beside_outputs_is_a_row_of_them() {
+        let x = input([4, 3]);
+        let ops = |layer: Lstm, has_cell: bool| {
+            let (y, [hidden, cell]) = layer.return_sequences().return_state().apply_with_states(&x);
+            let outputs = if has_cell { vec![y, hidden, cell] } else { vec![y, hidden] };
+            let graph = Model::new("m", &x, outputs).unwrap().device_graph().unwrap();
+            let is_slice = |op: &dyn std::fmt::Debug| format!("{op:?}").starts_with("Slice");
+            graph.nodes.iter().map(|node| (node.name.clone(), is_slice(&node.op))).collect::<Vec<_>>()
+        };
+        let of = |name: &str, is_slice| (name.to_owned(), is_slice);
+        assert_eq!(ops(Lstm::new(2), false), [of("lstm/output", false), of("lstm/h", true)]);
+        // A cell has another scale in int8.
+        assert_eq!(ops(Lstm::new(2).go_backwards(), true), [of("lstm/output", false), of("lstm/h", true), of("lstm/c", false)]);
     }
 
     #[test]
