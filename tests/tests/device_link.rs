@@ -25,13 +25,13 @@ const INPUTS: usize = 300;
 const FRAME: usize = 192;
 const PAGES: usize = 12;
 
-/// Samples around a mean for each of four classes.
+/// Samples around a mean for each of four classes, from 0 to 1.
 fn samples(count: usize, seed: u64) -> (Tensor, Vec<usize>) {
     let mut random = generator(seed);
     let labels: Vec<usize> = (0..count).map(|sample| sample % (CLASSES + 1)).collect();
     let value = |label: usize, at: usize| if at % (CLASSES + 1) == label { 1.0 } else { -0.2 };
     let values = labels.iter().flat_map(|&label| (0..INPUTS).map(move |at| value(label, at)));
-    let values = values.map(|mean| mean + random.random_range(-0.9..0.9)).collect();
+    let values = values.map(|mean| (mean + random.random_range(-0.9f32..0.9)).clamp(0.0, 1.0)).collect();
     (Tensor::from_samples([INPUTS], values).expect("whole samples"), labels)
 }
 
@@ -517,4 +517,26 @@ fn noise_is_no_trap() {
     answers_agree(&mut device, &mut twin, &[vec![7; INPUTS]]);
     let frames = device.statistics().unwrap().frames;
     assert!(frames.damaged > 100 && frames.oversized > 10 && frames.taken > 100, "{frames:?}");
+}
+
+/// An IDX file of bytes.
+fn idx(dimensions: &[usize], elements: &[u8]) -> Vec<u8> {
+    let sizes: Vec<u8> = dimensions.iter().flat_map(|&size| (size as u32).to_be_bytes()).collect();
+    [&[0, 0, 8, dimensions.len() as u8], &sizes[..], elements].concat()
+}
+
+/// `cargo xtask test` runs the model on boards, and lets them learn the samples.
+#[test]
+fn boards_learn_the_same() {
+    let Some(directory) = samara_tests::results().map(|directory| directory.join("link")) else { return };
+    let data = directory.join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(directory.join("learner.samara"), file(5)).unwrap();
+    for (name, count, seed) in [("train", 200, 21), ("t10k", 40, 22)] {
+        let (samples, labels) = samples(count, seed);
+        let bytes: Vec<u8> = samples.values().iter().map(|value| (value * 255.0) as u8).collect();
+        let labels: Vec<u8> = labels.iter().map(|&label| label as u8).collect();
+        std::fs::write(data.join(format!("{name}-images-idx3-ubyte")), idx(&[count, 15, INPUTS / 15], &bytes)).unwrap();
+        std::fs::write(data.join(format!("{name}-labels-idx1-ubyte")), idx(&[count], &labels)).unwrap();
+    }
 }

@@ -13,7 +13,7 @@ use crate::{boards::Board, paths, process};
 /// Built firmware.
 #[derive(Debug)]
 pub struct Elf {
-    /// Name of the program: `infer`, `selftest` or `minimal`.
+    /// Name of the program: `infer`, `learn`, `selftest` or `minimal`.
     pub program: &'static str,
     /// The file.
     pub path: PathBuf,
@@ -22,7 +22,7 @@ pub struct Elf {
 /// Files that the firmware embeds. A build that names both serves `infer` and `selftest` without building twice.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Embed<'a> {
-    /// The model, for `infer` and `minimal`.
+    /// The model, for `infer`, `learn` and `minimal`.
     pub model: Option<&'a Path>,
     /// Packed models, for `selftest`.
     pub bundle: Option<&'a Path>,
@@ -49,9 +49,11 @@ pub fn build(board: &Board, program: &'static str, embed: Embed<'_>) -> Result<E
             command.env(variable, file);
         }
     }
-    if program != "minimal" {
-        command.args(["--features", "log"]);
-    }
+    match program {
+        "minimal" => &mut command,
+        "learn" => command.args(["--features", "learn"]),
+        _ => command.args(["--features", "log"]),
+    };
     process::run(&mut command).with_context(|| format!("the firmware {program} for {} does not build", board.name))?;
     let path = target_directory.join(board.target).join("release").join(program);
     Ok(Elf { program, path })

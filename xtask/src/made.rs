@@ -111,7 +111,7 @@ impl Made {
         if !results.are_fresh() {
             results.clear()?;
             let mut arguments = vec!["test", "--quiet", "--workspace"];
-            arguments.extend(["layers", "zoo", "ops", "random_graphs"].iter().flat_map(|test| ["--test", test]));
+            arguments.extend(["layers", "zoo", "ops", "random_graphs", "device_link"].iter().flat_map(|test| ["--test", test]));
             process::output(results.environment(&mut process::cargo(&arguments)))?;
             results.keep()?;
         }
@@ -131,6 +131,11 @@ impl Made {
         }
         let [ops, random] = ["ops", "random"].map(|kind| files(&directory.join(kind)));
         Ok(Self { layers, ops: ops?, random: random?, zoo, directory })
+    }
+
+    /// A small model with a head, and a directory of samples with one class more.
+    pub fn learner(&self) -> (PathBuf, PathBuf) {
+        (self.directory.join("link/learner.samara"), self.directory.join("link/data"))
     }
 
     /// What tests would have made in a directory `results`.

@@ -7,6 +7,7 @@ mod emulator;
 mod firmware;
 mod host;
 mod layers;
+mod link;
 mod made;
 mod paths;
 mod peers;

@@ -4,6 +4,7 @@ use std::{process::Command, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use serde_json::Value;
 
 use crate::{
     boards::{self, BOARDS, Board},
@@ -11,7 +12,7 @@ use crate::{
     emulator::{self, Clock},
     firmware::{self, Embed},
     host::ModelBytes,
-    layers,
+    layers, link,
     made::Results,
     paths, process, publish,
     selftest::{Cases, EVERY_INT8_OP},
@@ -23,6 +24,9 @@ use crate::{
 
 /// Boards whose firmware runs golden samples, right ones and others: an Arm core with a floating-point unit, and a RISC-V one.
 const GOLDEN_BOARDS: [&str; 2] = ["an386", "virt"];
+
+/// Boards that learn over their UART: one of each kind of UART.
+const LINK_BOARDS: [&str; 2] = ["an386", "virt"];
 
 /// A stage of the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -173,7 +177,7 @@ fn lint(tally: &mut Tally) -> Result<()> {
     publish::check(tally)
 }
 
-/// All sets of a package's features, as `--features` takes them.
+/// All sets of a package's features that build different things, as `--features` takes them.
 fn feature_combinations(package: &str) -> Result<Vec<String>> {
     let packages = publish::packages()?;
     let Some(found) = packages.iter().find(|found| found["name"] == package) else {
@@ -190,7 +194,16 @@ fn feature_combinations(package: &str) -> Result<Vec<String>> {
             .collect::<Vec<_>>()
             .join(",")
     };
-    Ok((0..1 << names.len()).map(combine).collect())
+    // A set without what its features imply is the same build as one with it.
+    let implied = |name: &str| -> Vec<usize> {
+        let implies = found["features"][name].as_array().into_iter().flatten().filter_map(Value::as_str);
+        implies.filter_map(|other| names.iter().position(|name| name == other)).collect()
+    };
+    let is_whole = |set: &u32| {
+        let mut inside = names.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1);
+        inside.all(|(_, name)| implied(name).into_iter().all(|bit| set >> bit & 1 == 1))
+    };
+    Ok((0..1 << names.len()).filter(is_whole).map(combine).collect())
 }
 
 fn build_firmware(tally: &mut Tally) -> Result<()> {
@@ -220,6 +233,9 @@ fn build_firmware(tally: &mut Tally) -> Result<()> {
             let embed = cases.embed(&bundle);
             command.args(["--release", "--features", "log"]);
             command.envs(embed.model.map(|model| ("SAMARA_MODEL", model))).env("SAMARA_BUNDLE", &bundle);
+            process::run(command.args(["--", "-D", "warnings"]))?;
+            let mut command = firmware::cargo(board, "clippy", &crate::paths::artifacts("firmware").join(name));
+            command.args(["--release", "--bin", "learn", "--features", "learn"]).env("SAMARA_MODEL", cases.made().learner().0);
             process::run(command.args(["--", "-D", "warnings"]))
         });
     }
@@ -249,6 +265,9 @@ fn qemu(tally: &mut Tally) -> Result<()> {
         if let Some(model) = cases.model(EVERY_INT8_OP).filter(|model| GOLDEN_BOARDS.contains(&board.name) && model.fits(board))
         {
             tally.check(&format!("golden samples on {}", board.name), |_| golden_samples(board, model));
+        }
+        if LINK_BOARDS.contains(&board.name) {
+            tally.check(&format!("a host lets {} learn over its UART", board.name), |_| link::check(board, cases.made()));
         }
         tally.check(&format!("self-test on {} ({})", board.name, board.core), |_| {
             let found = cases.run(board)?;

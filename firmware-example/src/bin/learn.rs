@@ -55,8 +55,7 @@ fn run(mut board: Board) -> Result<(), &'static str> {
         defmt::error!("load error {=u8}", error.code());
         "the model was refused"
     })?;
-    let session =
-        Session::new(model, ARENA.try_take().ok_or(taken)?.as_mut_slice()).map_err(|_| "the arena was refused")?;
+    let session = Session::new(model, ARENA.try_take().ok_or(taken)?.as_mut_slice()).map_err(|_| "the arena was refused")?;
     let head = ClosedFormHead::new(&model, 0, HEAD.try_take().ok_or(taken)?.as_mut_slice()).map_err(|error| {
         defmt::error!("{}", error);
         "the head was refused"

@@ -1,9 +1,7 @@
 //! A NOR flash in a file of the host: what is written there stays when the emulator is killed. The emulated boards have none that can be
 //! written to; on hardware the chip's driver takes its place.
 
-use embedded_storage::nor_flash::{
-    ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
-};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write};
 use semihosting::{
     fs::File,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
