@@ -18,6 +18,20 @@ pub(crate) trait Functions {
 #[derive(Debug)]
 pub(crate) struct Exact;
 
+/// What learning needs beside, always exact.
+#[cfg(feature = "train")]
+impl Exact {
+    /// Natural logarithm.
+    pub fn ln(x: f32) -> f32 {
+        libm::logf(x)
+    }
+
+    /// Square root.
+    pub fn square_root(x: f32) -> f32 {
+        libm::sqrtf(x)
+    }
+}
+
 impl Functions for Exact {
     fn exp(x: f32) -> f32 {
         libm::expf(x)

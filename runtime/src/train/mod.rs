@@ -1,4 +1,4 @@
-//! Learning on the device (feature `train`): heads that are solved from exact sums.
+//! Learning on the device (feature `train`): heads that are solved from exact sums, or trained by gradients.
 //!
 //! A model file may carry *heads* ([`record::Head`]): what a frozen body computes, its int8 *features*, goes into a small
 //! classifier that the device can teach new classes.
@@ -18,17 +18,28 @@
 //! }
 //! ```
 //!
-//! How much memory a head takes is a constant of the file ([`record::closed_form_bytes`]). `docs/learning.md` tells the
+//! A [`GradientHead`] learns from batches, what sums cannot give: numbers, several truths at once. A [`Replay`] keeps samples of each class to
+//! learn from again, a [`Guard`] takes back what makes held-out samples worse.
+//!
+//! How much memory a head takes is a constant of the file ([`record::closed_form_bytes`], [`record::gradient_bytes`]). `docs/learning.md` tells the
 //! story: what is learned, what it costs, what can go wrong.
 
 pub mod closed_form;
 pub mod conformal;
 mod discriminant;
+pub mod gradient;
+pub mod guard;
+pub mod loss;
 pub mod record;
+pub mod replay;
 
 pub use closed_form::{ClosedFormHead, Prediction};
 pub use conformal::Calibrator;
-pub use record::{Head, HeadKind, Strangeness, Threshold, closed_form_bytes, solve_bytes};
+pub use gradient::{GradientHead, GradientOptions, Step};
+pub use guard::{Guard, Verdict};
+pub use loss::{Loss, Target};
+pub use record::{Head, HeadKind, Strangeness, Threshold, closed_form_bytes, gradient_bytes, guard_bytes, solve_bytes};
+pub use replay::{Replay, replay_bytes};
 
 use crate::{
     exec::Session,
@@ -78,6 +89,18 @@ pub enum TrainError {
     NoSamples,
     /// The features do not vary, or their second moments are not those of samples: there is no solution.
     Singular,
+    /// Options of training that make no sense: a rate, decay or weight below 0 or not finite, a momentum of 1 or more, weights of
+    /// other than all classes, a softmax over one output.
+    Options,
+    /// The target does not go with the loss.
+    Target,
+    /// There is no room for another sample.
+    Full {
+        /// Samples that there is room for.
+        capacity: u32,
+    },
+    /// Loss or gradient is no finite number.
+    NotFinite,
 }
 
 impl TrainError {
@@ -95,6 +118,10 @@ impl TrainError {
             Self::Sums => 9,
             Self::NoSamples => 10,
             Self::Singular => 11,
+            Self::Options => 12,
+            Self::Target => 13,
+            Self::Full { .. } => 14,
+            Self::NotFinite => 15,
         }
     }
 }
@@ -118,6 +145,16 @@ impl core::fmt::Display for TrainError {
             Self::Sums => f.write_str("these are not the sums of such a head"),
             Self::NoSamples => f.write_str("no class has a sample: there is nothing to solve"),
             Self::Singular => f.write_str("the features do not vary: there is no solution, the head is as before"),
+            Self::Options => f.write_str(
+                "options of training make no sense: rate, decay and weights are finite and at least 0, the momentum below 1, weights \
+                 as many as classes that there is room for, a softmax has two outputs or more",
+            ),
+            Self::Target => f.write_str(
+                "the target does not go with the loss: a softmax takes a class, sigmoids a class or values from 0 to 1, the squared \
+                 error numbers, one for each output",
+            ),
+            Self::Full { capacity } => write!(f, "there is room for {capacity} samples: make a step, or give it more memory"),
+            Self::NotFinite => f.write_str("loss or gradient is no finite number: the head is as before; lower the rate"),
         }
     }
 }

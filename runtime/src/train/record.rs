@@ -22,7 +22,7 @@
 //! In the constants, closed form: the sums, as [`sums_words`] has them for `K` classes; weights, f32 `[K][D]`; biases, f32
 //! `[K]`; centre, f32 `[D]`. Dense: weights and biases alone, of real features.
 
-use super::TrainError;
+use super::{Loss, TrainError};
 use crate::{
     format::header::{array, assert_header, at, u16_at, u32_at},
     model::Model,
@@ -121,6 +121,17 @@ pub const fn solution_words(classes: usize, features: usize) -> usize {
 /// Words that a [`ClosedFormHead`](super::ClosedFormHead) works in: sums, solution, factor of the covariance, one row.
 pub(super) const fn closed_form_words(capacity: usize, features: usize) -> usize {
     sums_words(capacity, features) + solution_words(capacity, features) + triangle(features) + features
+}
+
+/// Words that a [`GradientHead`](super::GradientHead) works in: solution and velocity, and for each sample of a batch a derivative for
+/// each output, and int8 features.
+pub(super) const fn gradient_words(capacity: usize, features: usize, batch: usize) -> usize {
+    2 * capacity * (features + 1) + batch * capacity + (batch * features).div_ceil(4)
+}
+
+/// Words that a [`Guard`](super::Guard) works in: weights, targets, and int8 features.
+pub(super) const fn guard_words(capacity: usize, features: usize, samples: usize, target: usize) -> usize {
+    capacity * (features + 1) + samples * target + (samples * features).div_ceil(4)
 }
 
 /// Words that a solution is computed in: a factor, and the features' totals and centre.
@@ -258,6 +269,26 @@ pub const fn sums_bytes(model: &[u8], number: usize) -> usize {
     4 * sums_words(capacity, features)
 }
 
+/// Bytes of memory that the [`GradientHead`](super::GradientHead) of head `number` needs, for batches of so many samples. Meant for compile
+/// time.
+///
+/// # Panics
+/// As [`closed_form_bytes`].
+pub const fn gradient_bytes(model: &[u8], number: usize, batch: usize) -> usize {
+    let (features, capacity) = sizes(model, number);
+    4 * gradient_words(capacity, features, batch)
+}
+
+/// Bytes of memory that the [`Guard`](super::Guard) of head `number` needs, trained by that loss, with so many samples held out. Meant for
+/// compile time.
+///
+/// # Panics
+/// As [`closed_form_bytes`].
+pub const fn guard_bytes(model: &[u8], number: usize, loss: Loss, samples: usize) -> usize {
+    let (features, capacity) = sizes(model, number);
+    4 * guard_words(capacity, features, samples, loss.target_words(capacity))
+}
+
 impl<'a> Model<'a> {
     /// The head of that number in the file, from 0 on. Its record is checked here.
     ///
@@ -339,6 +370,32 @@ impl<'a> Head<'a> {
     /// The file's weights `[K][D]`, biases `[K]` and, in closed form, the centre `[D]`.
     pub fn solution(&self) -> &'a [f32] {
         bytemuck::cast_slice(self.words.get(self.sums().len()..).unwrap_or_default())
+    }
+}
+
+impl<'a> Head<'a> {
+    /// A dense head of no file, with weights and biases of the first of [classes that it knows, room for classes] as words.
+    pub(super) const fn dense(
+        features: usize,
+        [classes, capacity]: [usize; 2],
+        scale: f32,
+        zero_point: i8,
+        words: &'a [u32],
+    ) -> Self {
+        Self {
+            kind: HeadKind::Dense,
+            node: 0,
+            feature_tensor: 0,
+            output: 0,
+            features,
+            classes,
+            capacity,
+            scale,
+            zero_point,
+            shrinkage: 0.0,
+            threshold: None,
+            words,
+        }
     }
 }
 

@@ -118,6 +118,28 @@ pub enum HeadError {
         /// The upper end.
         most: &'static str,
     },
+    /// The room is for fewer classes than the layer has, or for more than a head can have.
+    #[error("there is to be room for {capacity} classes; the layer has {classes}, and a head at most {MOST_CLASSES}")]
+    Capacity {
+        /// Classes that there is to be room for.
+        capacity: usize,
+        /// Those of the layer.
+        classes: usize,
+    },
+    /// Weights that are not the layer's.
+    #[error(
+        "the kernel has {kernel} values and the bias {bias}; the layer takes a kernel [{features}, {classes}] and a bias [{classes}] or none, of finite values"
+    )]
+    Weights {
+        /// Values of the kernel.
+        kernel: usize,
+        /// Values of the bias.
+        bias: usize,
+        /// Features of the layer.
+        features: usize,
+        /// Its outputs.
+        classes: usize,
+    },
     /// A sample does not fit, or the runtime refuses the file.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -1,0 +1,422 @@
+//! A head that is trained by gradients: the last dense layer of an output, in f32, on the int8 features that a frozen body computes. For what
+//! the closed form cannot do: numbers, several truths at once, classes that no straight discriminant parts.
+//!
+//! `z_k = b_k + sum_d w_kd * x_d`, `x_d = scale * (q_d - zero_point)`: K outputs of D features. Samples are gathered into a batch;
+//! [`step`](GradientHead::step) computes their outputs with the same weights, and from the derivatives `e_ik` of their losses
+//! ([`Loss`]) the gradient `g_kd = sum_i e_ik * x_id / n`, without room for it: each element is computed where it is needed, once for
+//! the norm and once for the update. Then, with rate r, momentum m, decay y and the factor `f = min(1, limit / norm of all g)`:
+//!
+//! `w = w - r * y * w` (not biases), `v = m * v - r * f * g`, `w = w + v`, as Keras's SGD with decoupled `weight_decay` and
+//! `global_clipnorm`. A step costs three times the multiply-accumulates of the head's outputs, for each sample.
+//!
+//! All is plain f32 in the order written, sums ascending: the same bits on every core and on the host.
+//!
+//! ```no_run
+//! use samara_runtime::{Session, train::{GradientHead, Guard, Replay, Target, TrainError, Verdict}};
+//!
+//! /// Learns an image of a class, beside three of those seen before; `false` if the head is better off without.
+//! fn learn(
+//!     session: &mut Session<'_>,
+//!     head: &mut GradientHead<'_>,
+//!     (replay, guard): (&mut Replay<'_>, &mut Guard<'_>),
+//!     (image, class): (&[i8], usize),
+//! ) -> Result<bool, TrainError> {
+//!     session.write_i8(0, image).map_err(|_| TrainError::Record)?;
+//!     let features = session.features(head.record());
+//!     head.add(features, Target::Class(class))?;
+//!     replay.add(features, class)?;
+//!     for _ in 0..3 {
+//!         if let Some((features, class)) = replay.draw() {
+//!             head.add(features, Target::Class(class))?;
+//!         }
+//!     }
+//!     head.step()?;
+//!     Ok(matches!(guard.check(head)?, Verdict::Kept { .. }))
+//! }
+//! ```
+
+use super::{
+    Loss, Target, TrainError,
+    record::{Head, HeadKind, gradient_words},
+};
+use crate::{
+    format::crc::Crc32,
+    math::Exact,
+    model::Model,
+    op::{as_i8_mut, copy},
+    random::Generator,
+};
+
+/// How a head is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GradientOptions<'a> {
+    /// What is made small.
+    pub loss: Loss,
+    /// The rate of learning, 0 or more.
+    pub learning_rate: f32,
+    /// The share of the last update that the next one keeps, from 0 to below 1.
+    pub momentum: f32,
+    /// The share of each weight, times the learning rate, that a step takes away, 0 or more.
+    pub weight_decay: f32,
+    /// The largest norm of all gradients together, above 0: larger ones are scaled down to it. Infinite for none.
+    pub clip_norm: f32,
+    /// How much each class counts ([`Loss`]), 0 or more for each that there is room for; empty if all count alike.
+    pub class_weights: &'a [f32],
+}
+
+impl GradientOptions<'_> {
+    /// Softmax cross-entropy with a rate of 0.05, a momentum of 0.9 and gradients of a norm of at most 1.
+    pub const DEFAULT: Self = Self {
+        loss: Loss::SoftmaxCrossEntropy,
+        learning_rate: 0.05,
+        momentum: 0.9,
+        weight_decay: 0.0,
+        clip_norm: 1.0,
+        class_weights: &[],
+    };
+
+    fn check(&self, outputs: usize) -> Result<(), TrainError> {
+        let is_size = |value: f32| value >= 0.0 && value.is_finite();
+        let sound = is_size(self.learning_rate)
+            && is_size(self.weight_decay)
+            && self.learning_rate * self.weight_decay < 1.0
+            && self.momentum >= 0.0
+            && self.momentum < 1.0
+            && self.clip_norm > 0.0
+            && (self.class_weights.is_empty() || self.class_weights.len() == outputs)
+            && self.class_weights.iter().all(|&weight| is_size(weight))
+            && (self.loss != Loss::SoftmaxCrossEntropy || outputs > 1);
+        if sound { Ok(()) } else { Err(TrainError::Options) }
+    }
+}
+
+impl Default for GradientOptions<'_> {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Step {
+    /// The mean loss of the batch's samples before the step.
+    pub loss: f32,
+    /// The norm of all gradients, before clipping.
+    pub norm: f32,
+}
+
+/// A dense layer over a frozen body's int8 features, trained in place.
+#[derive(Debug)]
+pub struct GradientHead<'a> {
+    record: Head<'a>,
+    options: GradientOptions<'a>,
+    /// Weights `[K][D]`, then biases `[K]`.
+    solution: &'a mut [f32],
+    /// As the solution.
+    velocity: &'a mut [f32],
+    /// `[batch][K]`: of samples that wait for a step their targets, first; in a step the derivatives of their losses.
+    slopes: &'a mut [f32],
+    /// `[batch][D]`.
+    features: &'a mut [i8],
+    /// Samples that wait.
+    filled: usize,
+}
+
+impl<'a> GradientHead<'a> {
+    /// The head of that number in the file, with room for a batch of so many samples, in memory of
+    /// [`gradient_bytes`](super::gradient_bytes). It begins with the file's weights. Classes that the file does not know have weights of zero, and
+    /// are never found before a step with a sample of theirs.
+    ///
+    /// # Errors
+    /// [`TrainError::NoSuchHead`] (if it is no dense layer's, too), [`TrainError::Record`], [`TrainError::Options`],
+    /// [`TrainError::MemoryTooSmall`], [`TrainError::MemoryMisaligned`].
+    pub fn new(
+        model: &Model<'a>,
+        number: usize,
+        batch: usize,
+        options: GradientOptions<'a>,
+        memory: &'a mut [u8],
+    ) -> Result<Self, TrainError> {
+        let record = model.head(number)?;
+        if record.kind == HeadKind::Dense { Self::of(record, batch, options, memory) } else { Err(TrainError::NoSuchHead) }
+    }
+
+    pub(super) fn of(
+        record: Head<'a>,
+        batch: usize,
+        options: GradientOptions<'a>,
+        memory: &'a mut [u8],
+    ) -> Result<Self, TrainError> {
+        let Head { features, capacity, .. } = record;
+        options.check(capacity)?;
+        let required = 4 * gradient_words(capacity, features, batch);
+        let found = memory.len() as u32;
+        let memory = memory.get_mut(..required).ok_or(TrainError::MemoryTooSmall { required: required as u32, found })?;
+        let words: &mut [f32] = bytemuck::try_cast_slice_mut(memory).map_err(|_| TrainError::MemoryMisaligned)?;
+        let parameters = capacity * (features + 1);
+        let cut = |words: &'a mut [f32], count| words.split_at_mut_checked(count).ok_or(TrainError::Record);
+        let (solution, rest) = cut(words, parameters)?;
+        let (velocity, rest) = cut(rest, parameters)?;
+        let (slopes, rest) = cut(rest, batch * capacity)?;
+        let rows = as_i8_mut(bytemuck::cast_slice_mut(rest)).get_mut(..batch * features).unwrap_or_default();
+        let mut head = Self { record, options, solution, velocity, slopes, features: rows, filled: 0 };
+        head.reset();
+        Ok(head)
+    }
+
+    /// Forgets all that was learned on the device, and the samples that wait: the head is the file's.
+    pub fn reset(&mut self) {
+        let Head { features, classes, capacity, .. } = self.record;
+        let (weights, biases) = self.record.solution().split_at_checked(classes * features).unwrap_or_default();
+        let never = if self.options.loss == Loss::MeanSquaredError { 0.0 } else { f32::NEG_INFINITY };
+        let of_file = weights.iter().copied().chain(core::iter::repeat_n(0.0, (capacity - classes) * features));
+        let biases = biases.iter().copied().chain(core::iter::repeat_n(never, capacity - classes));
+        self.solution.iter_mut().zip(of_file.chain(biases)).for_each(|(to, from)| *to = from);
+        self.velocity.fill(0.0);
+        self.filled = 0;
+    }
+
+    /// What the file says of the head.
+    pub const fn record(&self) -> &Head<'a> {
+        &self.record
+    }
+
+    /// How it is trained.
+    pub const fn options(&self) -> &GradientOptions<'a> {
+        &self.options
+    }
+
+    /// Weights `[capacity][features]`, then biases `[capacity]`: what was learned, to be saved and [restored](Self::restore). Biases of
+    /// classes that were never seen are negative infinity.
+    pub fn solution(&self) -> &[f32] {
+        self.solution
+    }
+
+    /// Takes weights and biases that were saved; the velocity begins at zero, samples that wait stay.
+    ///
+    /// # Errors
+    /// [`TrainError::Sums`] if they are not as many as this head's, or not finite; the head is then as before.
+    pub fn restore(&mut self, solution: &[f32]) -> Result<(), TrainError> {
+        if solution.len() != self.solution.len() || !self.is_sound(solution) {
+            return Err(TrainError::Sums);
+        }
+        self.go_back(solution);
+        Ok(())
+    }
+
+    /// Whether all is finite, but for biases of classes that were never seen.
+    pub(super) fn is_sound(&self, solution: &[f32]) -> bool {
+        let weights = self.record.capacity * self.record.features;
+        let has_classes = self.options.loss != Loss::MeanSquaredError;
+        let mut places = solution.iter().enumerate();
+        places.all(|(place, value)| value.is_finite() || (has_classes && place >= weights && *value == f32::NEG_INFINITY))
+    }
+
+    /// Samples that wait for a step.
+    pub const fn waiting(&self) -> usize {
+        self.filled
+    }
+
+    /// Puts a sample into the batch.
+    ///
+    /// # Errors
+    /// [`TrainError::FeatureCount`], [`TrainError::NoSuchClass`]; [`TrainError::Target`] if the target does not go with the loss;
+    /// [`TrainError::Full`] if the batch is: call [`step`](Self::step).
+    pub fn add(&mut self, features: &[i8], target: Target<'_>) -> Result<(), TrainError> {
+        let (size, outputs) = (self.record.features, self.record.capacity);
+        check_count(features, size)?;
+        let rows = self.features.chunks_exact_mut(size.max(1)).zip(self.slopes.chunks_exact_mut(outputs.max(1)));
+        let batch = rows.len() as u32;
+        let (row, slopes) = { rows }.nth(self.filled).ok_or(TrainError::Full { capacity: batch })?;
+        self.options.loss.encode(target, outputs, slopes)?;
+        row.copy_from_slice(features);
+        self.filled += 1;
+        Ok(())
+    }
+
+    /// Learns from the samples that wait, which are then gone.
+    ///
+    /// # Errors
+    /// [`TrainError::NoSamples`] if none waits; [`TrainError::NotFinite`] if loss or gradient is no finite number: the head is then
+    /// as before.
+    pub fn step(&mut self) -> Result<Step, TrainError> {
+        let count = core::mem::take(&mut self.filled);
+        if count == 0 {
+            return Err(TrainError::NoSamples);
+        }
+        self.open_classes(count);
+        let (record, options) = (self.record, self.options);
+        let size = record.features.max(1);
+        let mut loss = 0.0;
+        for (row, slopes) in
+            self.features.chunks_exact(size).zip(self.slopes.chunks_exact_mut(record.capacity.max(1))).take(count)
+        {
+            loss += options.loss.derive(outputs(&record, self.solution, row), slopes, options.class_weights);
+        }
+        let loss = loss / count as f32;
+        let batch = Batch { record: &record, slopes: self.slopes, features: self.features, count };
+        let norm = Exact::square_root(batch.gradients().fold(0.0, |sum, gradient| sum + gradient * gradient));
+        if !(loss.is_finite() && norm.is_finite()) {
+            return Err(TrainError::NotFinite);
+        }
+        let GradientOptions { learning_rate, momentum, weight_decay, clip_norm, .. } = options;
+        let (rate, decay) =
+            (learning_rate * if norm > clip_norm { clip_norm / norm } else { 1.0 }, learning_rate * weight_decay);
+        let weights = record.capacity * record.features;
+        let places = self.solution.iter_mut().zip(self.velocity.iter_mut()).zip(batch.gradients());
+        for (place, ((value, velocity), gradient)) in places.enumerate() {
+            if place < weights {
+                *value -= decay * *value;
+            }
+            *velocity = momentum * *velocity - rate * gradient;
+            *value += *velocity;
+        }
+        Ok(Step { loss, norm })
+    }
+
+    /// Classes that were never seen and are now begin with a bias of zero.
+    fn open_classes(&mut self, count: usize) {
+        let Head { features, capacity, .. } = self.record;
+        let biases = self.solution.iter_mut().skip(capacity * features).enumerate();
+        for (class, bias) in biases.filter(|(_, bias)| **bias == f32::NEG_INFINITY) {
+            if self.slopes.chunks_exact(capacity.max(1)).take(count).any(|target| self.options.loss.names(target, class)) {
+                *bias = 0.0;
+            }
+        }
+    }
+
+    /// What the outputs say of a sample: probabilities, or for the squared error numbers, one for each class that there is room for.
+    ///
+    /// # Errors
+    /// [`TrainError::FeatureCount`]; [`TrainError::MemoryTooSmall`] if `to` has no place for each output.
+    pub fn predict(&self, features: &[i8], to: &mut [f32]) -> Result<(), TrainError> {
+        let Head { features: size, capacity, .. } = self.record;
+        check_count(features, size)?;
+        let found = 4 * to.len() as u32;
+        let to = to.get_mut(..capacity).ok_or(TrainError::MemoryTooSmall { required: 4 * capacity as u32, found })?;
+        to.iter_mut().zip(outputs(&self.record, self.solution, features)).for_each(|(to, output)| *to = output);
+        self.options.loss.activate(to);
+        Ok(())
+    }
+
+    /// The class of the largest output, the first of equal ones.
+    ///
+    /// # Errors
+    /// [`TrainError::FeatureCount`]; [`TrainError::NoSamples`] if the head knows no class.
+    pub fn classify(&self, features: &[i8]) -> Result<usize, TrainError> {
+        check_count(features, self.record.features)?;
+        let mut first = (None, f32::NEG_INFINITY);
+        for (class, output) in outputs(&self.record, self.solution, features).enumerate() {
+            if output > first.1 {
+                first = (Some(class), output);
+            }
+        }
+        first.0.ok_or(TrainError::NoSamples)
+    }
+
+    /// The loss of a sample by other weights than the head's.
+    pub(super) fn loss_by(&self, solution: &[f32], features: &[i8], target: &[f32]) -> f32 {
+        let outputs = outputs(&self.record, solution, features);
+        self.options.loss.value(outputs, target, self.options.class_weights)
+    }
+
+    /// Takes back weights, and forgets where they were going.
+    pub(super) fn go_back(&mut self, solution: &[f32]) {
+        copy(self.solution, solution);
+        self.velocity.fill(0.0);
+    }
+}
+
+pub(super) fn check_count(features: &[i8], expected: usize) -> Result<(), TrainError> {
+    if features.len() == expected {
+        Ok(())
+    } else {
+        Err(TrainError::FeatureCount { expected: expected as u32, found: features.len() as u32 })
+    }
+}
+
+/// A feature, but for its scale.
+fn real(record: &Head<'_>, q: i8) -> f32 {
+    f32::from(i16::from(q) - i16::from(record.zero_point))
+}
+
+/// The outputs of one sample, one after the other.
+fn outputs<'s>(record: &Head<'_>, solution: &'s [f32], features: &'s [i8]) -> impl Iterator<Item = f32> + use<'s> {
+    let (size, scale, zero_point) = (record.features, record.scale, i16::from(record.zero_point));
+    let (weights, biases) = solution.split_at_checked(record.capacity * size).unwrap_or_default();
+    weights.chunks_exact(size.max(1)).zip(biases).map(move |(weights, bias)| {
+        let products = weights.iter().zip(features).map(|(weight, &q)| weight * f32::from(i16::from(q) - zero_point));
+        bias + scale * products.fold(0.0, |sum, product| sum + product)
+    })
+}
+
+/// What a step learns from.
+struct Batch<'b> {
+    record: &'b Head<'b>,
+    slopes: &'b [f32],
+    features: &'b [i8],
+    count: usize,
+}
+
+impl Batch<'_> {
+    /// The mean gradient of each weight, then of each bias.
+    fn gradients(&self) -> impl Iterator<Item = f32> + '_ {
+        let Self { record, slopes, features, count } = *self;
+        let (size, capacity) = (record.features, record.capacity);
+        let of_output = move |output: usize| slopes.iter().skip(output).step_by(capacity.max(1)).take(count);
+        let scale = record.scale / count as f32;
+        let of_weights = (0..capacity).flat_map(move |output| {
+            (0..size).map(move |feature| {
+                let column = features.iter().skip(feature).step_by(size.max(1));
+                let products = of_output(output).zip(column).map(|(slope, &q)| slope * real(record, q));
+                scale * products.fold(0.0, |sum, product| sum + product)
+            })
+        });
+        let of_bias = move |output| of_output(output).fold(0.0, |sum, slope| sum + slope) / count as f32;
+        of_weights.chain((0..capacity).map(of_bias))
+    }
+}
+
+/// A number that says whether heads learn here as elsewhere: a checksum of weights and answers after some steps of each loss, the
+/// same on every core and on the host.
+pub fn checksum() -> u32 {
+    const FEATURES: usize = 12;
+    const OUTPUTS: usize = 3;
+    const BATCH: usize = 4;
+    let mut generator = Generator::new(1);
+    let mut crc = Crc32::new();
+    for loss in [Loss::SoftmaxCrossEntropy, Loss::SigmoidCrossEntropy, Loss::MeanSquaredError] {
+        let file = [0.25f32; 2 * (FEATURES + 1)].map(f32::to_bits);
+        let record = Head::dense(FEATURES, [2, OUTPUTS], 0.037, -5, &file);
+        let mut memory = [0f32; gradient_words(OUTPUTS, FEATURES, BATCH)];
+        let options = GradientOptions { loss, weight_decay: 0.01, class_weights: &[1.0, 0.5, 2.0], ..GradientOptions::DEFAULT };
+        let Ok(mut head) = GradientHead::of(record, BATCH, options, bytemuck::cast_slice_mut(&mut memory)) else { return 0 };
+        let mut row = [0i8; FEATURES];
+        for step in 0..8 {
+            for sample in 0..BATCH {
+                let class = (step + sample) % OUTPUTS;
+                row.iter_mut().for_each(|q| *q = (generator.next_u32() >> 24) as i8 / 2 + 20 * class as i8);
+                let values = [class as f32 / 2.0, 0.0, 1.0];
+                let target = if loss == Loss::MeanSquaredError { Target::Values(&values) } else { Target::Class(class) };
+                if head.add(&row, target).is_err() {
+                    return 0;
+                }
+            }
+            let Ok(Step { loss, norm }) = head.step() else { return 0 };
+            crc.update(&loss.to_le_bytes()).update(&norm.to_le_bytes());
+        }
+        let mut answers = [0.0; OUTPUTS];
+        if head.predict(&row, &mut answers).is_err() {
+            return 0;
+        }
+        for value in head.solution().iter().chain(&answers) {
+            crc.update(&value.to_le_bytes());
+        }
+    }
+    crc.finish()
+}
+
+#[cfg(test)]
+#[path = "gradient_tests.rs"]
+mod tests;
