@@ -9,7 +9,7 @@ use samara_runtime::{
     train::{ClosedFormHead, Strangeness, TrainError, closed_form_bytes, record::HEAD_RECORD_BYTES, solve_bytes},
 };
 use samara_tests::generator;
-use samara_trainer::device::heads::{ClosedFormOptions, HeadError, Unknown, add_closed_form_head, dense_of};
+use samara_trainer::device::heads::{ClosedFormOptions, HeadError, Unknown, add_closed_form_head, dense_of, features_of};
 use samara_trainer::prelude::*;
 use samara_trainer::quantize::Options;
 
@@ -46,7 +46,8 @@ fn with_head(options: ClosedFormOptions) -> ModelFile {
     let (samples, labels) = samples(4000, 2);
     let (samples, labels) = known(&samples, &labels);
     let mut file = file();
-    add_closed_form_head(&mut file, &[samples], &labels, options).unwrap();
+    let rows = features_of(&file, 0, &[samples]).unwrap();
+    add_closed_form_head(&mut file, &rows, &labels, options).unwrap();
     file
 }
 
@@ -177,11 +178,12 @@ fn margins_tell_the_unknown_too() {
 #[test]
 fn mistakes_are_named() {
     let (values, labels) = samples(40, 2);
+    let mut file = file();
+    let rows = features_of(&file, 0, &[values]).unwrap();
     let add = |file: &mut ModelFile, labels: &[usize], options| {
-        add_closed_form_head(file, std::slice::from_ref(&values), labels, options).unwrap_err().to_string()
+        add_closed_form_head(file, &rows, labels, options).unwrap_err().to_string()
     };
     let plain = ClosedFormOptions::default();
-    let mut file = file();
     let before = file.clone();
     let found = add(&mut file, &labels[1..], plain);
     assert_eq!(found, "there are 40 samples and 39 labels");

@@ -333,7 +333,7 @@ impl<'a> ClosedFormHead<'a> {
             weights.copy_from_slice(self.row);
             discriminant::solve_transposed(self.factor, weights);
             discriminant::solve_upper(self.factor, weights);
-            *bias = -0.5 * discriminant::dot(self.row, weights);
+            *bias = 0.5 * (features as f32 / count as f32 - discriminant::dot(self.row, weights));
         }
         Ok(())
     }
@@ -385,7 +385,7 @@ impl<'a> ClosedFormHead<'a> {
         Ok(())
     }
 
-    /// The squared Mahalanobis distance from the mean of a class whose score this is.
+    /// The squared Mahalanobis distance from the mean of a class whose score this is, less what the mean's own error adds.
     fn distance(&mut self, features: &[i8], score: f32) -> f32 {
         if !self.has_factor {
             return f32::INFINITY;

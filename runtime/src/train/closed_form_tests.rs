@@ -58,8 +58,9 @@ fn reference(samples: &[(Vec<i8>, usize)], features: usize, classes: usize, shri
         (0..features).map(|i| rows[i][features] / rows[i][i]).collect::<Vec<f64>>()
     };
     let weights: Vec<Vec<f64>> = means.iter().map(|mean| solve(mean)).collect();
-    let biases = weights.iter().zip(&means).map(|(w, mean)| -0.5 * w.iter().zip(mean).map(|(a, b)| a * b).sum::<f64>());
-    let biases = biases.collect();
+    let noise = |class: usize| features as f64 / of(class).count() as f64;
+    let squared = |w: &[f64], mean: &[f64]| w.iter().zip(mean).map(|(a, b)| a * b).sum::<f64>();
+    let biases = (0..classes).map(|class| 0.5 * (noise(class) - squared(&weights[class], &means[class]))).collect();
     (weights, biases)
 }
 
@@ -79,13 +80,13 @@ fn one_feature_two_classes_by_hand() {
         near(solution[0], -weight);
         near(solution[1], weight);
         assert_eq!(solution[2], 0.0);
-        near(solution[3], -0.5 * 5.0 * weight);
+        near(solution[3], 0.5 * (1.0 / 2.0 - 5.0 * weight));
         assert_eq!(solution[5], f32::NEG_INFINITY, "a class without samples is never found");
         assert_eq!(solution[6], 5.0);
         let answer = head.classify(&[7]).unwrap();
         assert_eq!(answer.class, 1);
         near(answer.margin, 2.0 * 2.0 * weight);
-        near(answer.strangeness, 9.0 / 1.01);
+        near(answer.strangeness, 9.0 / 1.01 - 0.5);
         assert!(answer.known);
         assert!(!head.classify(&[20]).unwrap().known, "ten standard deviations from every class");
     });

@@ -7,8 +7,10 @@
 //!   nothing is lost where features lie far from zero: `M' = M - r t^T - t r^T + n r r^T` (`t = sum_c s_c`), `s'_c = s_c - n_c r`;
 //! - covariance: `S = (M' - sum_c s'_c s'_c^T / n_c) / n`, then `lambda * trace(S) / D` is added to the diagonal;
 //! - factor: `S = R^T R`, `R` upper triangular (Cholesky);
-//! - head: `mu_c = s'_c / n_c`, `w_c = S^-1 mu_c`, `b_c = -0.5 mu_c . w_c`. The score of class `c` is `w_c . (q - r) + b_c`: for
-//!   equal priors the logarithm of its likelihood, up to what all classes share.
+//! - head: `mu_c = s'_c / n_c`, `w_c = S^-1 mu_c`, `b_c = 0.5 (D / n_c - mu_c . w_c)`. The score of class `c` is
+//!   `w_c . (q - r) + b_c`: for equal priors the logarithm of its likelihood, up to what all classes share. `D / n_c` makes up for the
+//!   error of a mean of few samples, which by itself adds that much to the expected distance (McLachlan, *Discriminant Analysis and
+//!   Statistical Pattern Recognition*, 3.3): without it, classes of few samples are found too rarely.
 
 /// The rows of an upper triangle, each from its diagonal on.
 fn rows<T>(triangle: &[T], size: usize) -> impl Iterator<Item = &[T]> {

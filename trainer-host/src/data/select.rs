@@ -122,6 +122,16 @@ impl Dataset {
         let (targets, target_names) = read(targets)?;
         Self::with_names(inputs, input_names, targets, target_names)
     }
+
+    /// The samples of some classes: those whose label, the first target's, `keep` wants. Labels stay as they are.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn of_classes(&self, keep: impl Fn(usize) -> bool) -> Result<Self> {
+        let labels = self.targets().first().map_or(&[][..], Tensor::values);
+        let kept = (0u32..).zip(labels).filter(|&(_, &label)| keep(label as usize)).map(|(sample, _)| sample);
+        Self::from_source(&Select::new(self, kept.collect())?)
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +143,15 @@ mod tests {
         let y = (0..samples).map(|value| -(value as f32)).collect();
         let (x, y) = (Tensor::new([samples, 2], x).unwrap(), Tensor::new([samples], y).unwrap());
         Dataset::builder().input("x", x).target("y", y).build().unwrap()
+    }
+
+    #[test]
+    fn samples_of_some_classes() {
+        let (x, y) = (Tensor::new([4, 1], vec![0.0, 1.0, 2.0, 3.0]), Tensor::from_labels(&[7u8, 2, 7, 0]));
+        let data = Dataset::new(x.unwrap(), y).unwrap();
+        let sevens = data.of_classes(|class| class == 7).unwrap();
+        assert_eq!((sevens.inputs()[0].values(), sevens.targets()[0].values()), (&[0.0, 2.0][..], &[7.0, 7.0][..]));
+        assert!(data.of_classes(|class| class == 1).is_err());
     }
 
     #[test]

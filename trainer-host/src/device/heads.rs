@@ -168,7 +168,7 @@ pub fn dense_of(file: &ModelFile, output: usize) -> Result<(u16, u32), HeadError
         let op = ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).map_or("unknown", |op| op.name);
         let [input, ..] = node.inputs[..] else { break Err(no_dense(file, output, index, op)) };
         match op {
-            "dense_i8" | "dense_f32" => break features_of(file, input).map(|()| (index as u16, input)),
+            "dense_i8" | "dense_f32" => break are_features(file, input).map(|()| (index as u16, input)),
             "softmax_i8" | "softmax_f32" | "lut_i8" | "activation_f32" | "dequantize" | "reshape" => tensor = input,
             _ => break Err(no_dense(file, output, index, op)),
         }
@@ -179,7 +179,7 @@ fn no_dense(file: &ModelFile, output: usize, node: usize, op: &'static str) -> H
     HeadError::NoDense { output, node: file.metadata.nodes.get(node).cloned().unwrap_or_default(), op }
 }
 
-fn features_of(file: &ModelFile, tensor: u32) -> Result<(), HeadError> {
+fn are_features(file: &ModelFile, tensor: u32) -> Result<(), HeadError> {
     let features = &file.tensors[tensor as usize];
     let is_vector = features.pixels() == 1 && features.length_group == 0;
     if features.element_type == ElementType::I8 && is_vector && features.elements() <= MOST_FEATURES as usize {
@@ -189,15 +189,15 @@ fn features_of(file: &ModelFile, tensor: u32) -> Result<(), HeadError> {
     Err(HeadError::Features { name, found: format!("{:?} of {:?}", features.shape(), features.element_type) })
 }
 
-/// Adds a closed-form head to a file: it learns the samples as a device would, one label from 0 on for each, and its sums,
-/// weights and limit of the unknown go into the file. A tensor of samples for each input. The file's outputs stay as they are,
-/// its [hash](samara_runtime::Model::hash) changes.
+/// Adds a closed-form head to a file: it learns the [features](features_of) of samples as a device would, one label from 0 on
+/// for each, and its sums, weights and limit of the unknown go into the file. The file's outputs stay as they are, its
+/// [hash](samara_runtime::Model::hash) changes.
 ///
 /// # Errors
 /// [`HeadError`]. The file is then as before.
 pub fn add_closed_form_head(
     file: &mut ModelFile,
-    samples: &[Tensor],
+    rows: &[Vec<i8>],
     labels: &[usize],
     options: ClosedFormOptions,
 ) -> Result<(), HeadError> {
@@ -205,7 +205,7 @@ pub fn add_closed_form_head(
     let features = file.tensors[feature_tensor as usize].elements();
     let classes = labels.iter().max().map_or(1, |label| label + 1);
     let capacity = options.capacity.unwrap_or(classes + 4);
-    check(samples, labels, capacity, &options)?;
+    check(rows.len(), labels, capacity, &options)?;
     let mut with_head = file.clone();
     with_head.constants.resize(with_head.constants.len().next_multiple_of(4), 0);
     let place = with_head.constants.len();
@@ -229,7 +229,6 @@ pub fn add_closed_form_head(
     with_head.constants.resize(place + constants, 0);
 
     let blank = DeviceModel::new(&with_head.to_bytes())?;
-    let rows = features_of_samples(&blank, number, samples, labels.len())?;
     let is_held_back = |sample: usize| options.unknown.is_some() && sample % CALIBRATION_SHARE == CALIBRATION_SHARE - 1;
     let mut memory = AlignedBuffer::zeros(closed_form_bytes(blank.bytes(), number));
     let mut scratch = AlignedBuffer::zeros(solve_bytes(blank.bytes(), number));
@@ -257,10 +256,9 @@ pub fn add_closed_form_head(
     Ok(())
 }
 
-fn check(samples: &[Tensor], labels: &[usize], capacity: usize, options: &ClosedFormOptions) -> Result<(), HeadError> {
-    let there = samples.iter().map(Tensor::samples).min().unwrap_or(0);
-    if there != labels.len() {
-        return Err(HeadError::Labels { samples: there, labels: labels.len() });
+fn check(samples: usize, labels: &[usize], capacity: usize, options: &ClosedFormOptions) -> Result<(), HeadError> {
+    if samples != labels.len() {
+        return Err(HeadError::Labels { samples, labels: labels.len() });
     }
     let most = capacity.min(MOST_CLASSES as usize);
     if let Some((sample, &label)) = labels.iter().enumerate().find(|(_, label)| **label >= most) {
@@ -292,22 +290,22 @@ fn kept_words(head: &ClosedFormHead<'_>) -> Vec<u32> {
     [&counts[..classes], forgotten, sums, moments, weights, &biases[..classes], centre].concat()
 }
 
-/// The features of head `number` for each of so many samples.
+/// The features that the body computes of samples, for a head of this output: what a device's
+/// [`Session::features`](samara_runtime::Session::features) gives. A tensor of samples for each input.
 ///
 /// # Errors
-/// If a sample does not fit the model's inputs.
-pub fn features_of_samples(
-    model: &DeviceModel,
-    number: usize,
-    samples: &[Tensor],
-    count: usize,
-) -> Result<Vec<Vec<i8>>, HeadError> {
-    let head = model.model()?.head(number)?;
+/// If the output has no dense layer, or a sample does not fit the model's inputs.
+pub fn features_of(file: &ModelFile, output: usize, samples: &[Tensor]) -> Result<Vec<Vec<i8>>, HeadError> {
+    let (node, features) = dense_of(file, output)?;
     let work = |session: &mut Session<'_>, sample: usize| {
         for (input, values) in samples.iter().enumerate() {
             write_sample(session, input, values, sample)?;
         }
-        Ok(session.features(&head).to_vec())
+        session.run_until(node);
+        let row = session.tensors().get(features).1.iter().map(|&byte| byte as i8).collect();
+        session.abandon();
+        Ok(row)
     };
-    Ok(model.work_each(count, work)?)
+    let count = samples.iter().map(Tensor::samples).min().unwrap_or(0);
+    Ok(DeviceModel::new(&file.to_bytes())?.work_each(count, work)?)
 }
