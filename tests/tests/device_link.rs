@@ -14,7 +14,7 @@ use samara_runtime::persist::{PersistError, Store, mock::MockFlash, working_byte
 use samara_runtime::train::{ClosedFormHead, TrainError, closed_form_bytes};
 use samara_runtime::{ALL_OPS, Model as DeviceFile, Session, arena::AlignedBuffer, format::writer::ModelFile};
 use samara_tests::generator;
-use samara_trainer::device::heads::{ClosedFormOptions, add_closed_form_head};
+use samara_trainer::device::heads::{ClosedFormOptions, add_closed_form_head, features_of};
 use samara_trainer::link::{Device, LinkError, Patience};
 use samara_trainer::prelude::*;
 use samara_trainer::quantize::Options;
@@ -46,8 +46,8 @@ fn file(seed: u64) -> Vec<u8> {
     let known: Vec<usize> = (0..400).filter(|&sample| labels[sample] < CLASSES).collect();
     let values = known.iter().flat_map(|&sample| some.sample(sample).unwrap().to_vec()).collect();
     let labels: Vec<usize> = known.iter().map(|&sample| labels[sample]).collect();
-    add_closed_form_head(&mut file, &[Tensor::from_samples([INPUTS], values).unwrap()], &labels, ClosedFormOptions::default())
-        .unwrap();
+    let rows = features_of(&file, 0, &[Tensor::from_samples([INPUTS], values).unwrap()]).unwrap();
+    add_closed_form_head(&mut file, &rows, &labels, ClosedFormOptions::default()).unwrap();
     file.to_bytes()
 }
 
