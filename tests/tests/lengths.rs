@@ -3,7 +3,11 @@
 
 use rand::Rng;
 use samara_runtime::{
-    ALL_OPS, InputError, Model as DeviceFile, Session, arena::AlignedBuffer, format::writer::ModelFile, selftest::run_case,
+    ALL_OPS, InputError, LoadError, Model as DeviceFile, NodeFault, Session,
+    arena::AlignedBuffer,
+    format::writer::{ModelFile, NodeRecord, encode_parameters},
+    ops::slice::{self, SLICE},
+    selftest::run_case,
 };
 use samara_tests::{
     generator, graphs,
@@ -180,6 +184,43 @@ fn samples_of_all_lengths_share_a_file() {
             assert_eq!(session.length(1), Some(MOST as u32), "{name}");
         }
     }
+}
+
+/// Of a length that may be set, a slice takes the first row, the last, or all from one on: nothing else is there at any length.
+#[test]
+fn slices_of_what_may_not_be_there_are_refused() {
+    let fault = |net: Net, start: u32| {
+        let mut file = ModelFile::from_bytes(&model(net, MOST, true, None).export_f32().expect("a file")).expect("a file");
+        let is_slice = |node: &&mut NodeRecord| node.code == u16::from(SLICE.code);
+        file.nodes.iter_mut().find(is_slice).expect("a slice").parameters = encode_parameters(&slice::Parameters { start });
+        let bytes = AlignedBuffer::copy_of(&file.to_bytes());
+        match DeviceFile::parse(bytes.as_slice(), ALL_OPS) {
+            Ok(_) => None,
+            Err(LoadError::Node { fault, .. }) => Some(fault),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    let (row, all) = (FEATURES as u32, (MOST * FEATURES) as u32);
+    let one_row: Net = |x| Slice::row(0).apply(x);
+    for (start, wanted) in [
+        (0, None),
+        (slice::FROM_END | row, None),
+        (1, Some(NodeFault::Shape)),
+        (row, Some(NodeFault::Shape)),
+        (slice::FROM_END | (row - 1), Some(NodeFault::Shape)),
+        (slice::FROM_END | (row + 1), Some(NodeFault::Shape)),
+        (slice::FROM_END | all, Some(NodeFault::Shape)),
+        (slice::FROM_END, Some(NodeFault::Shape)),
+        (slice::FROM_END - 1, Some(NodeFault::Shape)),
+        (u32::MAX, Some(NodeFault::Shape)),
+    ] {
+        assert_eq!(fault(one_row, start), wanted, "one row from {start:#x}");
+    }
+    let rest: Net = |x| Slice::rows(2..).apply(x);
+    for start in [0, row, 2 * row - 1, 2 * row + 1, 3 * row, slice::FROM_END | (all - 2 * row)] {
+        assert_eq!(fault(rest, start), Some(NodeFault::Shape), "the rest from {start:#x}");
+    }
+    assert_eq!(fault(rest, 2 * row), None);
 }
 
 #[test]

@@ -119,7 +119,8 @@ pub struct GradientHead<'a> {
     slopes: &'a mut [f32],
     /// `[batch][D]`.
     features: &'a mut [i8],
-    /// Samples that wait.
+    /// Samples that there is room for, and that wait.
+    batch: usize,
     filled: usize,
 }
 
@@ -160,7 +161,7 @@ impl<'a> GradientHead<'a> {
         let (velocity, rest) = cut(rest, parameters)?;
         let (slopes, rest) = cut(rest, batch * capacity)?;
         let rows = as_i8_mut(bytemuck::cast_slice_mut(rest)).get_mut(..batch * features).unwrap_or_default();
-        let mut head = Self { record, options, solution, velocity, slopes, features: rows, filled: 0 };
+        let mut head = Self { record, options, solution, velocity, slopes, features: rows, batch, filled: 0 };
         head.reset();
         Ok(head)
     }
@@ -226,11 +227,11 @@ impl<'a> GradientHead<'a> {
     pub fn add(&mut self, features: &[i8], target: Target<'_>) -> Result<(), TrainError> {
         let (size, outputs) = (self.record.features, self.record.capacity);
         check_count(features, size)?;
-        let rows = self.features.chunks_exact_mut(size.max(1)).zip(self.slopes.chunks_exact_mut(outputs.max(1)));
-        let batch = rows.len() as u32;
-        let (row, slopes) = { rows }.nth(self.filled).ok_or(TrainError::Full { capacity: batch })?;
-        self.options.loss.encode(target, outputs, slopes)?;
-        row.copy_from_slice(features);
+        if self.filled >= self.batch {
+            return Err(TrainError::Full { capacity: self.batch as u32 });
+        }
+        self.options.loss.encode(target, outputs, row_mut(self.slopes, self.filled, outputs))?;
+        copy(row_mut(self.features, self.filled, size), features);
         self.filled += 1;
         Ok(())
     }
@@ -247,12 +248,11 @@ impl<'a> GradientHead<'a> {
         }
         self.open_classes(count);
         let (record, options) = (self.record, self.options);
-        let size = record.features.max(1);
         let mut loss = 0.0;
-        for (row, slopes) in
-            self.features.chunks_exact(size).zip(self.slopes.chunks_exact_mut(record.capacity.max(1))).take(count)
-        {
-            loss += options.loss.derive(outputs(&record, self.solution, row), slopes, options.class_weights);
+        for sample in 0..count {
+            let features = row(self.features, sample, record.features);
+            let slopes = row_mut(self.slopes, sample, record.capacity);
+            loss += options.loss.derive(outputs(&record, self.solution, features), slopes, options.class_weights);
         }
         let loss = loss / count as f32;
         let batch = Batch { record: &record, slopes: self.slopes, features: self.features, count };
@@ -280,7 +280,7 @@ impl<'a> GradientHead<'a> {
         let Head { features, capacity, .. } = self.record;
         let biases = self.solution.iter_mut().skip(capacity * features).enumerate();
         for (class, bias) in biases.filter(|(_, bias)| **bias == f32::NEG_INFINITY) {
-            if self.slopes.chunks_exact(capacity.max(1)).take(count).any(|target| self.options.loss.names(target, class)) {
+            if (0..count).any(|sample| self.options.loss.names(row(self.slopes, sample, capacity), class)) {
                 *bias = 0.0;
             }
         }
@@ -334,6 +334,16 @@ pub(super) fn check_count(features: &[i8], expected: usize) -> Result<(), TrainE
     } else {
         Err(TrainError::FeatureCount { expected: expected as u32, found: features.len() as u32 })
     }
+}
+
+/// A row of a matrix with rows of this size.
+pub(super) fn row<T>(values: &[T], number: usize, size: usize) -> &[T] {
+    values.get(number * size..).and_then(|rest| rest.get(..size)).unwrap_or_default()
+}
+
+/// A row of a matrix with rows of this size.
+pub(super) fn row_mut<T>(values: &mut [T], number: usize, size: usize) -> &mut [T] {
+    values.get_mut(number * size..).and_then(|rest| rest.get_mut(..size)).unwrap_or_default()
 }
 
 /// A feature, but for its scale.

@@ -4,7 +4,11 @@
 //! Mislabelled samples, a rate that is too high, a sensor that broke: whatever went into the steps, the head answers held-out samples
 //! as well as before, up to a tolerance. Held-out samples are never learned.
 
-use super::{GradientHead, Head, Target, TrainError, gradient::check_count, record::guard_words};
+use super::{
+    GradientHead, Head, Target, TrainError,
+    gradient::{check_count, row, row_mut},
+    record::guard_words,
+};
 use crate::op::{as_i8_mut, copy};
 
 /// What became of the steps since the last check.
@@ -37,6 +41,8 @@ pub struct Guard<'a> {
     targets: &'a mut [f32],
     features: &'a mut [i8],
     target_words: usize,
+    /// Samples that there is room for, and that are held out.
+    room: usize,
     held: usize,
     /// The least mean loss of what is held now.
     best: Option<f32>,
@@ -63,7 +69,7 @@ impl<'a> Guard<'a> {
         let (targets, rest) = rest.split_at_mut_checked(samples * target_words).ok_or(TrainError::Record)?;
         let rows = as_i8_mut(bytemuck::cast_slice_mut(rest)).get_mut(..samples * features).unwrap_or_default();
         copy(kept, head.solution());
-        Ok(Self { tolerance, kept, targets, features: rows, target_words, held: 0, best: None })
+        Ok(Self { tolerance, kept, targets, features: rows, target_words, room: samples, held: 0, best: None })
     }
 
     /// Samples that are held out.
@@ -78,11 +84,11 @@ impl<'a> Guard<'a> {
     pub fn hold(&mut self, head: &GradientHead<'_>, features: &[i8], target: Target<'_>) -> Result<(), TrainError> {
         let Head { features: size, capacity, .. } = *head.record();
         check_count(features, size)?;
-        let rows = self.features.chunks_exact_mut(size.max(1)).zip(self.targets.chunks_exact_mut(self.target_words.max(1)));
-        let room = rows.len() as u32;
-        let (row, to) = { rows }.nth(self.held).ok_or(TrainError::Full { capacity: room })?;
-        head.options().loss.encode(target, capacity, to)?;
-        copy(row, features);
+        if self.held >= self.room {
+            return Err(TrainError::Full { capacity: self.room as u32 });
+        }
+        head.options().loss.encode(target, capacity, row_mut(self.targets, self.held, self.target_words))?;
+        copy(row_mut(self.features, self.held, size), features);
         self.held += 1;
         self.best = None;
         Ok(())
@@ -119,9 +125,12 @@ impl<'a> Guard<'a> {
 
     /// The mean loss of what is held out, by these weights; `None` if nothing is.
     fn mean_loss(&self, head: &GradientHead<'_>, solution: &[f32]) -> Option<f32> {
-        let rows = self.features.chunks_exact(head.record().features.max(1));
-        let samples = rows.zip(self.targets.chunks_exact(self.target_words.max(1))).take(self.held);
-        let sum = samples.fold(0.0, |sum, (row, target)| sum + head.loss_by(solution, row, target));
+        let size = head.record().features;
+        let loss = |sample: usize| {
+            let target = row(self.targets, sample, self.target_words);
+            head.loss_by(solution, row(self.features, sample, size), target)
+        };
+        let sum = (0..self.held).fold(0.0, |sum, sample| sum + loss(sample));
         (self.held > 0).then_some(sum / self.held as f32)
     }
 }
