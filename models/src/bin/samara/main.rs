@@ -16,6 +16,7 @@ mod export;
 mod export_samples;
 mod files;
 mod frames;
+mod head;
 mod inspect;
 mod layout;
 mod losses;
@@ -49,6 +50,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Make an int8 file from trained weights
     Quantize(quantize::Arguments),
+    /// Add to an int8 file what a device goes on learning with: a head that is solved from exact sums
+    Head(head::Arguments),
     /// Show what is in a model file
     Inspect(inspect::Arguments),
     /// Draw the graph of a model file as SVG, with shapes
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
+        Command::Head(arguments) => head::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),

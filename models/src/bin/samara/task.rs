@@ -30,6 +30,35 @@ pub struct TableArguments {
     left_out: Vec<String>,
 }
 
+/// Which classes are learned.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ClassArguments {
+    /// Class whose samples are left out of all that is learned and measured, for a device to learn later; once for each
+    #[arg(long = "without-class", value_name = "NUMBER")]
+    without: Vec<usize>,
+}
+
+impl ClassArguments {
+    /// The samples of the other classes.
+    ///
+    /// # Errors
+    /// If there is no such class, or no other.
+    pub fn keep(&self, mut splits: Splits, data: &str) -> Result<Splits> {
+        if self.without.is_empty() {
+            return Ok(splits);
+        }
+        let classes = splits.classes();
+        if let Some(class) = self.without.iter().find(|class| **class >= classes) {
+            bail!("--without-class is {class}, but the labels of {data} are 0 to {}", classes.saturating_sub(1));
+        }
+        for (part, what) in [(&mut splits.train, "train"), (&mut splits.validation, "validate"), (&mut splits.test, "test")] {
+            let others = part.of_classes(|class| !self.without.contains(&class));
+            *part = others.with_context(|| format!("without these classes {data} leaves nothing to {what} with"))?;
+        }
+        Ok(splits)
+    }
+}
+
 /// A net with its data.
 pub struct Task {
     /// The net with its initial parameters.
@@ -146,6 +175,24 @@ impl TestData {
         };
         Ok(Self { samples, loss, columns: Some(columns) })
     }
+}
+
+/// All samples for a model file with inputs of this shape, classes as targets.
+///
+/// # Errors
+/// If the data cannot be had, or is a CSV file that the model was not trained on.
+pub fn splits_of(data: &str, file_of_model: &Path, shape: &Shape) -> Result<Splits> {
+    if !is_table(data) {
+        return names::data(data, Targets::Classes, Some(shape));
+    }
+    let (file, columns) = (CsvFile::open(data)?, columns_in(file_of_model.parent().unwrap_or(Path::new("")))?);
+    if columns.classes().is_none() {
+        bail!("the column {} has numbers, but a head learns classes", columns.target.name);
+    }
+    if file.checksum() != columns.file {
+        bail!("{data} is not the file of the training, whose training samples are needed");
+    }
+    Ok(columns.splits(&file)?)
 }
 
 /// The shape of a model's first input.
