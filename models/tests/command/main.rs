@@ -4,6 +4,7 @@ mod arguments;
 mod common;
 mod comparison;
 mod data;
+mod device;
 mod fashion_mnist;
 mod model_files;
 mod quantities;

@@ -38,7 +38,7 @@ pub fn run(device: &mut Connected, arguments: &Arguments, json: bool) -> Result<
     let share = |part: usize| part as f64 / count as f64;
     let head = device.description().head.map(|_| (share(head_right), share(unknown)));
     let value = json!({
-        "samples": count, "accuracy": share(right), "different": different, "milliseconds": milliseconds,
+        "model": samples.name, "data": arguments.samples.data, "samples": count, "accuracy": share(right), "different": different, "milliseconds": milliseconds,
         "head_accuracy": head.map(|(right, _)| right), "head_unknown": head.map(|(_, unknown)| unknown),
         "repeated": device.repeated(),
     });

@@ -56,7 +56,7 @@ pub fn export(device: &mut Connected, arguments: &Export, json: bool) -> Result<
     let (bytes, shown) = (head.sums.len(), arguments.out.display());
     report(
         json,
-        &json!({"file": arguments.out, "model": format!("{:016x}", head.model), "bytes": bytes}),
+        &json!({"file": arguments.out, "model_hash": format!("{:016x}", head.model), "bytes": bytes}),
         &format!("{shown}: {} bytes of model {:016x}", output::thousands(bytes as u64), head.model),
     )
 }

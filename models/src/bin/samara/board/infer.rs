@@ -27,6 +27,7 @@ pub fn run(device: &mut Connected, arguments: &Arguments, json: bool) -> Result<
     }
     let output_type = samples.output_type()?;
     let samples = samples.only(arguments.sample);
+    let (name, data) = (&samples.name, &arguments.samples.data);
     samples.each(|session, input, label| {
         let there = device.infer(input)?;
         session.run();
@@ -35,7 +36,7 @@ pub fn run(device: &mut Connected, arguments: &Arguments, json: bool) -> Result<
         let head = there.answer.map(|answer| {
             json!({"class": answer.class, "margin": answer.margin, "strangeness": answer.strangeness, "known": answer.known})
         });
-        let value = json!({"sample": arguments.sample, "label": label, "class": class, "same_bits": same, "head": head});
+        let value = json!({"model": name, "data": data, "sample": arguments.sample, "label": label, "class": class, "same_bits": same, "head": head});
         let head = match there.answer {
             Some(answer) if answer.known => format!("; its head says class {}, ahead by {:.2}", answer.class, answer.margin),
             Some(answer) => {

@@ -53,7 +53,7 @@ struct Saving {
 pub fn run(device: &mut Connected, arguments: &Arguments, json: bool) -> Result<()> {
     let wanted = |label| arguments.classes.is_empty() || arguments.classes.contains(&label);
     let samples = Samples::of(&arguments.samples, device, Part::Train, wanted)?;
-    learn(device, &samples, |label| label, &arguments.saving, json)
+    learn(device, (&samples, &arguments.samples.data), |label| label, &arguments.saving, json)
 }
 
 /// Learns a class that the device does not know.
@@ -76,10 +76,16 @@ pub fn add_class(device: &mut Connected, arguments: &NewClass, json: bool) -> Re
         }
     };
     let samples = Samples::of(&arguments.samples, device, Part::Train, |label| label == arguments.label)?;
-    learn(device, &samples, |_| class, &arguments.saving, json)
+    learn(device, (&samples, &arguments.samples.data), |_| class, &arguments.saving, json)
 }
 
-fn learn(device: &mut Connected, samples: &Samples, class_of: impl Fn(u32) -> u32, saving: &Saving, json: bool) -> Result<()> {
+fn learn(
+    device: &mut Connected,
+    (samples, data): (&Samples, &str),
+    class_of: impl Fn(u32) -> u32,
+    saving: &Saving,
+    json: bool,
+) -> Result<()> {
     let capacity = device.head()?.capacity;
     // Before the first sample is learned, not in the middle.
     if let Some(label) = (0..samples.count()).map(|index| class_of(samples.label(index))).find(|&class| class >= capacity) {
@@ -107,7 +113,7 @@ fn learn(device: &mut Connected, samples: &Samples, class_of: impl Fn(u32) -> u3
     let saved = if saving.no_save { None } else { Some(device.save(saving.tag)?) };
     let classes: Vec<u32> = known.keys().copied().collect();
     let value = json!({
-        "learned": samples.count(), "classes": classes, "generation": saved, "repeated": device.repeated(),
+        "model": samples.name, "data": data, "learned": samples.count(), "classes": classes, "generation": saved, "repeated": device.repeated(),
         "counts": known.values().collect::<Vec<_>>(),
     });
     let shown = known.iter().map(|(class, count)| format!("{class} ({})", output::thousands(u64::from(*count))));

@@ -107,7 +107,7 @@ fn stats(device: &mut Connected, json: bool) -> Result<()> {
     let generation = description.stored.ok();
     let head = description.head.map(|head| (head.features, head.capacity));
     let value = json!({
-        "model": format!("{:016x}", description.model), "input_bytes": description.input_bytes,
+        "model_hash": format!("{:016x}", description.model), "input_bytes": description.input_bytes,
         "output_bytes": description.output_bytes, "frame_bytes": description.frame_bytes,
         "features": head.map(|(features, _)| features), "capacity": head.map(|(_, capacity)| capacity),
         "generation": generation, "runs": counted.runs, "learned": counted.learned, "saved": counted.saved,

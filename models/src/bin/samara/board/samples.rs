@@ -19,7 +19,7 @@ pub struct Choice {
     model: PathBuf,
     /// Data set by name or path, with classes
     #[arg(long, value_name = "NAME|PATH")]
-    data: String,
+    pub data: String,
     /// Which samples of the data set
     #[arg(long, value_enum)]
     part: Option<Part>,
@@ -41,6 +41,8 @@ pub enum Part {
 
 /// Samples, their classes, and the model on this machine.
 pub struct Samples {
+    /// Name of the model.
+    pub name: String,
     model: DeviceModel,
     data: Dataset,
     /// Which of them, in order.
@@ -65,7 +67,7 @@ impl Samples {
         if data.inputs()[0].sample_shape().size() != shape.size() {
             bail!("the samples have the shape {}, the model takes {shape}", data.inputs()[0].sample_shape());
         }
-        let mut samples = Self { chosen: (0..data.samples()).collect(), model, data };
+        let mut samples = Self { name: device::name(&model)?, chosen: Vec::new(), model, data };
         samples.chosen = (0..samples.data.samples()).filter(|&sample| wanted(samples.label_of(sample))).collect();
         samples.chosen.truncate(arguments.count.unwrap_or(usize::MAX));
         if samples.chosen.is_empty() {
