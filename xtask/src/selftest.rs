@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use samara_runtime::selftest::{Checksum, checksums, pack_bundle};
+use samara_runtime::{
+    selftest::{Checksum, checksums, pack_bundle},
+    train,
+};
 
 use crate::{
     boards::{self, Board},
@@ -136,6 +139,10 @@ fn compare(board: &Board, cases: &[&Case], report: &Report) -> Result<usize> {
     }
     if report.number("keeps_denormals")? != 1 {
         bail!("{} flushes denormal numbers to zero", board.name);
+    }
+    let heads = [train::closed_form::checksum(), train::gradient::checksum()].map(|sum| sum.to_string());
+    if report.all("heads").next() != Some(&heads[..]) {
+        bail!("{}: a head that learns gives other bits than on this machine", board.name);
     }
     let mut found = report.all("case");
     let mut equal = 0;

@@ -373,8 +373,9 @@ impl<'a> Head<'a> {
     }
 }
 
+/// Heads of no file: the words that a file would hold, for the first of `[classes that it knows, room for classes]`.
 impl<'a> Head<'a> {
-    /// A dense head of no file, with weights and biases of the first of [classes that it knows, room for classes] as words.
+    /// A dense head: weights and biases.
     pub(super) const fn dense(
         features: usize,
         [classes, capacity]: [usize; 2],
@@ -397,29 +398,16 @@ impl<'a> Head<'a> {
             words,
         }
     }
-}
 
-#[cfg(test)]
-impl<'a> Head<'a> {
-    /// A closed form whose file knows no sample, with room for `words`: zeros, biases of negative infinity.
-    pub(super) fn blank(features: usize, capacity: usize, threshold: Option<Threshold>, words: &'a mut Vec<u32>) -> Self {
-        words.resize(sums_words(1, features), 0);
-        words.extend([0].repeat(features));
-        words.push(f32::NEG_INFINITY.to_bits());
-        words.extend([0].repeat(features));
-        Self {
-            kind: HeadKind::ClosedForm,
-            node: 0,
-            feature_tensor: 0,
-            output: 0,
-            features,
-            classes: 1,
-            capacity,
-            scale: 1.0,
-            zero_point: 0,
-            shrinkage: 0.01,
-            threshold,
-            words,
-        }
+    /// A closed form: sums, weights, biases, centre.
+    pub(super) const fn closed_form(
+        features: usize,
+        room: [usize; 2],
+        shrinkage: f32,
+        threshold: Option<Threshold>,
+        words: &'a [u32],
+    ) -> Self {
+        let kind = HeadKind::ClosedForm;
+        Self { kind, shrinkage, threshold, ..Self::dense(features, room, 1.0, 0, words) }
     }
 }
