@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::losses::{LossName, Measured};
 use crate::task::TestData;
-use crate::{device, files, names, output, task, train};
+use crate::{device, files, learned, names, output, task, train};
 
 /// Arguments of `samara evaluate`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,12 @@ pub struct Arguments {
     /// The loss of the training [default: as for `samara train`]
     #[arg(long, value_enum)]
     loss: Option<LossName>,
+    /// Measure what a device learned instead: a file that `samara device export-head` or `samara learn` wrote, of this model
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "loss"])]
+    head: Option<PathBuf>,
+    /// Class that the head may answer, on samples of such classes [default: all]; once for each
+    #[arg(long, value_name = "CLASS", requires = "head")]
+    among: Vec<usize>,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -39,6 +45,10 @@ pub struct Arguments {
 /// # Errors
 /// If the file is neither a model nor weights, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(head) = &arguments.head {
+        let measured = learned::measure(&arguments.file, &arguments.data, head, &arguments.among)?;
+        return if arguments.json { output::print_json(&measured.to_json()) } else { output::print(&measured.shown()) };
+    }
     let are_weights = Weights::are_in(&files::read(&arguments.file)?);
     let test_data = |shape: Option<&Shape>| {
         TestData::of(&arguments.data, &arguments.file, shape, arguments.target.as_deref(), arguments.loss)

@@ -19,6 +19,7 @@ mod frames;
 mod head;
 mod inspect;
 mod layout;
+mod learned;
 mod losses;
 mod names;
 mod optimizers;
@@ -52,6 +53,8 @@ enum Command {
     Quantize(quantize::Arguments),
     /// Add to an int8 file what a device goes on learning with: a head that is solved from exact sums
     Head(head::Arguments),
+    /// Learn samples as a device with this model would, by the same code and to the same bits
+    Learn(learned::Arguments),
     /// Show what is in a model file
     Inspect(inspect::Arguments),
     /// Draw the graph of a model file as SVG, with shapes
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Head(arguments) => head::run(&arguments),
+        Command::Learn(arguments) => learned::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
