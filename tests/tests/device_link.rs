@@ -9,11 +9,15 @@ use std::time::Duration;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use rand::{Rng, rngs::StdRng};
-use samara_runtime::link::{Fault, Learner, Sensor, Server, work_bytes};
+use samara_runtime::link::{Fault, Learner, Sensor, Server, Teacher, work_bytes};
 use samara_runtime::persist::{PersistError, Store, mock::MockFlash, working_bytes};
-use samara_runtime::train::{ClosedFormHead, TrainError, closed_form_bytes};
+use samara_runtime::train::{
+    ClosedFormHead, GradientHead, GradientOptions, Guard, HeadKind, Loss, Replay, Target, TrainError, Verdict,
+    closed_form_bytes, gradient_bytes, guard_bytes, replay_bytes,
+};
 use samara_runtime::{ALL_OPS, Model as DeviceFile, Session, arena::AlignedBuffer, format::writer::ModelFile};
 use samara_tests::generator;
+use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head};
 use samara_trainer::device::heads::{ClosedFormOptions, add_closed_form_head, features_of};
 use samara_trainer::link::{Device, LinkError, Patience};
 use samara_trainer::prelude::*;
@@ -35,14 +39,26 @@ fn samples(count: usize, seed: u64) -> (Tensor, Vec<usize>) {
     (Tensor::from_samples([INPUTS], values).expect("whole samples"), labels)
 }
 
-/// A model with a head that knows three of the four classes.
-fn file(seed: u64) -> Vec<u8> {
+/// A model of so many classes.
+fn without_head(seed: u64, classes: usize) -> ModelFile {
     let x = input([INPUTS]);
     let features = Dense::new(9).activation(Activation::Relu).apply(&x);
-    let mut model = Model::new("small", &x, Dense::new(CLASSES).activation(Activation::Softmax).apply(&features)).unwrap();
+    let mut model = Model::new("small", &x, Dense::new(classes).activation(Activation::Softmax).apply(&features)).unwrap();
     model.initialize(seed);
+    ModelFile::from_bytes(&model.export_int8(&[samples(400, 1).0], Options::default()).unwrap()).unwrap()
+}
+
+/// A model with a head that is trained by gradients, and knows nothing.
+fn dense_file() -> Vec<u8> {
+    let mut file = without_head(5, CLASSES + 1);
+    add_dense_head(&mut file, DenseHeadOptions::default(), &[0.0; 9 * (CLASSES + 1)], &[]).unwrap();
+    file.to_bytes()
+}
+
+/// A model with a head that knows three of the four classes.
+fn file(seed: u64) -> Vec<u8> {
+    let mut file = without_head(seed, CLASSES);
     let (some, labels) = samples(400, 1);
-    let mut file = ModelFile::from_bytes(&model.export_int8(std::slice::from_ref(&some), Options::default()).unwrap()).unwrap();
     let known: Vec<usize> = (0..400).filter(|&sample| labels[sample] < CLASSES).collect();
     let values = known.iter().flat_map(|&sample| some.sample(sample).unwrap().to_vec()).collect();
     let labels: Vec<usize> = known.iter().map(|&sample| labels[sample]).collect();
@@ -108,10 +124,23 @@ fn program(file: &[u8], chip: &Chip) -> Program {
     let bytes: &'static [u8] = bytes;
     let model = DeviceFile::parse(bytes, ALL_OPS).unwrap();
     let session = Session::new(model, leaked(model.arena_bytes())).unwrap();
-    let head = ClosedFormHead::new(&model, 0, leaked(closed_form_bytes(bytes, 0))).unwrap();
     let store = Store::open(chip.clone(), 0..PAGES as u32 * 1024, model.hash(), leaked(working_bytes(PAGES))).unwrap();
-    let learner = Learner::new(session, Some(head), store, leaked(work_bytes(bytes, 0)), Counting(0));
+    let learner = Learner::new(session, Some(teacher(&model)), store, leaked(work_bytes(bytes, 0)), Counting(0));
     Program { server: Server::new(), learner }
+}
+
+/// The head of the model's kind.
+fn teacher(model: &DeviceFile<'static>) -> Teacher<'static> {
+    let record = model.head(0).unwrap();
+    if record.kind == HeadKind::ClosedForm {
+        return Teacher::ClosedForm(ClosedFormHead::new(model, 0, leaked(closed_form_bytes(model.bytes(), 0))).unwrap());
+    }
+    let options = GradientOptions::DEFAULT;
+    let head = GradientHead::new(model, 0, 4, options, leaked(gradient_bytes(model.bytes(), 0, 4))).unwrap();
+    let replay = leaked(replay_bytes(record.capacity, 5, record.features));
+    let replay = Replay::new(record.capacity, 5, record.features, 1, replay).unwrap();
+    let guard = Guard::new(&head, 20, 0.0, leaked(guard_bytes(model.bytes(), 0, Loss::SoftmaxCrossEntropy, 20))).unwrap();
+    Teacher::Gradient { head, replay, guard }
 }
 
 /// The device's serial port: what the host sent, and what goes back.
@@ -160,7 +189,11 @@ struct Bench {
 
 impl Bench {
     fn new(spoiled: u32) -> Self {
-        let (file, chip) = (file(5), Chip(Rc::new(RefCell::new(MockFlash::new(PAGES)))));
+        Self::with(file(5), spoiled)
+    }
+
+    fn with(file: Vec<u8>, spoiled: u32) -> Self {
+        let (file, chip) = (file, Chip(Rc::new(RefCell::new(MockFlash::new(PAGES)))));
         let program = RefCell::new(program(&file, &chip));
         let random = RefCell::new(generator(7));
         Self { file, chip, program, random, spoiled, pulled: Cell::new(None), restarts: Cell::new(None) }
@@ -327,7 +360,7 @@ fn everything(spoiled: u32) -> u64 {
     answers_agree(&mut device, &mut twin, &inputs[..20]);
 
     // A new class, sample by sample: each once, or the sums would differ.
-    let before = device.sums().unwrap();
+    let before = device.learned().unwrap();
     assert_eq!(before, twin.head.sums());
     for (count, sample) in (0..60).filter(|&sample| labels[sample] == CLASSES).enumerate() {
         assert_eq!(device.learn(&inputs[sample], CLASSES as u32).unwrap(), count as u32 + 1);
@@ -335,9 +368,9 @@ fn everything(spoiled: u32) -> u64 {
     }
     device.solve().unwrap();
     twin.head.solve(twin.work).unwrap();
-    assert_eq!(device.sums().unwrap(), twin.head.sums());
+    assert_eq!(device.learned().unwrap(), twin.head.sums());
     answers_agree(&mut device, &mut twin, &inputs[20..40]);
-    let learned = device.sums().unwrap();
+    let learned = device.learned().unwrap();
     assert_eq!(device.save(950).unwrap(), 1);
 
     // Generations: one step further, and back; and what was saved is there after a restart.
@@ -352,18 +385,18 @@ fn everything(spoiled: u32) -> u64 {
         [(2, 900, true), (1, 950, false)]
     );
     device.roll_back(1).unwrap();
-    assert_eq!(device.sums().unwrap(), learned);
+    assert_eq!(device.learned().unwrap(), learned);
     answers_agree(&mut device, &mut twin, &inputs[40..]);
     bench.restart();
     assert_eq!(device.describe().unwrap().stored, Ok(1));
-    assert_eq!(device.sums().unwrap(), learned);
+    assert_eq!(device.learned().unwrap(), learned);
     answers_agree(&mut device, &mut twin, &inputs[..10]);
 
     // What another device learned comes in.
     device.restore(&before).unwrap();
-    assert_eq!(device.sums().unwrap(), before);
+    assert_eq!(device.learned().unwrap(), before);
     device.merge(&learned).unwrap();
-    assert_eq!(device.sums().unwrap(), learned, "the file's sums count once");
+    assert_eq!(device.learned().unwrap(), learned, "the file's sums count once");
     answers_agree(&mut device, &mut twin, &inputs[10..20]);
 
     for number in 1..=4u32 {
@@ -371,7 +404,7 @@ fn everything(spoiled: u32) -> u64 {
         assert_eq!((input, label), (vec![number as u8; INPUTS], (number % 2 == 0).then_some(number)));
     }
     device.reset().unwrap();
-    assert_eq!(device.sums().unwrap(), before);
+    assert_eq!(device.learned().unwrap(), before);
     assert_eq!(device.generations().unwrap().1, 0);
     let statistics = device.statistics().unwrap();
     assert_eq!((statistics.learned, statistics.saved, statistics.runs), (0, 0, 20));
@@ -393,6 +426,74 @@ fn a_host_does_all_it_can_over_a_bad_line() {
     }
 }
 
+/// A head that is trained by gradients takes the same steps there as here, to the last bit, and its stored samples outlive a restart.
+#[test]
+fn a_head_is_trained_over_a_bad_line() {
+    let bench = Bench::with(dense_file(), 20);
+    let mut device = bench.connect().unwrap();
+    assert!(device.head().unwrap().by_gradients);
+    let bytes = leaked(bench.file.len());
+    bytes.copy_from_slice(&bench.file);
+    let model = DeviceFile::parse(bytes, ALL_OPS).unwrap();
+    let mut session = Session::new(model, leaked(model.arena_bytes())).unwrap();
+    let Teacher::Gradient { mut head, mut replay, mut guard } = teacher(&model) else { panic!("a head of the other kind") };
+    let (samples, labels) = samples(100, 3);
+    let mut prepare = |sample: usize| {
+        session.write_f32(0, &samples.sample(sample).unwrap()).unwrap();
+        let input = session.input_bytes_mut(0).unwrap().to_vec();
+        (input, session.features(head.record()).to_vec(), labels[sample])
+    };
+    let prepared: Vec<_> = (0..100).map(&mut prepare).collect();
+    for (input, features, label) in &prepared[..20] {
+        device.hold(input, *label as u32).unwrap();
+        guard.hold(&head, features, Target::Class(*label)).unwrap();
+    }
+    for (input, features, label) in &prepared[20..] {
+        let count = device.learn(input, *label as u32).unwrap();
+        head.add(features, Target::Class(*label)).unwrap();
+        replay.add(features, *label).unwrap();
+        for _ in 0..3 {
+            let (features, label) = replay.draw().unwrap();
+            head.add(features, Target::Class(label)).unwrap();
+        }
+        head.step().unwrap();
+        assert_eq!(count, replay.seen(*label));
+    }
+    let verdict = device.check().unwrap();
+    assert_eq!(verdict, guard.check(&mut head).unwrap());
+    assert!(matches!(verdict, Verdict::Kept { loss, best } if loss < 0.5 * best), "{verdict:?}");
+    let bytes_of =
+        |head: &GradientHead<'_>| -> Vec<u8> { head.solution().iter().flat_map(|value| value.to_le_bytes()).collect() };
+    assert_eq!(device.learned().unwrap(), bytes_of(&head));
+    let right = prepared[..20].iter().filter(|(input, _, label)| {
+        device.infer(input).unwrap().answer.is_some_and(|answer| answer.class == *label as u32 && answer.margin > 0.0)
+    });
+    assert!(right.count() > 17);
+
+    assert_eq!(device.save(7).unwrap(), 1);
+    bench.restart();
+    assert_eq!(device.describe().unwrap().stored, Ok(1));
+    assert_eq!(device.learned().unwrap(), bytes_of(&head));
+    let counts: Vec<u32> = (0..=CLASSES as u32).map(|class| device.count(class).unwrap()).collect();
+    assert_eq!(counts, [20; CLASSES + 1], "samples are stored with the head");
+    // Nonsense is taken back.
+    for (input, _, label) in &prepared[..20] {
+        device.hold(input, *label as u32).unwrap();
+    }
+    for (input, _, _) in &prepared[20..60] {
+        device.learn(input, 0).unwrap();
+    }
+    assert!(matches!(device.check().unwrap(), Verdict::RolledBack { .. }));
+    assert_eq!(device.learned().unwrap(), bytes_of(&head));
+    let kind = |result: Result<(), LinkError>| matches!(result, Err(LinkError::Refused(Fault::HeadKind)));
+    let learned = device.learned().unwrap();
+    assert!(kind(device.merge(&learned)) && kind(device.forget_class(0)));
+    device.restore(&vec![0; learned.len()]).unwrap();
+    assert_eq!(device.learned().unwrap(), vec![0; learned.len()]);
+    device.reset().unwrap();
+    assert_eq!((device.count(0).unwrap(), device.generations().unwrap().1), (0, 0));
+}
+
 #[test]
 fn refusals_name_their_reason() {
     let bench = Bench::new(0);
@@ -408,7 +509,7 @@ fn refusals_name_their_reason() {
     assert_eq!(refused(device.roll_back(3)), Fault::Persist(PersistError::UnknownGeneration { generation: 3 }));
     let odd = device.infer(&input[1..]).unwrap_err().to_string();
     assert_eq!(odd, "the input of the device has 300 bytes, 299 were given");
-    let sums = vec![0xff; device.head().unwrap().sums_bytes as usize];
+    let sums = vec![0xff; device.head().unwrap().bytes as usize];
     assert_eq!(refused(device.restore(&sums)), Fault::Train(TrainError::Sums));
     // The firmware has a new base model.
     device.save(1).unwrap();
@@ -446,7 +547,7 @@ fn the_cable_may_be_pulled_at_any_byte() {
         let count = device.count(CLASSES as u32).unwrap() as usize;
         let mut twin = Twin::new(&bench.file);
         inputs[..count].iter().for_each(|input| twin.learn(input, CLASSES));
-        assert_eq!(device.sums().unwrap(), twin.head.sums(), "after {bytes} bytes");
+        assert_eq!(device.learned().unwrap(), twin.head.sums(), "after {bytes} bytes");
         for input in &inputs[count..] {
             device.learn(input, CLASSES as u32).unwrap();
             twin.learn(input, CLASSES);
@@ -484,7 +585,7 @@ fn a_restart_is_noticed_and_loses_only_what_was_not_saved() {
         let mut twin = Twin::new(&bench.file);
         twin.learn(&inputs[0], CLASSES);
         inputs[8 - (last - 1)..].iter().for_each(|input| twin.learn(input, CLASSES));
-        assert_eq!(device.sums().unwrap(), twin.head.sums(), "after {bytes} bytes");
+        assert_eq!(device.learned().unwrap(), twin.head.sums(), "after {bytes} bytes");
         device.solve().unwrap();
         device.infer(&inputs[0]).unwrap();
     }
@@ -532,6 +633,7 @@ fn boards_learn_the_same() {
     let data = directory.join("data");
     std::fs::create_dir_all(&data).unwrap();
     std::fs::write(directory.join("learner.samara"), file(5)).unwrap();
+    std::fs::write(directory.join("dense.samara"), dense_file()).unwrap();
     for (name, count, seed) in [("train", 200, 21), ("t10k", 40, 22)] {
         let (samples, labels) = samples(count, seed);
         let bytes: Vec<u8> = samples.values().iter().map(|value| (value * 255.0) as u8).collect();

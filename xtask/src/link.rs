@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -21,53 +21,40 @@ use crate::{
 /// How long the emulator may take to begin.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// Builds the firmware `learn`, lets it infer and learn by `samara device`, kills the emulator, starts it again, and looks whether it knows
-/// what it had saved.
+/// Builds the firmware `learn` for heads of both kinds, lets them learn by `samara device`, kills the emulator, starts it again, and looks
+/// whether they know what they had saved.
 ///
 /// # Errors
 /// If the device gives other bits than this machine, or does not know what it should.
 pub fn check(board: &'static Board, made: &Made) -> Result<()> {
-    let (model, data) = made.learner();
-    let elf = firmware::build(board, "learn", Embed::model(&model))?;
-    let place = paths::artifacts("run").join(board.name).join("learn");
-    let _ = fs::remove_dir_all(&place);
-    fs::create_dir_all(&place).with_context(|| format!("{} cannot be made", paths::shown(&place)))?;
-    let (model, data) = (shown(&model), shown(&data));
-    let on_data = |command: &'static str| vec![command, "--model", &model, "--data", &data];
+    sums(&Lesson::prepare(board, made, "learner")?)?;
+    gradients(&Lesson::prepare(board, made, "dense")?)
+}
 
-    let mut emulator = Emulator::start(board, &elf, &place)?;
-    let evaluated = emulator.ask(&on_data("evaluate"))?;
-    let before = evaluated["head_accuracy"].as_f64().context("the device has no head")?;
-    let learned = emulator.ask(&[on_data("add-class"), vec!["--label", "3"]].concat())?;
-    let learned_again = emulator.ask(&[on_data("learn"), vec!["--class", "0", "--count", "5"]].concat())?;
+/// A device with a head that is solved from sums.
+fn sums(lesson: &Lesson) -> Result<()> {
+    let mut emulator = lesson.start()?;
+    let before = lesson.accuracy(&mut emulator)?;
+    let learned = emulator.ask(&[lesson.on_data("add-class"), vec!["--label", "3"]].concat())?;
+    let learned_again = emulator.ask(&[lesson.on_data("learn"), vec!["--class", "0", "--count", "5"]].concat())?;
     if (&learned["generation"], &learned_again["generation"]) != (&Value::from(1), &Value::from(2)) {
         bail!("the generations saved are {} and {}, expected 1 and 2", learned["generation"], learned_again["generation"]);
     }
-    let after = emulator.ask(&on_data("evaluate"))?["head_accuracy"].as_f64().unwrap_or(0.0);
+    let after = lesson.accuracy(&mut emulator)?;
     if after < before + 0.15 {
         bail!("with a class more, the head's accuracy went from {before} to {after}: it did not learn");
     }
-    let head = shown(&place.join("learned.head"));
+    let head = paths::shown(&lesson.place.join("learned.head"));
     emulator.ask(&["export-head", "--out", &head])?;
 
-    // As if the power failed.
-    drop(emulator);
-    let mut emulator = Emulator::start(board, &elf, &place)?;
-    let woken = emulator.ask(&["stats"])?;
-    if woken["generation"] != 2 {
-        bail!("after a restart, generation {} is current, expected 2", woken["generation"]);
-    }
-    let again = emulator.ask(&on_data("evaluate"))?["head_accuracy"].as_f64().unwrap_or(0.0);
-    if again != after {
-        bail!("after a restart, the head's accuracy is {again}, it was {after}");
-    }
+    let mut emulator = lesson.restart(emulator, 2, after)?;
     emulator.ask(&["reset", "--yes"])?;
-    let reset = emulator.ask(&on_data("evaluate"))?["head_accuracy"].as_f64().unwrap_or(0.0);
+    let reset = lesson.accuracy(&mut emulator)?;
     if reset != before {
         bail!("after a reset, the head's accuracy is {reset}, it was {before} at first");
     }
     emulator.ask(&["import-head", &head])?;
-    let imported = emulator.ask(&on_data("evaluate"))?["head_accuracy"].as_f64().unwrap_or(0.0);
+    let imported = lesson.accuracy(&mut emulator)?;
     if imported != after {
         bail!("with the head that was exported, the accuracy is {imported}, it was {after}");
     }
@@ -75,9 +62,68 @@ pub fn check(board: &'static Board, made: &Made) -> Result<()> {
     Ok(())
 }
 
-/// A path as commands at the repository's top take it: a socket's name may have 100 bytes or so.
-fn shown(path: &Path) -> String {
-    paths::shown(path)
+/// A device with a head that is trained by gradients.
+fn gradients(lesson: &Lesson) -> Result<()> {
+    let mut emulator = lesson.start()?;
+    let before = lesson.accuracy(&mut emulator)?;
+    let tuned = emulator.ask(&[lesson.on_data("fine-tune"), vec!["--epochs", "2", "--count", "100"]].concat())?;
+    let after = lesson.accuracy(&mut emulator)?;
+    if tuned["generation"] != 1 || after < before + 0.3 {
+        bail!("by {tuned}, the head's accuracy went from {before} to {after}: it did not learn");
+    }
+    lesson.restart(emulator, 1, after)?;
+    println!("  by gradients, the head's accuracy goes from {before:.4} to {after:.4}, and outlives a killed emulator");
+    Ok(())
+}
+
+/// Firmware with a model that learns, and samples for it.
+struct Lesson {
+    board: &'static Board,
+    elf: Elf,
+    place: PathBuf,
+    model: String,
+    data: String,
+}
+
+impl Lesson {
+    fn prepare(board: &'static Board, made: &Made, name: &str) -> Result<Self> {
+        let model = made.link().join(name).with_extension("samara");
+        let elf = firmware::build(board, "learn", Embed::model(&model))?;
+        let place = paths::artifacts("run").join(board.name).join("learn");
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir_all(&place).with_context(|| format!("{} cannot be made", paths::shown(&place)))?;
+        Ok(Self { board, elf, place, model: paths::shown(&model), data: paths::shown(&made.link().join("data")) })
+    }
+
+    fn start(&self) -> Result<Emulator> {
+        Emulator::start(self.board, &self.elf, &self.place)
+    }
+
+    /// Kills the emulator, as if the power failed, and starts it again: its head is that of a generation, as good as before.
+    fn restart(&self, emulator: Emulator, generation: u32, accuracy: f64) -> Result<Emulator> {
+        drop(emulator);
+        let mut emulator = self.start()?;
+        let woken = emulator.ask(&["stats"])?;
+        if woken["generation"] != generation {
+            bail!("after a restart, generation {} is current, expected {generation}", woken["generation"]);
+        }
+        let found = self.accuracy(&mut emulator)?;
+        if found != accuracy {
+            bail!("after a restart, the head's accuracy is {found}, it was {accuracy}");
+        }
+        Ok(emulator)
+    }
+
+    /// A command on the data.
+    fn on_data<'a>(&'a self, command: &'a str) -> Vec<&'a str> {
+        vec![command, "--model", &self.model, "--data", &self.data]
+    }
+
+    /// The head's accuracy; the outputs of the model are this machine's, or it is an error.
+    fn accuracy(&self, emulator: &mut Emulator) -> Result<f64> {
+        let evaluated = emulator.ask(&self.on_data("evaluate"))?;
+        evaluated["head_accuracy"].as_f64().context("the device has no head")
+    }
 }
 
 /// A device that runs, until this is dropped.
@@ -88,6 +134,7 @@ struct Emulator {
 
 impl Emulator {
     fn start(board: &Board, elf: &Elf, place: &Path) -> Result<Self> {
+        // Relative, since a socket's name may have 100 bytes or so.
         let socket = place.join("serial");
         let _ = fs::remove_file(&socket);
         let mut command: Command = setup::emulator(board.emulator)?;
@@ -96,7 +143,7 @@ impl Emulator {
         command.args(["-semihosting-config", "enable=on,target=native,arg=learn,arg=flash"]);
         command.arg("-kernel").arg(&elf.path).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.spawn().with_context(|| format!("`{}` cannot be started", process::shown(&command)))?;
-        let mut emulator = Self { child, port: format!("unix:{}", shown(&socket)) };
+        let mut emulator = Self { child, port: format!("unix:{}", paths::shown(&socket)) };
         let start = Instant::now();
         while !socket.exists() {
             if let Some(status) = emulator.child.try_wait()? {

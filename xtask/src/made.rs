@@ -133,9 +133,9 @@ impl Made {
         Ok(Self { layers, ops: ops?, random: random?, zoo, directory })
     }
 
-    /// A small model with a head, and a directory of samples with one class more.
-    pub fn learner(&self) -> (PathBuf, PathBuf) {
-        (self.directory.join("link/learner.samara"), self.directory.join("link/data"))
+    /// The directory with small models that learn, `learner.samara` and `dense.samara`, and `data` for them.
+    pub fn link(&self) -> PathBuf {
+        self.directory.join("link")
     }
 
     /// What tests would have made in a directory `results`.

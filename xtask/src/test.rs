@@ -235,7 +235,9 @@ fn build_firmware(tally: &mut Tally) -> Result<()> {
             command.envs(embed.model.map(|model| ("SAMARA_MODEL", model))).env("SAMARA_BUNDLE", &bundle);
             process::run(command.args(["--", "-D", "warnings"]))?;
             let mut command = firmware::cargo(board, "clippy", &crate::paths::artifacts("firmware").join(name));
-            command.args(["--release", "--bin", "learn", "--features", "learn"]).env("SAMARA_MODEL", cases.made().learner().0);
+            command
+                .args(["--release", "--bin", "learn", "--features", "learn"])
+                .env("SAMARA_MODEL", cases.made().link().join("learner.samara"));
             process::run(command.args(["--", "-D", "warnings"]))
         });
     }

@@ -11,11 +11,14 @@ use embedded_io::Read;
 use samara_firmware::board::{Arguments, Board, HostFile, HostFlash};
 use samara_runtime::{
     Arena, Model, OpDef, Session, arena_bytes,
-    link::{Fault, Learner, Sensor, Server, work_bytes},
+    link::{Fault, Learner, Sensor, Server, Teacher, work_bytes},
     op_count,
     persist::{Store, working_bytes},
     select_ops,
-    train::{ClosedFormHead, closed_form_bytes},
+    train::{
+        ClosedFormHead, GradientHead, GradientOptions, Guard, HeadKind, Loss, Replay, TrainError, closed_form_bytes,
+        gradient_bytes, guard_bytes,
+    },
 };
 use static_cell::ConstStaticCell;
 
@@ -25,10 +28,24 @@ const PAGES: usize = 64;
 /// Bytes of the longest frame.
 const FRAME: usize = 512;
 
+/// Samples of a step of a head that is trained by gradients, one of them new.
+const BATCH: usize = 8;
+/// Samples of each class that are stored for it.
+const STORED: usize = 8;
+/// Samples that are held out to judge it by.
+const HELD: usize = 50;
+/// Memory for them.
+const REPLAY_BYTES: usize = 32 * 1024;
+
 static OPS: [&OpDef; op_count(MODEL)] = select_ops(MODEL);
 static ARENA: ConstStaticCell<Arena<{ arena_bytes(MODEL) }>> = ConstStaticCell::new(Arena::new());
-static HEAD: ConstStaticCell<Arena<{ closed_form_bytes(MODEL, 0) }>> = ConstStaticCell::new(Arena::new());
-static WORK: ConstStaticCell<Arena<{ work_bytes(MODEL, 0) }>> = ConstStaticCell::new(Arena::new());
+// A head of either kind: a product knows which one its model has, and needs but that one's memory.
+static HEAD: ConstStaticCell<Arena<{ most(closed_form_bytes(MODEL, 0), gradient_bytes(MODEL, 0, BATCH)) }>> =
+    ConstStaticCell::new(Arena::new());
+static REPLAY: ConstStaticCell<Arena<REPLAY_BYTES>> = ConstStaticCell::new(Arena::new());
+static GUARD: ConstStaticCell<Arena<{ guard_bytes(MODEL, 0, Loss::SoftmaxCrossEntropy, HELD) }>> =
+    ConstStaticCell::new(Arena::new());
+static WORK: ConstStaticCell<Arena<{ most(work_bytes(MODEL, 0), REPLAY_BYTES) }>> = ConstStaticCell::new(Arena::new());
 static STORE: ConstStaticCell<[u8; working_bytes(PAGES)]> = ConstStaticCell::new([0; working_bytes(PAGES)]);
 static SERVER: ConstStaticCell<Server<FRAME>> = ConstStaticCell::new(Server::new());
 
@@ -56,7 +73,8 @@ fn run(mut board: Board) -> Result<(), &'static str> {
         "the model was refused"
     })?;
     let session = Session::new(model, ARENA.try_take().ok_or(taken)?.as_mut_slice()).map_err(|_| "the arena was refused")?;
-    let head = ClosedFormHead::new(&model, 0, HEAD.try_take().ok_or(taken)?.as_mut_slice()).map_err(|error| {
+    let memory = HEAD.try_take().ok_or(taken)?.as_mut_slice();
+    let teacher = teacher(&model, memory).map_err(|error| {
         defmt::error!("{}", error);
         "the head was refused"
     })?;
@@ -70,7 +88,7 @@ fn run(mut board: Board) -> Result<(), &'static str> {
         Err(error) => defmt::info!("the head is the file's: {}", error),
     }
     let work = WORK.try_take().ok_or(taken)?.as_mut_slice();
-    let mut learner = Learner::new(session, Some(head), store, work, samples);
+    let mut learner = Learner::new(session, Some(teacher), store, work, samples);
     let server = SERVER.try_take().ok_or(taken)?;
     loop {
         server.poll(&mut board.uart, &mut learner).map_err(|_| "the board has no serial port")?;
@@ -78,6 +96,24 @@ fn run(mut board: Board) -> Result<(), &'static str> {
         let _ = board.led.set_high();
         let _ = board.led.set_low();
     }
+}
+
+const fn most(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
+
+/// The head of the model's kind.
+fn teacher(model: &Model<'static>, memory: &'static mut [u8]) -> Result<Teacher<'static>, TrainError> {
+    let record = model.head(0)?;
+    if record.kind == HeadKind::ClosedForm {
+        return ClosedFormHead::new(model, 0, memory).map(Teacher::ClosedForm);
+    }
+    let head = GradientHead::new(model, 0, BATCH, GradientOptions::DEFAULT, memory)?;
+    let taken = TrainError::Record;
+    let replay = REPLAY.try_take().ok_or(taken)?.as_mut_slice();
+    let replay = Replay::new(record.capacity, STORED, record.features, 1, replay)?;
+    let guard = Guard::new(&head, HELD, 0.0, GUARD.try_take().ok_or(taken)?.as_mut_slice())?;
+    Ok(Teacher::Gradient { head, replay, guard })
 }
 
 /// A sensor whose samples come from a file.

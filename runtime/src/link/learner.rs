@@ -3,21 +3,17 @@
 use embedded_storage::nor_flash::NorFlash;
 
 use super::{
-    message::{Answer, Area, Description, Fault, HeadDescription, LISTED, PROTOCOL, Request, Response, Statistics},
+    message::{Area, Description, Fault, HeadDescription, LISTED, PROTOCOL, Request, Response, Statistics},
     server::Application,
+    teacher::{COUNTERS, Teacher},
 };
 use crate::{
     Session,
     format::crc::{Crc32, crc32},
     op::as_i8,
-    persist::{Generation, Part, PersistError, Store},
-    train::{ClosedFormHead, TrainError},
+    persist::{Generation, PersistError, Store},
+    train::{HeadKind, Verdict},
 };
-
-/// Parts of a generation: the sums of a [`ClosedFormHead`].
-pub const SUMS: u8 = 1;
-/// Parts of a generation: counters, u32 each: samples learned.
-pub const COUNTERS: u8 = 2;
 
 /// Where samples come from on the device.
 pub trait Sensor {
@@ -39,7 +35,7 @@ impl Sensor for () {
 #[derive(Debug)]
 pub struct Learner<'a, F, S> {
     session: Session<'a>,
-    head: Option<ClosedFormHead<'a>>,
+    teacher: Option<Teacher<'a>>,
     store: Store<'a, F>,
     work: &'a mut [u8],
     sensor: S,
@@ -51,16 +47,11 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
     /// Begins with what is stored for the head; with the file's head, if there is nothing, or it cannot be used: what is the
     /// reason is part of the device's [`Description`].
     ///
-    /// `work` holds sums that come from the host, and solutions in the making: [`work_bytes`](super::work_bytes) at a multiple of 4.
-    pub fn new(
-        session: Session<'a>,
-        head: Option<ClosedFormHead<'a>>,
-        store: Store<'a, F>,
-        work: &'a mut [u8],
-        sensor: S,
-    ) -> Self {
+    /// `work` holds a head that comes from the host or the store, and solutions in the making: [`work_bytes`](super::work_bytes), or for
+    /// heads trained by gradients the larger one of [`Teacher::learned`] and what a [`Replay`](crate::train::Replay) keeps, at a multiple of 4.
+    pub fn new(session: Session<'a>, teacher: Option<Teacher<'a>>, store: Store<'a, F>, work: &'a mut [u8], sensor: S) -> Self {
         let stored = Err(PersistError::NothingStored.into());
-        let mut learner = Self { session, head, store, work, sensor, stored, statistics: Statistics::default() };
+        let mut learner = Self { session, teacher, store, work, sensor, stored, statistics: Statistics::default() };
         learner.stored = learner.load();
         if learner.stored.is_err() {
             learner.begin_anew();
@@ -74,8 +65,8 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
     }
 
     /// The head, likewise.
-    pub fn head(&mut self) -> Option<&mut ClosedFormHead<'a>> {
-        self.head.as_mut()
+    pub fn teacher(&mut self) -> Option<&mut Teacher<'a>> {
+        self.teacher.as_mut()
     }
 
     /// The store, likewise.
@@ -85,34 +76,31 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
 
     /// Restores the head of the current generation.
     fn load(&mut self) -> Result<u32, Fault> {
-        let head = self.head.as_mut().ok_or(Fault::NoHead)?;
+        let teacher = self.teacher.as_mut().ok_or(Fault::NoHead)?;
         let number = self.store.current()?;
-        let length = self.store.load(SUMS, self.work)?;
-        head.restore(self.work.get(..length).unwrap_or_default())?;
+        teacher.load(self.work, |kind, into| Ok(self.store.load(kind, into)?))?;
         let mut learned = [0; 4];
         self.store.load(COUNTERS, &mut learned)?;
         self.statistics.learned = u32::from_le_bytes(learned);
-        self.solve()?;
         Ok(number)
     }
 
     /// Goes back to the file's head, and solves it, for how strange a sample is follows from a solution alone.
     fn begin_anew(&mut self) {
         self.statistics.learned = 0;
-        if let Some(head) = &mut self.head {
-            head.reset();
+        if let Some(teacher) = &mut self.teacher {
+            teacher.reset();
         }
         // What cannot be solved answers by the file's weights.
         let _ = self.solve();
     }
 
-    /// Makes the head of its sums. One that knows no class is nothing to be solved.
+    fn teach(&mut self) -> Result<&mut Teacher<'a>, Fault> {
+        self.teacher.as_mut().ok_or(Fault::NoHead)
+    }
+
     fn solve(&mut self) -> Result<(), Fault> {
-        let head = self.head.as_mut().ok_or(Fault::NoHead)?;
-        match head.solve(self.work) {
-            Ok(()) | Err(TrainError::NoSamples) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self.teacher.as_mut().ok_or(Fault::NoHead)?.solve(self.work)?)
     }
 
     fn describe(&mut self) -> Description {
@@ -124,10 +112,11 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
             model: model.hash(),
             input_bytes: (0..).map_while(|index| bytes(model.input(index))).sum(),
             output_bytes: (0..).map_while(|index| bytes(model.output(index))).sum(),
-            head: self.head.as_ref().map(|head| HeadDescription {
-                features: head.record().features as u32,
-                capacity: head.record().capacity as u32,
-                sums_bytes: head.sums().len() as u32,
+            head: self.teacher.as_ref().map(|teacher| HeadDescription {
+                features: teacher.record().features as u32,
+                capacity: teacher.record().capacity as u32,
+                bytes: teacher.learned().len() as u32,
+                by_gradients: teacher.record().kind == HeadKind::Dense,
             }),
             stored: self.stored,
         }
@@ -154,9 +143,9 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
                 }
                 if bytes.is_empty() { Ok(()) } else { Err(Fault::Range { length: length as u32 }) }
             }
-            Area::Sums => {
-                let length = self.head.as_ref().ok_or(Fault::NoHead)?.sums().len();
-                let place = self.work.get_mut(..length).and_then(|sums| sums.get_mut(offset as usize..));
+            Area::Head => {
+                let length = self.teacher.as_ref().ok_or(Fault::NoHead)?.learned().len();
+                let place = self.work.get_mut(..length).and_then(|head| head.get_mut(offset as usize..));
                 let place = place.and_then(|place| place.get_mut(..bytes.len()));
                 place.ok_or(Fault::Range { length: length as u32 })?.copy_from_slice(bytes);
                 Ok(())
@@ -178,9 +167,9 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
                 (place.length, found)
             }
             Area::Output => return Ok(self.outputs(offset, room)),
-            Area::Sums => {
-                let sums = self.head.as_ref().ok_or(Fault::NoHead)?.sums();
-                (sums.len(), sums.get(offset as usize..))
+            Area::Head => {
+                let head = self.teacher.as_ref().ok_or(Fault::NoHead)?.learned();
+                (head.len(), head.get(offset as usize..))
             }
         };
         let length = length as u32;
@@ -210,16 +199,10 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
         self.check_input(checksum)?;
         self.statistics.runs = self.statistics.runs.wrapping_add(1);
         let mut answer = None;
-        if let Some(head) = &mut self.head {
-            let record = *head.record();
+        if let Some(teacher) = &mut self.teacher {
+            let record = teacher.record();
             self.session.run_until(record.node);
-            let prediction = head.classify(as_i8(self.session.tensors().get(record.feature_tensor).1)).ok();
-            answer = prediction.map(|prediction| Answer {
-                class: prediction.class as u32,
-                margin: prediction.margin,
-                strangeness: prediction.strangeness,
-                known: prediction.known,
-            });
+            answer = teacher.answer(as_i8(self.session.tensors().get(record.feature_tensor).1), self.work);
         }
         self.session.run();
         match self.outputs(0, room) {
@@ -228,45 +211,59 @@ impl<'a, F: NorFlash, S: Sensor> Learner<'a, F, S> {
         }
     }
 
-    fn learn(&mut self, checksum: u32, class: u32, forget: bool) -> Result<Response<'_>, Fault> {
-        if self.head.is_none() {
+    /// Hands the features of the input to `work`, with the head.
+    fn with_features<T>(
+        &mut self,
+        checksum: u32,
+        work: impl FnOnce(&mut Teacher<'a>, &[i8]) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if self.teacher.is_none() {
             return Err(Fault::NoHead);
         }
         self.check_input(checksum)?;
-        let head = self.head.as_mut().ok_or(Fault::NoHead)?;
-        let features = self.session.features(head.record());
-        let learned = &mut self.statistics.learned;
-        if forget {
-            head.forget(features, class as usize)?;
-            *learned = learned.wrapping_sub(1);
-        } else {
-            head.add(features, class as usize)?;
-            *learned = learned.wrapping_add(1);
-        }
-        Ok(Response::Count(head.count(class as usize)))
+        let teacher = self.teacher.as_mut().ok_or(Fault::NoHead)?;
+        let record = teacher.record();
+        work(teacher, self.session.features(&record))
+    }
+
+    fn learn(&mut self, checksum: u32, class: usize) -> Result<Response<'_>, Fault> {
+        let count = self.with_features(checksum, |teacher, features| {
+            teacher.learn(features, class)?;
+            Ok(teacher.count(class))
+        })?;
+        self.statistics.learned = self.statistics.learned.wrapping_add(1);
+        Ok(Response::Count(count))
+    }
+
+    fn forget(&mut self, checksum: u32, class: usize) -> Result<Response<'_>, Fault> {
+        let count = self.with_features(checksum, |teacher, features| {
+            let head = teacher.closed_form()?;
+            head.forget(features, class)?;
+            Ok(head.count(class))
+        })?;
+        self.statistics.learned = self.statistics.learned.wrapping_sub(1);
+        Ok(Response::Count(count))
     }
 
     fn save(&mut self, tag: u32) -> Result<Response<'_>, Fault> {
-        let sums = self.head.as_ref().ok_or(Fault::NoHead)?.sums();
-        let learned = self.statistics.learned.to_le_bytes();
-        let parts = [Part { kind: SUMS, slices: &[sums] }, Part { kind: COUNTERS, slices: &[&learned] }];
-        let number = self.store.save(&parts, tag)?;
+        let teacher = self.teacher.as_ref().ok_or(Fault::NoHead)?;
+        let number = teacher.save(&self.statistics.learned.to_le_bytes(), |parts| self.store.save(parts, tag))?;
         self.stored = Ok(number);
         self.statistics.saved = self.statistics.saved.wrapping_add(1);
         Ok(Response::Number(number))
     }
 
-    /// Takes the sums that the host wrote.
-    fn take_sums(&mut self, checksum: u32, merge: bool) -> Result<Response<'_>, Fault> {
-        let head = self.head.as_mut().ok_or(Fault::NoHead)?;
-        let sums = self.work.get(..head.sums().len()).unwrap_or_default();
-        if crc32(sums) != checksum {
+    /// Takes what the host wrote for the head.
+    fn take_head(&mut self, checksum: u32, merge: bool) -> Result<Response<'_>, Fault> {
+        let teacher = self.teacher.as_mut().ok_or(Fault::NoHead)?;
+        let written = self.work.get(..teacher.learned().len()).unwrap_or_default();
+        if crc32(written) != checksum {
             return Err(Fault::Checksum);
         }
         if merge {
-            head.merge(sums)?
+            teacher.closed_form()?.merge(written)?
         } else {
-            head.restore(sums)?
+            teacher.restore(written)?
         }
         self.solve()?;
         Ok(Response::Done)
@@ -288,20 +285,17 @@ impl<F: NorFlash, S: Sensor> Application for Learner<'_, F, S> {
             Request::Write { area, offset, bytes } => self.write(area, offset, bytes).map(done),
             Request::Read { area, offset } => self.read(area, offset, room),
             Request::Infer { checksum } => self.infer(checksum, room),
-            Request::Learn { checksum, class } => self.learn(checksum, class, false),
-            Request::Forget { checksum, class } => self.learn(checksum, class, true),
+            Request::Learn { checksum, class } => self.learn(checksum, class as usize),
+            Request::Forget { checksum, class } => self.forget(checksum, class as usize),
             Request::ForgetClass { class } => {
-                self.head.as_mut().ok_or(Fault::NoHead)?.forget_class(class as usize)?;
+                self.teach()?.closed_form()?.forget_class(class as usize)?;
                 Ok(Response::Done)
             }
-            Request::Count { class } => {
-                let head = self.head.as_ref().ok_or(Fault::NoHead)?;
-                Ok(Response::Count(head.count(class as usize)))
-            }
+            Request::Count { class } => Ok(Response::Count(self.teach()?.count(class as usize))),
             Request::Solve => self.solve().map(done),
             Request::Save { tag } => self.save(tag),
-            Request::Restore { checksum } => self.take_sums(checksum, false),
-            Request::Merge { checksum } => self.take_sums(checksum, true),
+            Request::Restore { checksum } => self.take_head(checksum, false),
+            Request::Merge { checksum } => self.take_head(checksum, true),
             Request::Generation { index } => {
                 let mut list = [Generation::default(); LISTED];
                 let count = self.store.generations(&mut list)?;
@@ -318,6 +312,13 @@ impl<F: NorFlash, S: Sensor> Application for Learner<'_, F, S> {
                 self.session.abandon();
                 Ok(Response::Captured { label: self.sensor.capture(&mut self.session)? })
             }
+            Request::Hold { checksum, class } => {
+                self.with_features(checksum, |teacher, features| teacher.hold(features, class as usize)).map(done)
+            }
+            Request::Check => Ok(match self.teach()?.check()? {
+                Verdict::Kept { loss, best } => Response::Checked { kept: true, loss, best },
+                Verdict::RolledBack { loss, best } => Response::Checked { kept: false, loss, best },
+            }),
             Request::Statistics => Ok(Response::Statistics(self.statistics)),
         }
     }

@@ -16,7 +16,7 @@ pub enum Request<'a> {
     Describe,
     /// Writes bytes of an area from an offset on. Answer: [`Response::Done`].
     Write {
-        /// [`Area::Input`] or [`Area::Sums`].
+        /// [`Area::Input`] or [`Area::Head`].
         area: Area,
         /// Of the first byte.
         offset: u32,
@@ -66,14 +66,14 @@ pub enum Request<'a> {
         /// For the list of generations.
         tag: u32,
     },
-    /// Replaces what was learned by the sums that were written. Answer: [`Response::Done`].
+    /// Replaces what was learned by the head that was written. Answer: [`Response::Done`].
     Restore {
-        /// CRC-32 of the sums.
+        /// CRC-32 of the area [`Area::Head`] as written.
         checksum: u32,
     },
-    /// Adds what another device learned, whose sums were written. Answer: [`Response::Done`].
+    /// Adds what another device learned, whose head was written. Answer: [`Response::Done`].
     Merge {
-        /// CRC-32 of the sums.
+        /// CRC-32 of the area [`Area::Head`] as written.
         checksum: u32,
     },
     /// The generation at a place of the list, the newest first. Answer: [`Response::Generation`].
@@ -92,6 +92,15 @@ pub enum Request<'a> {
     Capture,
     /// What the device counted since it started. Answer: [`Response::Statistics`].
     Statistics,
+    /// Holds the input out as a sample of a class, to judge by. Answer: [`Response::Done`].
+    Hold {
+        /// CRC-32 of the area [`Area::Input`].
+        checksum: u32,
+        /// The class, from 0 on.
+        class: u32,
+    },
+    /// Judges by what is held out whether the head became better, and takes it back if not. Answer: [`Response::Checked`].
+    Check,
 }
 
 /// The most generations that are listed.
@@ -105,8 +114,9 @@ pub enum Area {
     Input,
     /// The bytes of all outputs of the last run, one after the other.
     Output,
-    /// What a head learned: written, a copy that [`Request::Restore`] and [`Request::Merge`] take; read, the head's own.
-    Sums,
+    /// What a head learned, sums or weights and biases: written, a copy that [`Request::Restore`] and [`Request::Merge`] take;
+    /// read, the head's own.
+    Head,
 }
 
 /// What the device answers.
@@ -153,6 +163,15 @@ pub enum Response<'a> {
     },
     /// What was counted.
     Statistics(Statistics),
+    /// What [`Guard::check`](crate::train::Guard::check) found.
+    Checked {
+        /// `false`: the head was taken back.
+        kept: bool,
+        /// The mean loss of what is held out.
+        loss: f32,
+        /// The least one before.
+        best: f32,
+    },
 }
 
 /// What a device is.
@@ -181,8 +200,10 @@ pub struct HeadDescription {
     pub features: u32,
     /// Classes that there is room for.
     pub capacity: u32,
-    /// Bytes of the area [`Area::Sums`].
-    pub sums_bytes: u32,
+    /// Bytes of the area [`Area::Head`].
+    pub bytes: u32,
+    /// Whether it is trained by gradients; else it is solved from sums.
+    pub by_gradients: bool,
 }
 
 /// What a head says of a sample: [`Prediction`](crate::train::Prediction).
@@ -248,6 +269,9 @@ pub enum Fault {
     Train(TrainError),
     /// The store does not do it.
     Persist(PersistError),
+    /// The head is of the other kind: what is trained by gradients is not merged and forgets no samples, and what is solved from
+    /// sums needs no samples to judge by.
+    HeadKind,
 }
 
 impl From<TrainError> for Fault {
@@ -279,6 +303,9 @@ impl core::fmt::Display for Fault {
             Self::Checksum => f.write_str("the device has other bytes than were sent: it has restarted, or others talk to it"),
             Self::NoHead => f.write_str("the device cannot learn: its model has no head, or its firmware none of that kind"),
             Self::NoSample => f.write_str("the device has no sensor, or it has no more samples"),
+            Self::HeadKind => f.write_str(
+                "the device's head is of the other kind: heads trained by gradients cannot be merged or forget samples, and those solved from sums are not fine-tuned",
+            ),
             Self::Input(error) => error.fmt(f),
             Self::Train(error) => error.fmt(f),
             Self::Persist(error) => error.fmt(f),

@@ -32,14 +32,16 @@ pub mod frame;
 pub mod learner;
 pub mod message;
 mod server;
+pub mod teacher;
 
 pub use learner::{Learner, Sensor};
 pub use message::{Answer, Area, Description, Fault, Frames, HeadDescription, Request, Response, Statistics};
 pub use server::{Application, Server};
+pub use teacher::Teacher;
 
 use crate::train::{record::sums_bytes, solve_bytes};
 
-/// Bytes of the working memory of a [`Learner`] with head `number` of the model. Meant for compile time.
+/// Bytes of the working memory of a [`Learner`] with head `number` of the model, solved from sums. Meant for compile time.
 ///
 /// # Panics
 /// As [`solve_bytes`].

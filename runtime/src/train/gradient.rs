@@ -219,6 +219,11 @@ impl<'a> GradientHead<'a> {
         self.filled
     }
 
+    /// Samples that the batch has room for.
+    pub const fn room(&self) -> usize {
+        self.batch.saturating_sub(self.filled)
+    }
+
     /// Puts a sample into the batch.
     ///
     /// # Errors

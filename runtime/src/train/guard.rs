@@ -100,6 +100,12 @@ impl<'a> Guard<'a> {
         self.best = None;
     }
 
+    /// Trusts the head as it is, after it was restored or reset: this is what later checks go back to.
+    pub fn trust(&mut self, head: &GradientHead<'_>) {
+        copy(self.kept, head.solution());
+        self.best = None;
+    }
+
     /// Measures the held-out samples. If their mean loss is above the least so far by more than the tolerance, or is no finite
     /// number where that was one, the head goes back to what it was at the last check that kept it.
     ///

@@ -52,6 +52,31 @@ impl<'a> Replay<'a> {
         if seen < self.of_class { seen } else { self.of_class }
     }
 
+    /// All that is kept, to be saved and [restored](Self::restore): how many were seen of each class, then the samples.
+    pub fn bytes(&self) -> [&[u8]; 2] {
+        [bytemuck::cast_slice(self.seen), bytemuck::cast_slice(self.rows)]
+    }
+
+    /// Takes what was saved.
+    ///
+    /// # Errors
+    /// [`TrainError::Sums`] if it has another length; all is then as before.
+    pub fn restore(&mut self, saved: &[u8]) -> Result<(), TrainError> {
+        let (seen, rows) = saved.split_at_checked(4 * self.seen.len()).ok_or(TrainError::Sums)?;
+        if rows.len() != self.rows.len() {
+            return Err(TrainError::Sums);
+        }
+        let seen = seen.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word));
+        self.seen.iter_mut().zip(seen).for_each(|(to, from)| *to = from);
+        self.rows.iter_mut().zip(rows).for_each(|(to, &from)| *to = from as i8);
+        Ok(())
+    }
+
+    /// Forgets all samples.
+    pub fn reset(&mut self) {
+        self.seen.fill(0);
+    }
+
     /// Takes in a sample, which stays or not.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use samara_runtime::link::{
     message::{LISTED, PROTOCOL},
 };
 use samara_runtime::persist::Generation;
+use samara_runtime::train::Verdict;
 use samara_runtime::{InputError, crc32};
 
 use super::{Client, LinkError, Patience, Port};
@@ -122,6 +123,30 @@ impl<P: Port> Device<P> {
         self.done(&Request::ForgetClass { class })
     }
 
+    /// Holds a sample of a class out, to judge by.
+    ///
+    /// # Errors
+    /// As [`learn`](Self::learn); [`Fault::HeadKind`].
+    pub fn hold(&mut self, input: &[u8], class: u32) -> Result<(), LinkError> {
+        let request = Request::Hold { checksum: crc32(input), class };
+        self.with_input(input, |client| match client.ask(&request)? {
+            Response::Done => Ok(()),
+            _ => Err(LinkError::Unexpected),
+        })
+    }
+
+    /// Lets the device judge by what is held out whether its head became better, and take it back if not.
+    ///
+    /// # Errors
+    /// Those of the link and of the head; [`Fault::HeadKind`].
+    pub fn check(&mut self) -> Result<Verdict, LinkError> {
+        match self.client.ask(&Request::Check)? {
+            Response::Checked { kept: true, loss, best } => Ok(Verdict::Kept { loss, best }),
+            Response::Checked { kept: false, loss, best } => Ok(Verdict::RolledBack { loss, best }),
+            _ => Err(LinkError::Unexpected),
+        }
+    }
+
     /// How many samples of a class the device knows.
     ///
     /// # Errors
@@ -149,30 +174,30 @@ impl<P: Port> Device<P> {
         }
     }
 
-    /// What the head learned: its sums.
+    /// What the head learned: its sums, or weights and biases.
     ///
     /// # Errors
     /// Those of the link; [`Fault::NoHead`].
-    pub fn sums(&mut self) -> Result<Vec<u8>, LinkError> {
-        self.read(Area::Sums)
+    pub fn learned(&mut self) -> Result<Vec<u8>, LinkError> {
+        self.read(Area::Head)
     }
 
     /// Replaces what the head learned.
     ///
     /// # Errors
     /// Those of the link and of the head; [`LinkError::Size`].
-    pub fn restore(&mut self, sums: &[u8]) -> Result<(), LinkError> {
-        self.write_sums(sums)?;
-        self.done(&Request::Restore { checksum: crc32(sums) })
+    pub fn restore(&mut self, head: &[u8]) -> Result<(), LinkError> {
+        self.write_head(head)?;
+        self.done(&Request::Restore { checksum: crc32(head) })
     }
 
     /// Adds what another device of the same model learned.
     ///
     /// # Errors
     /// As [`restore`](Self::restore).
-    pub fn merge(&mut self, sums: &[u8]) -> Result<(), LinkError> {
-        self.write_sums(sums)?;
-        self.done(&Request::Merge { checksum: crc32(sums) })
+    pub fn merge(&mut self, head: &[u8]) -> Result<(), LinkError> {
+        self.write_head(head)?;
+        self.done(&Request::Merge { checksum: crc32(head) })
     }
 
     /// The generations that the device keeps, the newest first, at most 16; and how many there are.
@@ -254,12 +279,12 @@ impl<P: Port> Device<P> {
         }
     }
 
-    fn write_sums(&mut self, sums: &[u8]) -> Result<(), LinkError> {
-        let expected = self.head()?.sums_bytes;
-        if sums.len() != expected as usize {
-            return Err(LinkError::Size { what: "the head", expected, found: sums.len() });
+    fn write_head(&mut self, head: &[u8]) -> Result<(), LinkError> {
+        let expected = self.head()?.bytes;
+        if head.len() != expected as usize {
+            return Err(LinkError::Size { what: "the head", expected, found: head.len() });
         }
-        self.write(Area::Sums, sums)
+        self.write(Area::Head, head)
     }
 
     fn write(&mut self, area: Area, bytes: &[u8]) -> Result<(), LinkError> {

@@ -1,5 +1,5 @@
-//! What a device learned, as a file: `SMHD`, version (u32, 1), hash of the model (u64), bytes of the sums (u32), CRC-32 of hash and
-//! sums (u32), the sums; little-endian.
+//! What a device learned, as a file: `SMHD`, version (u32, 1), hash of the model (u64), bytes of the head (u32), CRC-32 of hash and
+//! head (u32), the head, sums or weights and biases; little-endian.
 
 use samara_runtime::Crc32;
 
@@ -12,8 +12,8 @@ const HEADER_BYTES: usize = 24;
 pub struct HeadFile {
     /// Hash of the model whose head it is.
     pub model: u64,
-    /// The head's sums.
-    pub sums: Vec<u8>,
+    /// The head: sums, or weights and biases.
+    pub head: Vec<u8>,
 }
 
 /// Why bytes are not read as a head's.
@@ -37,10 +37,10 @@ pub enum HeadFileError {
 impl HeadFile {
     /// The file's bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let length = (self.sums.len() as u32).to_le_bytes();
+        let length = (self.head.len() as u32).to_le_bytes();
         let (version, model) = (VERSION.to_le_bytes(), self.model.to_le_bytes());
-        let checksum = checksum(&model, &self.sums).to_le_bytes();
-        [&MAGIC[..], &version, &model, &length, &checksum, &self.sums].concat()
+        let checksum = checksum(&model, &self.head).to_le_bytes();
+        [&MAGIC[..], &version, &model, &length, &checksum, &self.head].concat()
     }
 
     /// Reads a file's bytes.
@@ -51,20 +51,20 @@ impl HeadFile {
         if !bytes.starts_with(MAGIC) {
             return Err(HeadFileError::Magic);
         }
-        let (header, sums) = bytes.split_at_checked(HEADER_BYTES).ok_or(HeadFileError::Damaged)?;
+        let (header, head) = bytes.split_at_checked(HEADER_BYTES).ok_or(HeadFileError::Damaged)?;
         let word = |at: usize| header[at..].first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
         if word(4) != VERSION {
             return Err(HeadFileError::Version { found: word(4) });
         }
-        if word(16) as usize != sums.len() || word(20) != checksum(&header[8..16], sums) {
+        if word(16) as usize != head.len() || word(20) != checksum(&header[8..16], head) {
             return Err(HeadFileError::Damaged);
         }
-        Ok(Self { model: u64::from(word(12)) << 32 | u64::from(word(8)), sums: sums.to_vec() })
+        Ok(Self { model: u64::from(word(12)) << 32 | u64::from(word(8)), head: head.to_vec() })
     }
 }
 
-fn checksum(model: &[u8], sums: &[u8]) -> u32 {
-    Crc32::new().update(model).update(sums).finish()
+fn checksum(model: &[u8], head: &[u8]) -> u32 {
+    Crc32::new().update(model).update(head).finish()
 }
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn every_damaged_byte_is_told() {
-        let file = HeadFile { model: 0x0123_4567_89ab_cdef, sums: vec![1, 2, 3, 4, 5, 6, 7, 8] };
+        let file = HeadFile { model: 0x0123_4567_89ab_cdef, head: vec![1, 2, 3, 4, 5, 6, 7, 8] };
         let bytes = file.to_bytes();
         assert_eq!(HeadFile::from_bytes(&bytes), Ok(file));
         for at in 0..bytes.len() {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use samara_trainer::link::HeadFile;
 use serde_json::json;
 
+use super::learn::{Saving, told};
 use super::{Connected, report};
 use crate::{files, output};
 
@@ -22,12 +23,8 @@ pub struct Export {
 pub struct Import {
     /// A file that `export-head` wrote
     file: PathBuf,
-    /// Do not save: a restart of the device forgets it
-    #[arg(long)]
-    no_save: bool,
-    /// A number for the list of generations
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    tag: u32,
+    #[command(flatten)]
+    saving: Saving,
 }
 
 /// Arguments of `samara device generations`.
@@ -51,9 +48,9 @@ pub struct Reset {
 /// # Errors
 /// If it cannot be read or written.
 pub fn export(device: &mut Connected, arguments: &Export, json: bool) -> Result<()> {
-    let head = HeadFile { model: device.description().model, sums: device.sums()? };
+    let head = HeadFile { model: device.description().model, head: device.learned()? };
     files::write(&arguments.out, &head.to_bytes())?;
-    let (bytes, shown) = (head.sums.len(), arguments.out.display());
+    let (bytes, shown) = (head.head.len(), arguments.out.display());
     report(
         json,
         &json!({"file": arguments.out, "model_hash": format!("{:016x}", head.model), "bytes": bytes}),
@@ -73,14 +70,13 @@ pub fn import(device: &mut Connected, arguments: &Import, merge: bool, json: boo
         bail!("{} is of model {:016x}, the device runs {model:016x}", shown(), head.model);
     }
     if merge {
-        device.merge(&head.sums)?;
+        device.merge(&head.head)?;
     } else {
-        device.restore(&head.sums)?;
+        device.restore(&head.head)?;
     }
-    let saved = if arguments.no_save { None } else { Some(device.save(arguments.tag)?) };
+    let saved = arguments.saving.save(device)?;
     let what = if merge { "merged" } else { "imported" };
-    let text = saved.map_or("not saved".to_owned(), |number| format!("saved as generation {number}"));
-    report(json, &json!({"file": arguments.file, "done": what, "generation": saved}), &format!("{what}, {text}"))
+    report(json, &json!({"file": arguments.file, "done": what, "generation": saved}), &format!("{what}, {}", told(saved)))
 }
 
 /// Lists what is saved, or goes back.

@@ -36,14 +36,56 @@ pub struct NewClass {
     saving: Saving,
 }
 
+/// Whether what was learned is saved.
 #[derive(Debug, clap::Args)]
-struct Saving {
+pub struct Saving {
     /// Do not save: a restart of the device forgets what it learned
     #[arg(long)]
     no_save: bool,
     /// A number for the list of generations, such as an accuracy in 1/10,000
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     tag: u32,
+}
+
+impl Saving {
+    /// Saves, if it is to be; the generation's number.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn save(&self, device: &mut Connected) -> Result<Option<u32>> {
+        Ok(if self.no_save { None } else { Some(device.save(self.tag)?) })
+    }
+}
+
+/// How a saving is told.
+pub fn told(saved: Option<u32>) -> String {
+    saved.map_or("not saved".to_owned(), |number| format!("saved as generation {number}"))
+}
+
+/// Counts along with the device.
+#[derive(Debug, Default)]
+pub struct Known(BTreeMap<u32, u32>);
+
+impl Known {
+    /// Lets the device learn a sample.
+    ///
+    /// # Errors
+    /// If it refuses, or has restarted.
+    pub fn learn(&mut self, device: &mut Connected, input: &[u8], class: u32) -> Result<()> {
+        let before = match self.0.get(&class) {
+            Some(count) => *count,
+            None => device.count(class)?,
+        };
+        let count = device.learn(input, class)?;
+        if count != before + 1 {
+            bail!(
+                "the device has {count} samples of class {class} where {} were learned: it has restarted, and knows what was saved last; learn again",
+                before + 1
+            );
+        }
+        self.0.insert(class, count);
+        Ok(())
+    }
 }
 
 /// Learns the samples of a data set.
@@ -91,37 +133,22 @@ fn learn(
     if let Some(label) = (0..samples.count()).map(|index| class_of(samples.label(index))).find(|&class| class >= capacity) {
         bail!("the data has class {label}, but the head has room for {capacity}, 0 to {}", capacity - 1);
     }
-    let mut known = BTreeMap::new();
-    for index in 0..samples.count() {
-        let class = class_of(samples.label(index));
-        if let std::collections::btree_map::Entry::Vacant(entry) = known.entry(class) {
-            entry.insert(device.count(class)?);
-        }
-    }
-    samples.each(|_, input, label| {
-        let class = class_of(label);
-        let count = device.learn(input, class)?;
-        let expected = known.entry(class).and_modify(|count| *count += 1).or_default();
-        if count != *expected {
-            bail!(
-                "the device has {count} samples of class {class} where {expected} were learned: it has restarted, and knows what was saved last; learn again"
-            );
-        }
-        Ok(())
-    })?;
+    let mut known = Known::default();
+    samples.each(|_, input, label| known.learn(device, input, class_of(label)))?;
     device.solve()?;
-    let saved = if saving.no_save { None } else { Some(device.save(saving.tag)?) };
+    let saved = saving.save(device)?;
+    let Known(known) = known;
     let classes: Vec<u32> = known.keys().copied().collect();
     let value = json!({
         "model": samples.name, "data": data, "learned": samples.count(), "classes": classes, "generation": saved, "repeated": device.repeated(),
         "counts": known.values().collect::<Vec<_>>(),
     });
     let shown = known.iter().map(|(class, count)| format!("{class} ({})", output::thousands(u64::from(*count))));
-    let saved = saved.map_or("not saved".to_owned(), |number| format!("saved as generation {number}"));
     let text = format!(
-        "{} samples learned; classes with their samples: {}; {saved}",
+        "{} samples learned; classes with their samples: {}; {}",
         output::thousands(samples.count() as u64),
-        shown.collect::<Vec<_>>().join(", ")
+        shown.collect::<Vec<_>>().join(", "),
+        told(saved)
     );
     report(json, &value, &text)
 }

@@ -2,6 +2,7 @@
 
 mod capture;
 mod evaluate;
+mod fine_tune;
 mod heads;
 mod infer;
 mod learn;
@@ -48,6 +49,8 @@ enum Action {
     Evaluate(evaluate::Arguments),
     /// Let the device learn the samples of a data set, and save what it learned
     Learn(learn::Arguments),
+    /// Let the device train its head on a data set by gradients, as long as held-out samples gain by it
+    FineTune(fine_tune::Arguments),
     /// Let the device learn a class that it does not know
     AddClass(learn::NewClass),
     /// Take samples from the device's sensor, as a data set to train on
@@ -83,6 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Action::Infer(action) => infer::run(&mut device, action, json),
         Action::Evaluate(action) => evaluate::run(&mut device, action, json),
         Action::Learn(action) => learn::run(&mut device, action, json),
+        Action::FineTune(action) => fine_tune::run(&mut device, action, json),
         Action::AddClass(action) => learn::add_class(&mut device, action, json),
         Action::Capture(action) => capture::run(&mut device, action, json),
         Action::ExportHead(action) => heads::export(&mut device, action, json),
@@ -114,8 +118,9 @@ fn stats(device: &mut Connected, json: bool) -> Result<()> {
         "frames": counted.frames.taken, "repeated": counted.frames.repeated, "damaged": counted.frames.damaged,
         "oversized": counted.frames.oversized,
     });
+    let kind = if description.head.is_some_and(|head| head.by_gradients) { "trained by gradients" } else { "solved from sums" };
     let head = match head {
-        Some((features, capacity)) => format!("a head of {features} features with room for {capacity} classes"),
+        Some((features, capacity)) => format!("a head of {features} features with room for {capacity} classes, {kind}"),
         None => "no head".to_owned(),
     };
     let generation = generation.map_or("the head is the file's".to_owned(), |number| format!("generation {number} is current"));

@@ -1,11 +1,15 @@
 //! Samples as the device takes them, and what this machine makes of them.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use samara_runtime::{ElementType, Session, arena::AlignedBuffer};
-use samara_trainer::data::{Dataset, sources::Targets};
+use samara_trainer::data::{
+    Dataset,
+    sources::{Splits, Targets},
+};
 use samara_trainer::device::run::{DeviceModel, write_sample};
 
 use super::Connected;
@@ -44,7 +48,8 @@ pub struct Samples {
     /// Name of the model.
     pub name: String,
     model: DeviceModel,
-    data: Dataset,
+    splits: Rc<Splits>,
+    part: Part,
     /// Which of them, in order.
     chosen: Vec<usize>,
 }
@@ -59,21 +64,41 @@ impl Samples {
         check_model(&model, &arguments.model, connected)?;
         let shape = device::input_shape(&model)?;
         let splits = names::data(&arguments.data, Targets::Classes, Some(&shape))?;
-        let data = match arguments.part.unwrap_or(default) {
-            Part::Train => splits.train,
-            Part::Validation => splits.validation,
-            Part::Test => splits.test,
-        };
-        if data.inputs()[0].sample_shape().size() != shape.size() {
-            bail!("the samples have the shape {}, the model takes {shape}", data.inputs()[0].sample_shape());
+        let found = splits.train.inputs()[0].sample_shape();
+        if found.size() != shape.size() {
+            bail!("the samples have the shape {found}, the model takes {shape}");
         }
-        let mut samples = Self { name: device::name(&model)?, chosen: Vec::new(), model, data };
-        samples.chosen = (0..samples.data.samples()).filter(|&sample| wanted(samples.label_of(sample))).collect();
-        samples.chosen.truncate(arguments.count.unwrap_or(usize::MAX));
+        let samples =
+            Self { name: device::name(&model)?, model, splits: Rc::new(splits), part: Part::Train, chosen: Vec::new() };
+        samples.of_part(arguments.part.unwrap_or(default), arguments.count.unwrap_or(usize::MAX), wanted)
+    }
+
+    /// At most so many of a part of the same data.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn of_part(&self, part: Part, count: usize, wanted: impl Fn(u32) -> bool) -> Result<Self> {
+        let mut samples = Self {
+            name: self.name.clone(),
+            model: self.model.clone(),
+            splits: Rc::clone(&self.splits),
+            part,
+            chosen: Vec::new(),
+        };
+        let all = 0..samples.data().samples();
+        samples.chosen = all.filter(|&sample| wanted(samples.label_of(sample))).take(count).collect();
         if samples.chosen.is_empty() {
-            bail!("{} has no such sample", arguments.data);
+            bail!("the data has no such sample");
         }
         Ok(samples)
+    }
+
+    fn data(&self) -> &Dataset {
+        match self.part {
+            Part::Train => &self.splits.train,
+            Part::Validation => &self.splits.validation,
+            Part::Test => &self.splits.test,
+        }
     }
 
     /// One of them.
@@ -93,7 +118,7 @@ impl Samples {
     }
 
     fn label_of(&self, sample: usize) -> u32 {
-        self.data.targets()[0].sample(sample).and_then(|label| label.first().copied()).unwrap_or(0.0) as u32
+        self.data().targets()[0].sample(sample).and_then(|label| label.first().copied()).unwrap_or(0.0) as u32
     }
 
     /// Hands each sample to `work`, with a session of this machine whose input it is, its bytes and its class, and shows how far it is.
@@ -106,7 +131,7 @@ impl Samples {
         let mut session = Session::new(self.model.model()?, arena.as_mut_slice())?;
         for &sample in &self.chosen {
             session.reset_state();
-            write_sample(&mut session, 0, &self.data.inputs()[0], sample)?;
+            write_sample(&mut session, 0, &self.data().inputs()[0], sample)?;
             let input = session.input_bytes_mut(0)?.to_vec();
             work(&mut session, &input, self.label_of(sample))?;
             bar.inc(1);
