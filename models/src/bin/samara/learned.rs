@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             }
             learned.push(count);
         }
-        let head_file = HeadFile { model: model.model()?.hash(), sums: head.sums().to_vec() };
+        let head_file = HeadFile { model: model.model()?.hash(), head: head.sums().to_vec() };
         files::write(&arguments.out, &head_file.to_bytes())
     })?;
     let object = json!({"file": arguments.out, "classes": arguments.classes, "learned": learned});
@@ -118,7 +118,7 @@ pub fn measure(model: &Path, data: &str, head_file: &Path, among: &[usize]) -> R
     }
     let file = ModelFile::from_bytes(model.bytes())?;
     with_head(&model, path, |head| {
-        head.restore(&saved.sums)?;
+        head.restore(&saved.head)?;
         for class in (0..head.record().capacity).filter(|class| !among.is_empty() && !among.contains(class)) {
             if head.count(class) > 0 {
                 head.forget_class(class)?;
