@@ -96,7 +96,7 @@ impl Lesson {
     }
 
     fn start(&self) -> Result<Emulator> {
-        Emulator::start(self.board, &self.elf, &self.place)
+        Emulator::start(self.board, &self.elf, &self.place, as_tests_have_it)
     }
 
     /// Kills the emulator, as if the power failed, and starts it again: its head is that of a generation, as good as before.
@@ -126,14 +126,27 @@ impl Lesson {
     }
 }
 
+/// The command `samara` of the profile that tests have built.
+fn as_tests_have_it(arguments: &[&str]) -> Command {
+    let mut command = process::cargo(&["run", "--quiet", "--package", "samara-models", "--bin", "samara", "--"]);
+    command.args(arguments);
+    command
+}
+
 /// A device that runs, until this is dropped.
-struct Emulator {
+pub struct Emulator {
     child: Child,
     port: String,
+    /// The command `samara` with some arguments.
+    samara: fn(&[&str]) -> Command,
 }
 
 impl Emulator {
-    fn start(board: &Board, elf: &Elf, place: &Path) -> Result<Self> {
+    /// Starts the firmware `learn` in a directory, where its flash is a file; `samara` is the command that talks to it.
+    ///
+    /// # Errors
+    /// If the emulator does not start, or opens no serial port.
+    pub fn start(board: &Board, elf: &Elf, place: &Path, samara: fn(&[&str]) -> Command) -> Result<Self> {
         // Relative, since a socket's name may have 100 bytes or so.
         let socket = place.join("serial");
         let _ = fs::remove_file(&socket);
@@ -143,7 +156,7 @@ impl Emulator {
         command.args(["-semihosting-config", "enable=on,target=native,arg=learn,arg=flash"]);
         command.arg("-kernel").arg(&elf.path).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.spawn().with_context(|| format!("`{}` cannot be started", process::shown(&command)))?;
-        let mut emulator = Self { child, port: format!("unix:{}", paths::shown(&socket)) };
+        let mut emulator = Self { child, port: format!("unix:{}", paths::shown(&socket)), samara };
         let start = Instant::now();
         while !socket.exists() {
             if let Some(status) = emulator.child.try_wait()? {
@@ -158,10 +171,12 @@ impl Emulator {
     }
 
     /// Runs `samara device` with these arguments; its JSON.
-    fn ask(&mut self, arguments: &[&str]) -> Result<Value> {
-        let mut command = process::cargo(&["run", "--quiet", "--package", "samara-models", "--bin", "samara", "--", "device"]);
-        command.args(["--port", &self.port, "--json"]).args(arguments);
-        samples::json_of(&mut command)
+    ///
+    /// # Errors
+    /// If the command fails.
+    pub fn ask(&mut self, arguments: &[&str]) -> Result<Value> {
+        let mut command = (self.samara)(&["device", "--port", &self.port, "--json"]);
+        samples::json_of(command.args(arguments))
     }
 }
 

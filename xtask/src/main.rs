@@ -7,6 +7,7 @@ mod emulator;
 mod firmware;
 mod host;
 mod layers;
+mod learn;
 mod link;
 mod made;
 mod paths;
@@ -48,6 +49,9 @@ enum Command {
         /// Boards to run on, by name [default: an386 and virt]
         #[arg(long = "board")]
         boards: Vec<String>,
+        /// Instead, lets an emulated Cortex-M4F learn two classes that the network never saw, and cuts its power in between
+        #[arg(long, conflicts_with_all = ["epochs", "boards"])]
+        learn: bool,
     },
     /// Trains nets for sequences, and classifies their test samples on an emulated microcontroller, whole and as streams
     Sequences {
@@ -127,7 +131,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<bool> {
     match command {
         Command::Setup => setup::all()?,
-        Command::Demo { epochs, boards } => demo::run(epochs, &boards)?,
+        Command::Demo { learn: true, .. } => learn::run()?,
+        Command::Demo { epochs, boards, .. } => demo::run(epochs, &boards)?,
         Command::Sequences { board } => sequences::run(&board)?,
         Command::Test { stages } => return Ok(test::run(&stages)),
         Command::Firmware { board, model } => device_bench::firmware(boards::find(&board)?, &model)?,
