@@ -1,0 +1,289 @@
+//! Classes, and a speaker, that come after a net was trained: closed-form heads learn them from a few samples of which none is kept, beside
+//! the same head from all samples, and beside a head trained by gradients with replay.
+//!
+//! For each of five seeds a net is trained without what is to come; then it comes one class at a time. What a device would compute is
+//! computed here by the device's own code, so the figures are the device's.
+//!
+//! ```text
+//! cargo run --release -p samara-models --example incremental              # what data there is, five seeds
+//! cargo run --release -p samara-models --example incremental -- 1 fsdd    # one seed, one data set
+//! ```
+
+use std::error::Error;
+
+use samara_models::{fashion_separable, motions, spoken_digits};
+use samara_runtime::arena::AlignedBuffer;
+use samara_runtime::format::writer::ModelFile;
+use samara_runtime::train::{
+    ClosedFormHead, GradientHead, GradientOptions, Replay, Target, TrainError, closed_form_bytes, gradient_bytes, replay_bytes,
+    solve_bytes,
+};
+use samara_trainer::data::Random;
+use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head};
+use samara_trainer::device::heads::{ClosedFormOptions, add_closed_form_head, features_of};
+use samara_trainer::prelude::*;
+
+type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Samples of each class that the gradient head keeps.
+const REPLAYED: usize = 20;
+/// Its samples a step.
+const BATCH: usize = 16;
+
+/// A net, its data, and what comes later.
+struct Case {
+    data: &'static str,
+    /// What comes, in a word.
+    what: &'static str,
+    model: fn() -> Result<Model>,
+    classes: usize,
+    /// The classes that come, by seed.
+    new: fn(u64) -> Vec<usize>,
+    /// Samples of each.
+    samples: usize,
+    epochs: usize,
+    batch: usize,
+    learning_rate: f32,
+}
+
+const CASES: [Case; 3] = [
+    Case {
+        data: "fashion-mnist",
+        what: "sandal and shirt",
+        model: fashion_separable,
+        classes: 10,
+        new: |_| vec![5, 6],
+        samples: 50,
+        epochs: 5,
+        batch: 128,
+        learning_rate: 0.004,
+    },
+    Case {
+        data: "basic-motions",
+        what: "an activity",
+        model: motions,
+        classes: 4,
+        new: |seed| vec![seed as usize % 4],
+        samples: 50,
+        epochs: 40,
+        batch: 8,
+        learning_rate: 0.002,
+    },
+    Case {
+        data: "fsdd",
+        what: "a digit",
+        model: spoken_digits,
+        classes: 10,
+        new: |seed| vec![2 * (seed as usize - 1) % 10],
+        samples: 50,
+        epochs: 30,
+        batch: 32,
+        learning_rate: 0.002,
+    },
+];
+
+/// Features of samples, and their classes.
+struct Rows {
+    rows: Vec<Vec<i8>>,
+    labels: Vec<usize>,
+}
+
+impl Rows {
+    fn of(file: &ModelFile, data: &Dataset) -> Outcome<Self> {
+        let labels = data.targets()[0].values().iter().map(|&label| label as usize).collect();
+        Ok(Self { rows: features_of(file, 0, data.inputs())?, labels })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Vec<i8>, usize)> {
+        self.rows.iter().zip(self.labels.iter().copied())
+    }
+
+    fn of_class(&self, class: usize) -> Vec<&Vec<i8>> {
+        self.iter().filter(|(_, label)| *label == class).map(|(row, _)| row).collect()
+    }
+
+    /// The mean of the shares of each class's samples of which `is_right` says so.
+    fn mean(&self, classes: &[usize], mut is_right: impl FnMut(&[i8], usize) -> bool) -> f64 {
+        let mut share = |class: usize| {
+            let rows = self.of_class(class);
+            rows.iter().filter(|row| is_right(row, class)).count() as f64 / rows.len() as f64
+        };
+        classes.iter().map(|&class| share(class)).sum::<f64>() / classes.len() as f64
+    }
+}
+
+/// What was measured, as shares.
+#[derive(Default, Clone, Copy)]
+struct Measured {
+    mean: f64,
+    joint: f64,
+    old_before: f64,
+    old: f64,
+    new: f64,
+    gradient: f64,
+    gradient_old: f64,
+    false_unknown: f64,
+    caught: f64,
+}
+
+impl Case {
+    fn run(&self, splits: &sources::Splits, seed: u64) -> Outcome<Measured> {
+        let new = (self.new)(seed);
+        let old: Vec<usize> = (0..self.classes).filter(|class| !new.contains(class)).collect();
+        let all: Vec<usize> = (0..self.classes).collect();
+        let train = splits.train.of_classes(|class| !new.contains(&class))?;
+        let mut model = (self.model)()?;
+        model.initialize(seed);
+        model.compile(Adam::new(self.learning_rate), SparseCategoricalCrossentropy)?;
+        let schedule: Option<Box<dyn Schedule>> = Some(Box::new(Cosine::new()));
+        let fit = Fit { epochs: self.epochs, batch: self.batch, seed, schedule, verbose: false, ..Fit::default() };
+        model.fit(&train, fit)?;
+        let calibration = [train.inputs()[0].slice(0..train.samples().min(500))];
+        let mut file = ModelFile::from_bytes(&model.export_int8(&calibration, quantize::Options::default())?)?;
+        let (learned, test) = (Rows::of(&file, &splits.train)?, Rows::of(&file, &splits.test)?);
+        let (rows, labels): (Vec<_>, Vec<_>) =
+            learned.iter().filter(|(_, label)| old.contains(label)).map(|(row, label)| (row.clone(), label)).unzip();
+        // Of ten samples one is held back to find where the unknown begins: 36 say nothing about one in twenty.
+        let options = ClosedFormOptions { capacity: Some(self.classes), ..ClosedFormOptions::default() };
+        let options = if rows.len() < 200 { ClosedFormOptions { unknown: None, ..options } } else { options };
+        add_closed_form_head(&mut file, &rows, &labels, options)?;
+        // The samples that come, drawn by the seed.
+        let come: Vec<(usize, Vec<&Vec<i8>>)> = new
+            .iter()
+            .map(|&class| {
+                let mut rows = learned.of_class(class);
+                Random::new(seed, class as u64).shuffle(&mut rows);
+                rows.truncate(self.samples);
+                (class, rows)
+            })
+            .collect();
+        let mut measured = closed_form(&file, &learned, &test, [&old, &new, &all], &come)?;
+        let (kernel, bias) = last_dense(&model)?;
+        add_dense_head(
+            &mut file,
+            DenseHeadOptions { capacity: Some(self.classes), ..DenseHeadOptions::default() },
+            &kernel,
+            &bias,
+        )?;
+        let before: Vec<(&Vec<i8>, usize)> = learned.iter().filter(|(_, label)| old.contains(label)).collect();
+        [measured.gradient, measured.gradient_old] = gradients(&file, &before, &test, [&old, &all], &come, seed)?;
+        Ok(measured)
+    }
+}
+
+fn closed_form(
+    file: &ModelFile,
+    learned: &Rows,
+    test: &Rows,
+    [old, new, all]: [&[usize]; 3],
+    come: &[(usize, Vec<&Vec<i8>>)],
+) -> Outcome<Measured> {
+    let device = DeviceModel::new(&file.to_bytes())?;
+    let mut memory = AlignedBuffer::zeros(closed_form_bytes(device.bytes(), 0));
+    let mut scratch = AlignedBuffer::zeros(solve_bytes(device.bytes(), 0));
+    let mut head = ClosedFormHead::new(&device.model()?, 0, memory.as_mut_slice())?;
+    head.solve(scratch.as_mut_slice())?;
+    let mean = |head: &mut ClosedFormHead<'_>, classes: &[usize]| {
+        test.mean(classes, |row, class| head.classify(row).is_ok_and(|answer| answer.class == class))
+    };
+    let unknown = |head: &mut ClosedFormHead<'_>, classes: &[usize]| {
+        test.mean(classes, |row, _| head.classify(row).is_ok_and(|answer| !answer.known))
+    };
+    let mut measured = Measured { old_before: mean(&mut head, old), ..Measured::default() };
+    (measured.false_unknown, measured.caught) = (unknown(&mut head, old), unknown(&mut head, new));
+    for (class, rows) in come {
+        rows.iter().try_for_each(|row| head.add(row, *class))?;
+        head.solve(scratch.as_mut_slice())?;
+    }
+    (measured.mean, measured.old, measured.new) = (mean(&mut head, all), mean(&mut head, old), mean(&mut head, new));
+    head.reset();
+    learned.iter().filter(|(_, label)| new.contains(label)).try_for_each(|(row, label)| head.add(row, label))?;
+    head.solve(scratch.as_mut_slice())?;
+    measured.joint = mean(&mut head, all);
+    Ok(measured)
+}
+
+/// Kernel and bias of the last dense layer.
+fn last_dense(model: &Model) -> Outcome<(Vec<f32>, Vec<f32>)> {
+    let kernel =
+        model.parameters().iter().rfind(|parameter| parameter.name.ends_with("/kernel")).map(|found| found.name.clone());
+    let kernel = kernel.ok_or("the model has no kernel")?;
+    Ok((model.parameter(&kernel)?, model.parameter(&kernel.replace("/kernel", "/bias"))?))
+}
+
+/// The mean of all classes, and of the old ones, by a head trained by gradients that keeps a few samples of each class.
+fn gradients(
+    file: &ModelFile,
+    before: &[(&Vec<i8>, usize)],
+    test: &Rows,
+    [old, all]: [&[usize]; 2],
+    come: &[(usize, Vec<&Vec<i8>>)],
+    seed: u64,
+) -> Outcome<[f64; 2]> {
+    let device = DeviceModel::new(&file.to_bytes())?;
+    let mut memory = AlignedBuffer::zeros(gradient_bytes(device.bytes(), 1, BATCH));
+    let options = GradientOptions { learning_rate: 0.02, momentum: 0.9, clip_norm: 1.0, ..GradientOptions::DEFAULT };
+    let mut head = GradientHead::new(&device.model()?, 1, BATCH, options, memory.as_mut_slice())?;
+    let features = head.record().features;
+    let mut kept = vec![0; replay_bytes(all.len(), REPLAYED, features)];
+    let mut replay = Replay::new(all.len(), REPLAYED, features, seed as u32, &mut kept)?;
+    before.iter().try_for_each(|(row, label)| replay.add(row, *label))?;
+    for (class, rows) in come {
+        rows.iter().try_for_each(|row| replay.add(row, *class))?;
+        // Ten times through the new samples, each with three that are drawn from all that is kept.
+        for row in (0..10).flat_map(|_| rows) {
+            head.add(row, Target::Class(*class))?;
+            for _ in 1..4 {
+                let (row, class) = replay.draw().ok_or(TrainError::NoSamples)?;
+                head.add(row, Target::Class(class))?;
+            }
+            if head.waiting() == BATCH {
+                head.step()?;
+            }
+        }
+    }
+    let mean = |classes: &[usize]| test.mean(classes, |row, class| head.classify(row).is_ok_and(|found| found == class));
+    Ok([mean(all), mean(old)])
+}
+
+fn main() -> Outcome<()> {
+    let mut arguments = std::env::args().skip(1);
+    let seeds: u64 = arguments.next().map_or(Ok(5), |seeds| seeds.parse())?;
+    let only = arguments.next();
+    println!(
+        "| data, what comes | samples | mean of all classes | from all samples | old: before, after | new | by gradients: mean, old | false unknown | unseen caught |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for case in CASES.iter().filter(|case| only.as_ref().is_none_or(|only| only == case.data)) {
+        let splits = match sources::load_with(case.data, sources::Targets::Classes, Some(&input_shape(&(case.model)()?))) {
+            Ok(splits) => splits,
+            Err(reason) => {
+                eprintln!("{} is left out: {reason}", case.data);
+                continue;
+            }
+        };
+        let runs = (1..=seeds).map(|seed| case.run(&splits, seed)).collect::<Outcome<Vec<Measured>>>()?;
+        let of = |value: fn(&Measured) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
+        println!(
+            "| {}, {} | {} | {:.4} | {:.4} | {:.4}, {:.4} | {:.4} | {:.4}, {:.4} | {:.4} | {:.4} |",
+            case.data,
+            case.what,
+            case.samples,
+            of(|run| run.mean),
+            of(|run| run.joint),
+            of(|run| run.old_before),
+            of(|run| run.old),
+            of(|run| run.new),
+            of(|run| run.gradient),
+            of(|run| run.gradient_old),
+            of(|run| run.false_unknown),
+            of(|run| run.caught),
+        );
+    }
+    Ok(())
+}
+
+fn input_shape(model: &Model) -> samara_trainer::graph::Shape {
+    let graph = model.graph();
+    graph.nodes[graph.inputs[0]].shape.clone()
+}
