@@ -143,7 +143,10 @@ pub fn golden_samples(board: &Board, elf: &Elf, limit: Duration) -> Result<u64> 
 }
 
 /// The firmware counts a loop of known length first: if that is off by 0.1 percent, no count can be trusted.
-fn check_counter(board: &Board, report: &Report) -> Result<()> {
+///
+/// # Errors
+/// If it is.
+pub fn check_counter(board: &Board, report: &Report) -> Result<()> {
     let (expected, counted) = (report.number("loop_expected")?, report.number("loop_counted")?);
     if expected.abs_diff(counted) * 1000 > expected {
         bail!("the counter of {} is off: it took a loop of {expected} instructions for {counted}", board.name);

@@ -5,6 +5,7 @@ mod demo;
 mod device_bench;
 mod emulator;
 mod firmware;
+mod heads;
 mod host;
 mod layers;
 mod learn;
@@ -96,6 +97,9 @@ enum Command {
         /// Also prints the instructions of each node
         #[arg(long)]
         nodes: bool,
+        /// Instead, measures heads that learn: what a sample, a solution and a step of training cost
+        #[arg(long, conflicts_with_all = ["models", "nodes"])]
+        heads: bool,
     },
     /// Measures training steps of Samara, Keras and PyTorch in turn
     Peers {
@@ -138,7 +142,8 @@ fn run(command: Command) -> Result<bool> {
         Command::Firmware { board, model } => device_bench::firmware(boards::find(&board)?, &model)?,
         Command::Layers => layers::run()?,
         Command::Selftest { boards, models } => selftest::run(&boards, &models)?,
-        Command::DeviceBench { models, boards, nodes } => device_bench::run(&models, &boards, nodes)?,
+        Command::DeviceBench { boards, heads: true, .. } => heads::run(&boards)?,
+        Command::DeviceBench { models, boards, nodes, .. } => device_bench::run(&models, &boards, nodes)?,
         Command::Peers { python, workloads, rounds } => peers::run(&python, &workloads, rounds)?,
     }
     Ok(true)

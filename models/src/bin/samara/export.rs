@@ -7,8 +7,12 @@ use anyhow::{Context, Result};
 use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
 use samara_runtime::selftest::Generator;
+use samara_runtime::train::Strangeness;
 use samara_trainer::Model;
 use samara_trainer::data::Tensor;
+use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head};
+use samara_trainer::device::heads::{ClosedFormOptions, Unknown, add_closed_form_head, dense_of, features_of};
+use samara_trainer::device::run::DeviceModel;
 use samara_trainer::quantize::Options;
 use serde_json::json;
 
@@ -35,6 +39,9 @@ pub struct Arguments {
     /// Where weights and calibration samples come from: the same seed gives the same file
     #[arg(long, default_value = "1")]
     seed: u64,
+    /// Add a closed-form head and a dense one that learned nothing but noise (`cargo xtask device-bench --heads`)
+    #[arg(long, conflicts_with_all = ["as_f32", "hop"])]
+    heads: bool,
     #[command(flatten)]
     pace: convert::Pace,
     #[command(flatten)]
@@ -56,6 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     } else {
         convert::to_int8(&model, &samples, Options::default(), arguments.pace, arguments.golden)?
     };
+    let file = if arguments.heads { with_heads(&file, &samples)? } else { file };
     files::write(&arguments.out, file.bytes())?;
     let written = ModelFile::from_bytes(file.bytes())?;
     let macs = written.macs();
@@ -73,6 +81,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::print(&format!(
         "{model_bytes} bytes written to {to}: arena of {arena_bytes} bytes, {macs} multiply-accumulates, golden samples: {golden}"
     ))
+}
+
+/// Classes of the heads that learned noise.
+const NOISE_CLASSES: usize = 10;
+
+fn with_heads(model: &DeviceModel, samples: &[Tensor]) -> Result<DeviceModel> {
+    let mut file = ModelFile::from_bytes(model.bytes())?;
+    let rows = features_of(&file, 0, samples)?;
+    let labels: Vec<usize> = (0..rows.len()).map(|sample| sample % NOISE_CLASSES).collect();
+    let unknown = Some(Unknown { strangeness: Strangeness::Distance, error_rate: 0.5 });
+    let options = ClosedFormOptions { capacity: Some(NOISE_CLASSES), unknown, ..ClosedFormOptions::default() };
+    add_closed_form_head(&mut file, &rows, &labels, options)?;
+    let (node, features) = dense_of(&file, 0)?;
+    let [features, outputs] = [features, file.nodes[usize::from(node)].output].map(|at| file.tensors[at as usize].elements());
+    add_dense_head(&mut file, DenseHeadOptions::default(), &vec![0.0; features * outputs], &[])?;
+    Ok(DeviceModel::new(&file.to_bytes())?)
 }
 
 /// The model to export.
