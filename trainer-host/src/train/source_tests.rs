@@ -154,6 +154,15 @@ fn an_error_of_a_source_ends_the_training_at_once() {
 }
 
 #[test]
+fn a_panic_of_a_source_is_the_callers_and_nobody_waits_for_its_batches() {
+    let data = points(150);
+    let stream = Stream { fault: Some((77, |_, _| panic!("the camera fell"))), ..Stream::of(&data) };
+    let panic = std::panic::catch_unwind(|| trained(&stream, 2));
+    assert!(panic.is_err());
+    assert!(stream.taken.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
 fn a_predictor_gives_what_predict_gives_for_any_number_of_samples() {
     let (data, model) = (points(40), model());
     let all = model.predict(&data.inputs()[0]).unwrap();
