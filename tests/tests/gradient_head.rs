@@ -11,7 +11,7 @@ use samara_runtime::{
     },
 };
 use samara_tests::generator;
-use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head};
+use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head, dense_weights};
 use samara_trainer::prelude::*;
 use samara_trainer::quantize::Options;
 
@@ -102,6 +102,42 @@ fn a_head_begins_with_the_answers_of_the_model() {
     // The file's own outputs are what they were.
     let device = DeviceModel::new(&file.to_bytes()).unwrap();
     assert_eq!(device.predict(&[tensor(&inputs)]).unwrap()[0].samples(), 40);
+}
+
+/// What goes wrong: a row of weights taken for another, a zero point or a shift left out.
+#[test]
+fn a_head_of_the_files_int8_weights_gives_the_files_outputs() {
+    let x = input([INPUTS]);
+    let features = Dense::new(FEATURES).activation(Activation::Tanh).apply(&x);
+    let mut model = Model::new("open", &x, Dense::new(CLASSES + 1).named("head").apply(&features)).unwrap();
+    model.initialize(6);
+    model.set_parameter("head/bias", &[0.7, -1.5, 0.0, 2.5, -0.2]).unwrap();
+    let mut file = file(&model);
+    let (kernel, bias) = dense_weights(&file, 0).unwrap();
+    for (found, trained) in kernel.iter().zip(&model.parameter("head/kernel").unwrap()) {
+        assert!((found - trained).abs() < 0.01, "{found}, trained {trained}");
+    }
+    let options = DenseHeadOptions { capacity: Some(CLASSES + 3), ..DenseHeadOptions::default() };
+    add_dense_head(&mut file, options, &kernel, &bias).unwrap();
+    let output = file.tensors[file.outputs[0] as usize];
+    let options = GradientOptions { loss: Loss::MeanSquaredError, ..GradientOptions::DEFAULT };
+    on_device(&file, options, |device| {
+        for sample in &samples(60, 3).0 {
+            let features = device.features(sample);
+            let mut found = [0.0; CLASSES + 3];
+            device.head.predict(&features, &mut found).unwrap();
+            // Features end a run, whose input is gone.
+            device.session.write_f32(0, sample).unwrap();
+            device.session.run();
+            let of_file: Vec<f32> = device.session.output_f32(0).unwrap().collect();
+            for (found, of_file) in found.iter().zip(&of_file) {
+                let lowest = output.scale * (-128.0 - output.zero_point as f32);
+                let bounded = found.clamp(lowest, lowest + 255.0 * output.scale);
+                assert!((bounded - of_file).abs() < 0.501 * output.scale, "{found}, the file {of_file}");
+            }
+            assert_eq!(found[CLASSES + 1..], [0.0; 2], "outputs that the file does not know");
+        }
+    });
 }
 
 #[test]

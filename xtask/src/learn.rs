@@ -93,7 +93,7 @@ pub fn run() -> Result<()> {
     let tested = emulator.ask(&["evaluate", "--model", &model, "--data", DATA, "--count", TESTED])?;
     let evaluate = |head: &str| json_of(samara(&["evaluate", &model, "--data", DATA, "--json", "--head"]).arg(head));
     let (learned, joint) = (Learned::read(&evaluate(&device)?)?, Learned::read(&evaluate(&joint)?)?);
-    let before = trained["head"]["head_accuracy"].as_f64().context("the training made no head")?;
+    let before = trained["heads"][0]["head_accuracy"].as_f64().context("the training made no head")?;
 
     println!("\n6. The textbook's transfer: sandal or shirt, from {TRANSFER_IMAGES} images each, on the device");
     emulator.ask(&["reset", "--yes"])?;

@@ -6,6 +6,7 @@ mod comparison;
 mod data;
 mod device;
 mod fashion_mnist;
+mod heads;
 mod model_files;
 mod quantities;
 mod tables;

@@ -67,7 +67,7 @@ use portable as active;
 
 pub use check::self_check;
 pub use depthwise::Window;
-pub use layout::{columns_words, depthwise_words, pair_rows, paired_bytes};
+pub use layout::{columns_words, depthwise_words, pair_rows, paired_bytes, paired_position};
 
 /// A set of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

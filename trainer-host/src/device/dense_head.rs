@@ -1,8 +1,14 @@
 //! Heads that a device trains by gradients: the weights of a dense layer go into the model file in f32.
 
-use super::heads::{HeadError, dense_of};
+use super::{
+    heads::{HeadError, dense_of},
+    run::DeviceModel,
+};
 use samara_runtime::{
-    format::writer::ModelFile,
+    LoadError,
+    format::writer::{ModelFile, decode_parameters},
+    ops::linear::LinearI8,
+    simd,
     train::{
         HeadKind,
         record::{HeadRecord, MOST_CLASSES},
@@ -55,4 +61,41 @@ pub fn add_dense_head(file: &mut ModelFile, options: DenseHeadOptions, kernel: &
         ..HeadRecord::default()
     });
     Ok(())
+}
+
+/// Kernel `[features, classes]` and bias `[classes]` of the dense layer at the end of an output, as the file's int8 layer computes it, so that
+/// a head that begins with them gives the file's answers, but for the rounding and the bounds of the layer's output. What was folded into the
+/// layer is in them.
+///
+/// # Errors
+/// [`HeadError::NoSuchOutput`], [`HeadError::NoDense`] and [`HeadError::Features`]; [`HeadError::Run`] if the runtime refuses the file.
+pub fn dense_weights(file: &ModelFile, output: usize) -> Result<(Vec<f32>, Vec<f32>), HeadError> {
+    // From here on parameters and constants are what the runtime takes.
+    DeviceModel::new(&file.to_bytes())?;
+    let (number, feature_tensor) = dense_of(file, output)?;
+    let node = &file.nodes[usize::from(number)];
+    let (input, output) = (file.tensors[feature_tensor as usize], file.tensors[node.output as usize]);
+    let (features, classes) = (input.elements(), output.elements());
+    let (layer, _) = decode_parameters::<LinearI8>(&node.parameters).ok_or(LoadError::Section)?;
+    let weight = |feature: usize, class: usize| {
+        let place = layer.weights as usize + simd::paired_position(class, feature, features);
+        i64::from(file.constants[place] as i8)
+    };
+    let word = |class: usize, place: usize| {
+        let start = layer.channels as usize + 8 * class + 4 * place;
+        let bytes = file.constants[start..start + 4].try_into().unwrap_or_default();
+        i32::from_le_bytes(bytes)
+    };
+    // `accumulator * multiplier * 2^(shift - 32)` is the output in steps of its scale.
+    let factor =
+        |class: usize| f64::from(output.scale) * f64::from(word(class, 1)) * f64::powi(2.0, i32::from(layer.shift) - 32);
+    let step = |class: usize| factor(class) / f64::from(input.scale);
+    let kernel = (0..features).flat_map(|feature| (0..classes).map(move |class| (feature, class)));
+    let kernel = kernel.map(|(feature, class)| (weight(feature, class) as f64 * step(class)) as f32).collect();
+    let bias = |class: usize| {
+        let sum: i64 = (0..features).map(|feature| weight(feature, class)).sum();
+        let bias = i64::from(word(class, 0)) + i64::from(input.zero_point) * sum;
+        (bias as f64 * factor(class)) as f32
+    };
+    Ok((kernel, (0..classes).map(bias).collect()))
 }

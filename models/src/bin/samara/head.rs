@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use samara_runtime::arena::AlignedBuffer;
 use samara_runtime::format::writer::ModelFile;
-use samara_runtime::train::{ClosedFormHead, Strangeness, closed_form_bytes, solve_bytes};
+use samara_runtime::train::{
+    ClosedFormHead, GradientHead, GradientOptions, HeadKind, Strangeness, closed_form_bytes, gradient_bytes, solve_bytes,
+};
 use samara_trainer::data::Dataset;
 use samara_trainer::data::sources::Splits;
+use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head, dense_weights};
 use samara_trainer::device::heads::{ClosedFormOptions, Unknown, add_closed_form_head, features_of};
 use samara_trainer::device::run::DeviceModel;
 use serde_json::{Value, json};
@@ -15,10 +18,43 @@ use serde_json::{Value, json};
 use crate::task::{self, ClassArguments};
 use crate::{device, files, names, output};
 
+/// Samples of a batch, where the memory of a dense head is told.
+pub const BATCH: usize = 16;
+/// Classes that there is room for, beyond those that a head knows.
+pub const MORE_CLASSES: usize = 4;
+
+/// A kind of head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HeadName {
+    /// Solved from exact sums
+    ClosedForm,
+    /// Trained by gradients, from the weights of the last dense layer on
+    Dense,
+}
+
+impl HeadName {
+    /// Of a kind; none for one that this command does not know.
+    pub const fn of(kind: HeadKind) -> Option<Self> {
+        match kind {
+            HeadKind::ClosedForm => Some(Self::ClosedForm),
+            HeadKind::Dense => Some(Self::Dense),
+            _ => None,
+        }
+    }
+
+    /// Bytes of memory of head `number` of a file; of a dense one for batches of [`BATCH`].
+    pub const fn memory_bytes(self, model: &[u8], number: usize) -> usize {
+        match self {
+            Self::ClosedForm => closed_form_bytes(model, number),
+            Self::Dense => gradient_bytes(model, number, BATCH),
+        }
+    }
+}
+
 /// Arguments that say what a head is to be like.
 #[derive(Debug, Clone, clap::Args)]
 pub struct HeadArguments {
-    /// Classes that a device has room for [default: those of the data, and 4 more]
+    /// Classes that a device has room for [default: those that the head knows, and 4 more]
     #[arg(long, value_name = "N", value_parser = names::count)]
     capacity: Option<usize>,
     /// What is added to the covariance's diagonal, as a share of its mean
@@ -54,6 +90,23 @@ impl HeadArguments {
         let unknown = strangeness.map(|strangeness| Unknown { strangeness, error_rate: self.error_rate });
         ClosedFormOptions { output: 0, capacity: self.capacity, shrinkage: self.shrinkage, unknown }
     }
+
+    /// Puts a head into a file.
+    fn add(&self, file: &mut ModelFile, name: HeadName, train: &Dataset) -> Result<()> {
+        let options = self.options();
+        match name {
+            HeadName::ClosedForm => {
+                let features = features_of(file, options.output, train.inputs())?;
+                add_closed_form_head(file, &features, &labels(train), options)?;
+            }
+            HeadName::Dense => {
+                let (kernel, bias) = dense_weights(file, options.output)?;
+                let capacity = Some(self.capacity.unwrap_or(bias.len() + MORE_CLASSES));
+                add_dense_head(file, DenseHeadOptions { output: options.output, capacity }, &kernel, &bias)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Arguments of `samara head`.
@@ -61,7 +114,11 @@ impl HeadArguments {
 pub struct Arguments {
     /// An int8 file whose last layer is dense
     model: PathBuf,
-    /// Data set by name or path, as for `samara train`: the head learns its training samples
+    /// What is added; once for each
+    #[arg(long = "kind", value_enum, default_value = "closed-form")]
+    kinds: Vec<HeadName>,
+    /// Data set by name or path, as for `samara train`: a closed-form head learns its training samples, all are measured on its test
+    /// samples
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
     #[command(flatten)]
@@ -76,7 +133,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Adds a head and measures it.
+/// Adds heads and measures them.
 ///
 /// # Errors
 /// If the file has no dense layer at its end or is not int8, or the data does not fit.
@@ -84,95 +141,128 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = device::load(&arguments.model)?;
     let splits = task::splits_of(&arguments.data, &arguments.model, &device::input_shape(&model)?)?;
     let splits = arguments.classes.keep(splits, &arguments.data)?;
-    let (file, added) = add(&model, &splits, &arguments.head).with_context(|| arguments.model.display().to_string())?;
+    let added = add(&model, &splits, &arguments.kinds, &arguments.head);
+    let (file, added) = added.with_context(|| arguments.model.display().to_string())?;
     files::write(&arguments.out, file.bytes())?;
     if arguments.json {
-        let mut object = added.to_json();
-        object["file"] = json!(arguments.out);
-        object["data"] = json!(arguments.data);
-        return output::print_json(&object);
+        return output::print_json(&json!({
+            "file": arguments.out,
+            "data": arguments.data,
+            "model_bytes": file.bytes().len(),
+            "heads": added.iter().map(Added::to_json).collect::<Vec<_>>(),
+        }));
     }
-    output::print(&output::table(&["head", ""], &added.rows()))?;
+    added.iter().try_for_each(Added::print)?;
     output::note(&format!("written: {}", arguments.out.display()));
     Ok(())
 }
 
 /// A head that was added, and how good it is.
 pub struct Added {
+    name: HeadName,
     features: usize,
     classes: usize,
     capacity: usize,
     memory_bytes: usize,
-    solve_bytes: usize,
-    file_bytes: usize,
+    /// What a closed form is solved in.
+    solve_bytes: Option<usize>,
     accuracy: f64,
     /// The stated error rate, and the share of test samples that are taken for unknown.
     unknown: Option<(f32, f64)>,
 }
 
 impl Added {
+    /// Runs head `number` of a file on features and their labels.
+    fn measure(model: &DeviceModel, number: usize, name: HeadName, features: &[Vec<i8>], labels: &[usize]) -> Result<Self> {
+        let (parsed, bytes) = (model.model()?, model.bytes());
+        let record = parsed.head(number)?;
+        let memory_bytes = name.memory_bytes(bytes, number);
+        let mut memory = AlignedBuffer::zeros(memory_bytes);
+        let solve_bytes = (name == HeadName::ClosedForm).then(|| solve_bytes(bytes, number));
+        // The class that the head finds, and whether it knows the sample.
+        let mut answers = Vec::with_capacity(features.len());
+        match name {
+            HeadName::ClosedForm => {
+                let mut head = ClosedFormHead::new(&parsed, number, memory.as_mut_slice())?;
+                head.solve(AlignedBuffer::zeros(solve_bytes.unwrap_or(0)).as_mut_slice())?;
+                for row in features {
+                    let answer = head.classify(row)?;
+                    answers.push((answer.class, answer.known));
+                }
+            }
+            HeadName::Dense => {
+                let head = GradientHead::new(&parsed, number, BATCH, GradientOptions::DEFAULT, memory.as_mut_slice())?;
+                for row in features {
+                    answers.push((head.classify(row)?, true));
+                }
+            }
+        }
+        let share = |count: usize| count as f64 / answers.len() as f64;
+        let right = answers.iter().zip(labels).filter(|((class, _), label)| class == *label).count();
+        let unknown = answers.iter().filter(|(_, known)| !known).count();
+        Ok(Self {
+            name,
+            features: record.features,
+            classes: record.classes,
+            capacity: record.capacity,
+            memory_bytes,
+            solve_bytes,
+            accuracy: share(right),
+            unknown: record.threshold.map(|threshold| (threshold.error_rate, share(unknown))),
+        })
+    }
+
     /// Its figures.
     pub fn to_json(&self) -> Value {
         json!({
+            "kind": names::shown(self.name),
             "features": self.features, "classes": self.classes, "capacity": self.capacity,
-            "memory_bytes": self.memory_bytes, "solve_bytes": self.solve_bytes, "model_bytes": self.file_bytes,
+            "memory_bytes": self.memory_bytes, "solve_bytes": self.solve_bytes,
             "head_accuracy": self.accuracy,
             "error_rate": self.unknown.map(|(rate, _)| output::decimal(rate)),
             "unknown_share": self.unknown.map(|(_, share)| share),
         })
     }
 
-    /// Its figures, as rows of a table.
-    pub fn rows(&self) -> Vec<Vec<String>> {
+    /// Prints its figures as a table.
+    pub fn print(&self) -> Result<()> {
         let number = |value: usize| output::thousands(value as u64);
-        let unknown = self.unknown.map_or("not told".to_owned(), |(rate, share)| format!("{share:.4} (stated: {rate})"));
-        let rows = [
-            ("features", number(self.features)),
-            ("classes, room for", format!("{}, {}", number(self.classes), number(self.capacity))),
-            ("bytes of memory, of scratch to solve", format!("{}, {}", number(self.memory_bytes), number(self.solve_bytes))),
-            ("model bytes", number(self.file_bytes)),
-            ("test accuracy", format!("{:.4}", self.accuracy)),
-            ("test samples taken for unknown", unknown),
+        let row = |name: &str, value: String| vec![name.to_owned(), value];
+        let mut rows = vec![
+            row("features", number(self.features)),
+            row("classes, room for", format!("{}, {}", number(self.classes), number(self.capacity))),
         ];
-        rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
+        rows.push(match self.solve_bytes {
+            Some(scratch) => {
+                row("bytes of memory, of scratch to solve", format!("{}, {}", number(self.memory_bytes), number(scratch)))
+            }
+            None => row(&format!("bytes of memory, in batches of {BATCH}"), number(self.memory_bytes)),
+        });
+        rows.push(row("test accuracy", format!("{:.4}", self.accuracy)));
+        let unknown = self.unknown.map_or("not told".to_owned(), |(rate, share)| format!("{share:.4} (stated: {rate})"));
+        rows.push(row("test samples taken for unknown", unknown));
+        output::print(&output::table(&[&format!("{} head", names::shown(self.name)), ""], &rows))
     }
 }
 
-/// The file with a head that has learned the training samples, and how it does on the test samples.
+/// The file with heads of these kinds, and how they do on the test samples. A closed form has learned the training samples.
 ///
 /// # Errors
 /// As [`run`].
-pub fn add(model: &DeviceModel, splits: &Splits, arguments: &HeadArguments) -> Result<(DeviceModel, Added)> {
+pub fn add(
+    model: &DeviceModel,
+    splits: &Splits,
+    kinds: &[HeadName],
+    arguments: &HeadArguments,
+) -> Result<(DeviceModel, Vec<Added>)> {
     let mut file = ModelFile::from_bytes(model.bytes())?;
-    let options = arguments.options();
-    let features = |data: &Dataset| features_of(&file, options.output, data.inputs());
-    let (train, test) = (features(&splits.train)?, features(&splits.test)?);
-    add_closed_form_head(&mut file, &train, &labels(&splits.train), options)?;
-    let number = file.heads.len() - 1;
+    let before = file.heads.len();
+    let features = features_of(&file, arguments.options().output, splits.test.inputs())?;
+    let labels = labels(&splits.test);
+    kinds.iter().try_for_each(|&name| arguments.add(&mut file, name, &splits.train))?;
     let model = DeviceModel::new(&file.to_bytes())?;
-    let (memory_bytes, scratch_bytes) = (closed_form_bytes(model.bytes(), number), solve_bytes(model.bytes(), number));
-    let mut memory = AlignedBuffer::zeros(memory_bytes);
-    let parsed = model.model()?;
-    let mut head = ClosedFormHead::new(&parsed, number, memory.as_mut_slice())?;
-    head.solve(AlignedBuffer::zeros(scratch_bytes).as_mut_slice())?;
-    let (mut right, mut unknown) = (0, 0);
-    for (row, label) in test.iter().zip(labels(&splits.test)) {
-        let answer = head.classify(row)?;
-        right += usize::from(answer.class == label);
-        unknown += usize::from(!answer.known);
-    }
-    let share = |count: usize| count as f64 / test.len() as f64;
-    let record = head.record();
-    let added = Added {
-        features: record.features,
-        classes: record.classes,
-        capacity: record.capacity,
-        memory_bytes,
-        solve_bytes: scratch_bytes,
-        file_bytes: model.bytes().len(),
-        accuracy: share(right),
-        unknown: record.threshold.map(|threshold| (threshold.error_rate, share(unknown))),
-    };
+    let added = kinds.iter().zip(before..).map(|(&name, number)| Added::measure(&model, number, name, &features, &labels));
+    let added = added.collect::<Result<_>>()?;
     Ok((model, added))
 }
 

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use samara_runtime::train::{Strangeness, Threshold};
 use samara_runtime::{ALL_OPS, ElementType, SelfTestError, Session, Tensor, arena::AlignedBuffer, format::writer::ModelFile};
 use samara_trainer as trainer;
 use samara_trainer::device::run::DeviceModel;
 use serde_json::{Value, json};
 
-use crate::{arena, files, output};
+use crate::head::{self, HeadName};
+use crate::{arena, files, names, output};
 
 /// Arguments of `samara inspect`.
 #[derive(Debug, clap::Args)]
@@ -38,11 +40,87 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = DeviceModel::new(&bytes).with_context(shown)?;
     let file = ModelFile::from_bytes(model.bytes()).with_context(shown)?;
     let self_test = self_test(&model)?;
+    let heads = heads(&model, &file).with_context(shown)?;
     if arguments.json {
-        output::print_json(&describe(&arguments.file, &file, model.bytes().len(), &self_test))
+        let mut described = describe(&arguments.file, &file, model.bytes().len(), &self_test);
+        described["heads"] = heads.iter().map(HeadView::to_json).collect();
+        output::print_json(&described)
     } else {
-        output::print(&draw(&file, model.bytes().len(), &self_test))
+        output::print(&(draw(&file, model.bytes().len(), &self_test) + &draw_heads(&heads)))
     }
+}
+
+/// A head that a device goes on learning with.
+struct HeadView<'a> {
+    name: HeadName,
+    node: &'a str,
+    output: u16,
+    features: usize,
+    classes: usize,
+    capacity: usize,
+    memory_bytes: usize,
+    threshold: Option<Threshold>,
+}
+
+fn heads<'a>(model: &DeviceModel, file: &'a ModelFile) -> Result<Vec<HeadView<'a>>> {
+    let parsed = model.model()?;
+    let view = |number: usize| {
+        let head = parsed.head(number).with_context(|| format!("head {number}"))?;
+        let name = HeadName::of(head.kind).with_context(|| format!("head {number} is of a kind that is not known"))?;
+        Ok(HeadView {
+            name,
+            node: file.metadata.nodes.get(usize::from(head.node)).map_or("", String::as_str),
+            output: head.output,
+            features: head.features,
+            classes: head.classes,
+            capacity: head.capacity,
+            memory_bytes: name.memory_bytes(model.bytes(), number),
+            threshold: head.threshold,
+        })
+    };
+    (0..file.heads.len()).map(view).collect()
+}
+
+const fn score(strangeness: Strangeness) -> &'static str {
+    match strangeness {
+        Strangeness::Distance => "distance",
+        Strangeness::Margin => "margin",
+        _ => "another score",
+    }
+}
+
+impl HeadView<'_> {
+    fn to_json(&self) -> Value {
+        let unknown = self.threshold.map(|Threshold { strangeness, limit, error_rate }| {
+            json!({"score": score(strangeness), "limit": output::decimal(limit), "error_rate": output::decimal(error_rate)})
+        });
+        json!({
+            "kind": names::shown(self.name),
+            "node": self.node,
+            "output": self.output,
+            "features": self.features,
+            "classes": self.classes,
+            "capacity": self.capacity,
+            "memory_bytes": self.memory_bytes,
+            "unknown": unknown,
+        })
+    }
+}
+
+/// A table of heads; nothing for none.
+fn draw_heads(heads: &[HeadView<'_>]) -> String {
+    let row = |head: &HeadView<'_>| {
+        let unknown = head.threshold.map_or("not told".to_owned(), |Threshold { strangeness, limit, error_rate }| {
+            format!("{} above {limit} (share {error_rate})", score(strangeness))
+        });
+        let numbers = [head.features, head.classes, head.capacity, head.memory_bytes];
+        let numbers = numbers.map(|number| output::thousands(number as u64));
+        [names::shown(head.name), head.node.to_owned()].into_iter().chain(numbers).chain([unknown]).collect()
+    };
+    let rows: Vec<Vec<String>> = heads.iter().map(row).collect();
+    let memory = format!("memory bytes (dense: batches of {})", head::BATCH);
+    let titles = ["head", "node", "features", "classes", "room for", &memory, "unknown"];
+    if rows.is_empty() { String::new() } else { format!("\n{}\n", output::table(&titles, &rows)) }
 }
 
 /// Runs the file's golden samples.

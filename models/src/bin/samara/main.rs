@@ -5,6 +5,7 @@
 
 mod arena;
 mod board;
+mod budget;
 mod compare;
 mod completions;
 mod convert;
@@ -51,10 +52,12 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Make an int8 file from trained weights
     Quantize(quantize::Arguments),
-    /// Add to an int8 file what a device goes on learning with: a head that is solved from exact sums
+    /// Add to an int8 file what a device goes on learning with: heads that are solved from exact sums, or trained by gradients
     Head(head::Arguments),
     /// Learn samples as a device with this model would, by the same code and to the same bits
     Learn(learned::Arguments),
+    /// Say what a device can learn within so many bytes of RAM
+    Budget(budget::Arguments),
     /// Show what is in a model file
     Inspect(inspect::Arguments),
     /// Draw the graph of a model file as SVG, with shapes
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Head(arguments) => head::run(&arguments),
         Command::Learn(arguments) => learned::run(&arguments),
+        Command::Budget(arguments) => budget::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),

@@ -140,6 +140,16 @@ pub fn count(text: &str) -> Result<usize, String> {
     text.parse::<usize>().ok().filter(|&number| number > 0).ok_or_else(|| "expected a whole number, at least 1".to_owned())
 }
 
+/// Bytes: 4096, 64k (of 1,024 each) or 1M, at least one.
+pub fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1 << 10),
+        None => text.strip_suffix('M').map_or((text, 1), |digits| (digits, 1 << 20)),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.filter(|&bytes| bytes > 0).ok_or_else(|| "expected a number of bytes, such as 4096, 64k or 1M".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,5 +172,7 @@ mod tests {
         assert!(["percentile=2", "percentile=NaN", "max", ""].into_iter().all(|text| calibration(text).is_err()));
         assert!(["0", "-1", "inf", "NaN", "x"].into_iter().all(|text| positive(text).is_err()));
         assert!(["0", "-1", "1.5"].into_iter().all(|text| count(text).is_err()));
+        assert_eq!(["4096", "64k", "48K", "1M"].map(bytes), [Ok(4096), Ok(65_536), Ok(49_152), Ok(1_048_576)]);
+        assert!(["0k", "", "k", "64kB", "-1k", "1.5M", "99999999999999M"].into_iter().all(|text| bytes(text).is_err()));
     }
 }

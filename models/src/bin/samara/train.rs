@@ -13,7 +13,7 @@ use samara_trainer::quantize::Options;
 use samara_trainer::{EpochLog, Fit, History, Model, TrainingState};
 use serde_json::{Map, Value, json};
 
-use crate::head::{self, Added, HeadArguments};
+use crate::head::{self, Added, HeadArguments, HeadName};
 use crate::losses::{LossName, Measured};
 use crate::names::ScheduleName;
 use crate::optimizers::OptimizerArguments;
@@ -69,9 +69,9 @@ pub struct Arguments {
     golden: convert::Golden,
     #[command(flatten)]
     classes: ClassArguments,
-    /// What a device goes on learning with, in the int8 file
-    #[arg(long, value_enum)]
-    head: Option<HeadName>,
+    /// What a device goes on learning with, in the int8 file, as `samara head` adds it; once for each
+    #[arg(long = "head", value_enum)]
+    heads: Vec<HeadName>,
     #[command(flatten, next_help_heading = "Options of the head")]
     head_options: HeadArguments,
     /// Go on from DIR/training.state, with the options that the training began with; --epochs may be larger
@@ -80,13 +80,6 @@ pub struct Arguments {
     /// Print one line of JSON instead of a table
     #[arg(long)]
     json: bool,
-}
-
-/// A kind of head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum HeadName {
-    /// Solved from exact sums, as `samara head` adds it
-    ClosedForm,
 }
 
 /// Trains, quantizes, measures and writes.
@@ -100,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     files::prepare_directory(&arguments.out)?;
     let task = Task::begin(arguments.model, &arguments.data, &arguments.table, arguments.loss)?;
     let Task { mut model, splits, loss, columns } = task;
-    if arguments.head.is_some() && loss.targets() != Targets::Classes {
+    if !arguments.heads.is_empty() && loss.targets() != Targets::Classes {
         bail!("--head learns classes, but --loss is {}", names::shown(loss));
     }
     let splits = arguments.classes.keep(splits, &arguments.data)?;
@@ -149,11 +142,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let f32_file = convert::to_f32(&model, &samples, convert::Pace::default(), arguments.golden)?;
     files::write(&arguments.out.join(F32_MODEL), f32_file.bytes())?;
     let int8_file = convert::to_int8(&model, &samples, Options::default(), convert::Pace::default(), arguments.golden)?;
-    let (int8_file, head) = match arguments.head {
-        Some(HeadName::ClosedForm) => {
-            head::add(&int8_file, &splits, &arguments.head_options).map(|(file, head)| (file, Some(head)))?
-        }
-        None => (int8_file, None),
+    let (int8_file, heads) = if arguments.heads.is_empty() {
+        (int8_file, Vec::new())
+    } else {
+        head::add(&int8_file, &splits, &arguments.heads, &arguments.head_options)?
     };
     files::write(&arguments.out.join(INT8_MODEL), int8_file.bytes())?;
     let int8_test = device::measure(&int8_file, &splits.test, &*loss.build())?;
@@ -190,7 +182,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "int8_model": arguments.out.join(INT8_MODEL),
             "f32_model": arguments.out.join(F32_MODEL),
             "weights": arguments.out.join(WEIGHTS),
-            "head": head.as_ref().map(Added::to_json),
+            "heads": heads.iter().map(Added::to_json).collect::<Vec<_>>(),
             "columns": columns.as_ref().map(|_| arguments.out.join(task::COLUMNS)),
             "classes": columns.as_ref().and_then(Columns::classes),
         }));
@@ -211,9 +203,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         row("training seconds", format!("{training_seconds:.1}")),
     ];
     output::print(&output::table(&[model.name(), ""], &rows))?;
-    if let Some(head) = &head {
-        output::print(&output::table(&["head", ""], &head.rows()))?;
-    }
+    heads.iter().try_for_each(Added::print)?;
     let columns = columns.map_or(String::new(), |_| format!(", {}", task::COLUMNS));
     let place = arguments.out.display();
     output::note(&format!("written: {INT8_MODEL}, {F32_MODEL}, {WEIGHTS}{columns} and {STATE} in {place}"));
