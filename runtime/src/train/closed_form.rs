@@ -9,7 +9,7 @@
 
 use super::{
     Strangeness, Threshold, TrainError, discriminant,
-    record::{Head, HeadKind, closed_form_words, solution_words, solve_words, sums_words, triangle},
+    record::{Head, HeadKind, closed_form_words, solution_words, solve_words, sums_words},
 };
 use crate::{format::crc::Crc32, model::Model, op::fill, random::Generator};
 
@@ -36,7 +36,7 @@ pub struct ClosedFormHead<'a> {
     sums: &'a mut [i32],
     /// Weights, biases, centre.
     solution: &'a mut [f32],
-    /// The Cholesky factor of the covariance.
+    /// The Cholesky factor of the covariance; empty if it tells no distances.
     factor: &'a mut [f32],
     /// One row of features, to work in.
     row: &'a mut [f32],
@@ -84,7 +84,7 @@ impl<'a> ClosedFormHead<'a> {
 
     fn of(record: Head<'a>, memory: &'a mut [u8]) -> Result<Self, TrainError> {
         let (features, capacity) = (record.features, record.capacity);
-        let required = 4 * closed_form_words(capacity, features);
+        let required = 4 * closed_form_words(capacity, features, record.has_distances());
         let found = memory.len() as u32;
         let memory = memory.get_mut(..required).ok_or(TrainError::MemoryTooSmall { required: required as u32, found })?;
         let words: &mut [i32] = bytemuck::try_cast_slice_mut(memory).map_err(|_| TrainError::MemoryMisaligned)?;
@@ -93,7 +93,7 @@ impl<'a> ClosedFormHead<'a> {
         let rest: &mut [f32] = bytemuck::cast_slice_mut(rest);
         let cut = rest.split_at_mut_checked(solution_words(capacity, features));
         let (solution, rest) = cut.ok_or(TrainError::Record)?;
-        let (factor, row) = rest.split_at_mut_checked(triangle(features)).ok_or(TrainError::Record)?;
+        let (row, factor) = rest.split_at_mut_checked(features).ok_or(TrainError::Record)?;
         let mut head = Self { record, sums, solution, factor, row, has_factor: false };
         head.reset();
         Ok(head)
@@ -316,7 +316,7 @@ impl<'a> ClosedFormHead<'a> {
         if !discriminant::factorize(covariance, features) {
             return Err(TrainError::Singular);
         }
-        self.factor.copy_from_slice(covariance);
+        self.factor.iter_mut().zip(&*covariance).for_each(|(to, from)| *to = *from);
         self.has_factor = true;
         let (weights, rest) = self.solution.split_at_mut_checked(capacity * features).unwrap_or_default();
         let (biases, centres) = rest.split_at_mut_checked(capacity).unwrap_or_default();
@@ -331,8 +331,8 @@ impl<'a> ClosedFormHead<'a> {
             discriminant::centred_sums(sums, count, centre, self.row);
             self.row.iter_mut().for_each(|sum| *sum /= count as f32);
             weights.copy_from_slice(self.row);
-            discriminant::solve_transposed(self.factor, weights);
-            discriminant::solve_upper(self.factor, weights);
+            discriminant::solve_transposed(covariance, weights);
+            discriminant::solve_upper(covariance, weights);
             *bias = 0.5 * (features as f32 / count as f32 - discriminant::dot(self.row, weights));
         }
         Ok(())
@@ -416,7 +416,7 @@ fn learned_checksum() -> Result<u32, TrainError> {
     let (file, limit) = ([0; FILE], 20.0);
     let threshold = Threshold { strangeness: Strangeness::Distance, limit, error_rate: 0.05 };
     let record = Head::closed_form(FEATURES, [1, CAPACITY], 0.01, Some(threshold), &file);
-    let mut memory = [0u32; closed_form_words(CAPACITY, FEATURES)];
+    let mut memory = [0u32; closed_form_words(CAPACITY, FEATURES, true)];
     let mut scratch = [0u32; solve_words(FEATURES)];
     let mut other = [0u8; 4 * sums_words(CAPACITY, FEATURES)];
     let mut head = ClosedFormHead::of(record, bytemuck::cast_slice_mut(&mut memory))?;

@@ -8,7 +8,7 @@ fn with_head<T>(features: usize, capacity: usize, test: impl FnOnce(&mut ClosedF
     let mut words = vec![0; sums_words(1, features) + solution_words(1, features)];
     words[sums_words(1, features) + features] = f32::NEG_INFINITY.to_bits();
     let record = Head::closed_form(features, [1, capacity], 0.01, Some(threshold), &words);
-    let mut memory = AlignedBuffer::zeros(4 * closed_form_words(capacity, features));
+    let mut memory = AlignedBuffer::zeros(4 * closed_form_words(capacity, features, true));
     let mut head = ClosedFormHead::of(record, memory.as_mut_slice()).unwrap();
     let mut scratch = AlignedBuffer::zeros(4 * solve_words(features));
     test(&mut head, scratch.as_mut_slice())

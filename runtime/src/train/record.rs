@@ -118,9 +118,11 @@ pub const fn solution_words(classes: usize, features: usize) -> usize {
     classes * features + classes + features
 }
 
-/// Words that a [`ClosedFormHead`](super::ClosedFormHead) works in: sums, solution, factor of the covariance, one row.
-pub(super) const fn closed_form_words(capacity: usize, features: usize) -> usize {
-    sums_words(capacity, features) + solution_words(capacity, features) + triangle(features) + features
+/// Words that a [`ClosedFormHead`](super::ClosedFormHead) works in: sums, solution, one row, and, if it tells the unknown by
+/// distances, the factor of the covariance.
+pub(super) const fn closed_form_words(capacity: usize, features: usize, has_distances: bool) -> usize {
+    let factor = if has_distances { triangle(features) } else { 0 };
+    sums_words(capacity, features) + solution_words(capacity, features) + features + factor
 }
 
 /// Words that a [`GradientHead`](super::GradientHead) works in: solution and velocity, and for each sample of a batch a derivative for
@@ -249,7 +251,11 @@ const fn sizes(model: &[u8], number: usize) -> (usize, usize) {
 /// If `model` does not start with a header of this version, or has no such head.
 pub const fn closed_form_bytes(model: &[u8], number: usize) -> usize {
     let (features, capacity) = sizes(model, number);
-    4 * closed_form_words(capacity, features)
+    let has_distances = match record(model, number) {
+        Some(record) => HeadRecord::read(record).strangeness == Strangeness::Distance as u8,
+        None => false,
+    };
+    4 * closed_form_words(capacity, features, has_distances)
 }
 
 /// Bytes that [`solve`](super::ClosedFormHead::solve) of head `number` works in. Meant for compile time.
@@ -354,6 +360,11 @@ impl<'a> Head<'a> {
             threshold,
             words,
         })
+    }
+
+    /// Whether it tells the unknown by distances, for which it keeps the factor of the covariance.
+    pub(super) fn has_distances(&self) -> bool {
+        self.threshold.is_some_and(|threshold| threshold.strangeness == Strangeness::Distance)
     }
 
     /// The file's sums, as [`sums_words`] has them for [`classes`](Self::classes); empty for a dense head.
