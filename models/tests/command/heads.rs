@@ -118,9 +118,17 @@ fn a_budget_has_the_heads_of_the_file_and_of_each_output() {
     );
 
     let one = Model::new("one", &x, &sum).unwrap();
-    let path = place.write("one.samara", &one.export_int8(&[samples], Default::default()).unwrap());
+    let path = place.write("one.samara", &one.export_int8(std::slice::from_ref(&samples), Default::default()).unwrap());
     let message = refusal(1, &["budget", &path]);
     assert!(message.contains("one.samara: nothing can be learned: output 0 is computed by the node \"add\""), "{message}");
+
+    let classes = |classes: usize| {
+        let many = Sequential::new("many", [8]).add(Dense::new(classes)).build().unwrap();
+        place.write("many.samara", &many.export_int8(std::slice::from_ref(&samples), Default::default()).unwrap())
+    };
+    assert_eq!(json(&["budget", &classes(4095)])["ways"][0]["capacity"], 4096);
+    let message = refusal(1, &["budget", &classes(4097)]);
+    assert!(message.ends_with("nothing can be learned: output 0 has 4097 classes; a head has at most 4096"), "{message}");
 
     let data = images(&place, 40, |sample| sample as u8 % 10);
     let (small, out) = (place.write("small.samara", &small_model()), place.text("head.samara"));

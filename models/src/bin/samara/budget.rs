@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use samara_runtime::Session;
 use samara_runtime::arena::AlignedBuffer;
 use samara_runtime::format::writer::ModelFile;
-use samara_runtime::train::record::{HeadRecord, sums_bytes, triangle};
+use samara_runtime::train::record::{HeadRecord, MOST_CLASSES, sums_bytes, triangle};
 use samara_runtime::train::{HeadKind, Loss, closed_form_bytes, gradient_bytes, guard_bytes, replay_bytes, solve_bytes};
 use samara_trainer::device::heads::dense_of;
 use samara_trainer::device::run::DeviceModel;
@@ -201,7 +201,10 @@ fn could_have(file: &ModelFile, output: usize) -> Result<Vec<HeadRecord>> {
     let (node, feature_tensor) = dense_of(file, output)?;
     let features = file.tensors[feature_tensor as usize].elements() as u32;
     let classes = file.tensors[file.nodes[usize::from(node)].output as usize].elements() as u32;
-    let capacity = classes + MORE_CLASSES as u32;
+    if classes > MOST_CLASSES {
+        bail!("output {output} has {classes} classes; a head has at most {MOST_CLASSES}");
+    }
+    let capacity = MOST_CLASSES.min(classes + MORE_CLASSES as u32);
     let output = u16::try_from(output)?;
     let head = HeadRecord { node, feature_tensor, features, classes, capacity, output, ..HeadRecord::default() };
     Ok(kinds.into_iter().map(|kind| HeadRecord { kind: kind as u8, ..head }).collect())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use samara_runtime::arena::AlignedBuffer;
 use samara_runtime::format::writer::ModelFile;
+use samara_runtime::train::record::MOST_CLASSES;
 use samara_runtime::train::{
     ClosedFormHead, GradientHead, GradientOptions, HeadKind, Strangeness, closed_form_bytes, gradient_bytes, solve_bytes,
 };
@@ -101,7 +102,8 @@ impl HeadArguments {
             }
             HeadName::Dense => {
                 let (kernel, bias) = dense_weights(file, options.output)?;
-                let capacity = Some(self.capacity.unwrap_or(bias.len() + MORE_CLASSES));
+                let usual = (bias.len() + MORE_CLASSES).min(MOST_CLASSES as usize);
+                let capacity = Some(self.capacity.unwrap_or(usual));
                 add_dense_head(file, DenseHeadOptions { output: options.output, capacity }, &kernel, &bias)?;
             }
         }
