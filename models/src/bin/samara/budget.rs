@@ -7,7 +7,9 @@ use samara_runtime::Session;
 use samara_runtime::arena::AlignedBuffer;
 use samara_runtime::format::writer::ModelFile;
 use samara_runtime::train::record::{HeadRecord, MOST_CLASSES, sums_bytes, triangle};
-use samara_runtime::train::{HeadKind, Loss, closed_form_bytes, gradient_bytes, guard_bytes, replay_bytes, solve_bytes};
+use samara_runtime::train::{
+    HeadKind, Loss, Strangeness, closed_form_bytes, gradient_bytes, guard_bytes, replay_bytes, solve_bytes,
+};
 use samara_trainer::device::heads::dense_of;
 use samara_trainer::device::run::DeviceModel;
 use serde_json::{Value, json};
@@ -207,7 +209,9 @@ fn could_have(file: &ModelFile, output: usize) -> Result<Vec<HeadRecord>> {
     let capacity = MOST_CLASSES.min(classes + MORE_CLASSES as u32);
     let output = u16::try_from(output)?;
     let head = HeadRecord { node, feature_tensor, features, classes, capacity, output, ..HeadRecord::default() };
-    Ok(kinds.into_iter().map(|kind| HeadRecord { kind: kind as u8, ..head }).collect())
+    // As `samara head` adds them if nothing else is asked.
+    let strangeness = |kind: HeadKind| if kind == HeadKind::ClosedForm { Strangeness::Distance as u8 } else { 0 };
+    Ok(kinds.into_iter().map(|kind| HeadRecord { kind: kind as u8, strangeness: strangeness(kind), ..head }).collect())
 }
 
 /// The ways to learn with a head: one for a closed form; for a dense one those of its batches, and one with guard and replay.
