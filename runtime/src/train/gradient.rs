@@ -3,8 +3,8 @@
 //!
 //! `z_k = b_k + sum_d w_kd * x_d`, `x_d = scale * (q_d - zero_point)`: K outputs of D features. Samples are gathered into a batch;
 //! [`step`](GradientHead::step) computes their outputs with the same weights, and from the derivatives `e_ik` of their losses
-//! ([`Loss`]) the gradient `g_kd = sum_i e_ik * x_id / n`, without room for it: each element is computed where it is needed, once for
-//! the norm and once for the update. Then, with rate r, momentum m, decay y and the factor `f = min(1, limit / norm of all g)`:
+//! ([`Loss`]) the gradient `g_kd = sum_i e_ik * x_id / n`, without room for it: each block of elements is computed where it is needed,
+//! once for the norm and once for the update. Then, with rate r, momentum m, decay y and the factor `f = min(1, limit / norm of all g)`:
 //!
 //! `w = w - r * y * w` (not biases), `v = m * v - r * f * g`, `w = w + v`, as Keras's SGD with decoupled `weight_decay` and
 //! `global_clipnorm`. A step costs three times the multiply-accumulates of the head's outputs, for each sample.
@@ -261,22 +261,24 @@ impl<'a> GradientHead<'a> {
         }
         let loss = loss / count as f32;
         let batch = Batch { record: &record, slopes: self.slopes, features: self.features, count };
-        let norm = Exact::square_root(batch.gradients().fold(0.0, |sum, gradient| sum + gradient * gradient));
+        let mut squares = 0.0;
+        batch.gradients(|gradient, _| squares += gradient * gradient);
+        let norm = Exact::square_root(squares);
         if !(loss.is_finite() && norm.is_finite()) {
             return Err(TrainError::NotFinite);
         }
         let GradientOptions { learning_rate, momentum, weight_decay, clip_norm, .. } = options;
         let (rate, decay) =
             (learning_rate * if norm > clip_norm { clip_norm / norm } else { 1.0 }, learning_rate * weight_decay);
-        let weights = record.capacity * record.features;
-        let places = self.solution.iter_mut().zip(self.velocity.iter_mut()).zip(batch.gradients());
-        for (place, ((value, velocity), gradient)) in places.enumerate() {
-            if place < weights {
+        let mut places = self.solution.iter_mut().zip(self.velocity.iter_mut());
+        batch.gradients(|gradient, is_weight| {
+            let Some((value, velocity)) = places.next() else { return };
+            if is_weight {
                 *value -= decay * *value;
             }
             *velocity = momentum * *velocity - rate * gradient;
             *value += *velocity;
-        }
+        });
         Ok(Step { loss, norm })
     }
 
@@ -366,6 +368,9 @@ fn outputs<'s>(record: &Head<'_>, solution: &'s [f32], features: &'s [i8]) -> im
     })
 }
 
+/// Gradients that are summed side by side, in registers: of 8, 16 and 24 the fastest on a Cortex-M4F.
+const BLOCK: usize = 16;
+
 /// What a step learns from.
 struct Batch<'b> {
     record: &'b Head<'b>,
@@ -375,21 +380,37 @@ struct Batch<'b> {
 }
 
 impl Batch<'_> {
-    /// The mean gradient of each weight, then of each bias.
-    fn gradients(&self) -> impl Iterator<Item = f32> + '_ {
-        let Self { record, slopes, features, count } = *self;
-        let (size, capacity) = (record.features, record.capacity);
-        let of_output = move |output: usize| slopes.iter().skip(output).step_by(capacity.max(1)).take(count);
-        let scale = record.scale / count as f32;
-        let of_weights = (0..capacity).flat_map(move |output| {
-            (0..size).map(move |feature| {
-                let column = features.iter().skip(feature).step_by(size.max(1));
-                let products = of_output(output).zip(column).map(|(slope, &q)| slope * real(record, q));
-                scale * products.fold(0.0, |sum, product| sum + product)
-            })
-        });
-        let of_bias = move |output| of_output(output).fold(0.0, |sum, slope| sum + slope) / count as f32;
-        of_weights.chain((0..capacity).map(of_bias))
+    /// Shows the mean gradient of each weight, then of each bias, and whether it is a weight's.
+    fn gradients(&self, mut show: impl FnMut(f32, bool)) {
+        let (size, capacity, count) = (self.record.features, self.record.capacity, self.count as f32);
+        let scale = self.record.scale / count;
+        for output in 0..capacity {
+            let blocks = size - size % BLOCK;
+            for feature in (0..blocks).step_by(BLOCK) {
+                self.sums::<BLOCK>(output, feature).into_iter().for_each(|sum| show(scale * sum, true));
+            }
+            for feature in blocks..size {
+                self.sums::<1>(output, feature).into_iter().for_each(|sum| show(scale * sum, true));
+            }
+        }
+        for output in 0..capacity {
+            show(self.slopes(output).fold(0.0, |sum, slope| sum + slope) / count, false);
+        }
+    }
+
+    /// The samples' derivatives with respect to an output.
+    fn slopes(&self, output: usize) -> impl Iterator<Item = &f32> {
+        self.slopes.chunks_exact(self.record.capacity.max(1)).take(self.count).filter_map(move |row| row.get(output))
+    }
+
+    /// The sums over samples, from the first on, of an output's derivative times each of N features next to each other.
+    fn sums<const N: usize>(&self, output: usize, feature: usize) -> [f32; N] {
+        let mut sums = [0.0; N];
+        for (slope, row) in self.slopes(output).zip(self.features.chunks_exact(self.record.features.max(1))) {
+            let Some(features) = row.get(feature..).and_then(<[i8]>::first_chunk::<N>) else { break };
+            sums.iter_mut().zip(features).for_each(|(sum, &q)| *sum += slope * real(self.record, q));
+        }
+        sums
     }
 }
 
