@@ -19,7 +19,7 @@ use samara_runtime::train::{
     solve_bytes,
 };
 use samara_trainer::data::Random;
-use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head};
+use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head, dense_weights};
 use samara_trainer::device::heads::{ClosedFormOptions, add_closed_form_head, features_of};
 use samara_trainer::prelude::*;
 
@@ -127,19 +127,42 @@ struct Measured {
 }
 
 impl Case {
-    fn run(&self, splits: &sources::Splits, seed: u64) -> Outcome<Measured> {
-        let new = (self.new)(seed);
-        let old: Vec<usize> = (0..self.classes).filter(|class| !new.contains(class)).collect();
-        let all: Vec<usize> = (0..self.classes).collect();
-        let train = splits.train.of_classes(|class| !new.contains(&class))?;
+    /// A row of the table: means over runs.
+    fn print(&self, what: &str, samples: usize, runs: &[Measured]) {
+        let of = |value: fn(&Measured) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
+        println!(
+            "| {}, {what} | {samples} | {:.4} | {:.4} | {:.4}, {:.4} | {:.4} | {:.4}, {:.4} | {:.4} | {:.4} |",
+            self.data,
+            of(|run| run.mean),
+            of(|run| run.joint),
+            of(|run| run.old_before),
+            of(|run| run.old),
+            of(|run| run.new),
+            of(|run| run.gradient),
+            of(|run| run.gradient_old),
+            of(|run| run.false_unknown),
+            of(|run| run.caught),
+        );
+    }
+
+    /// The int8 file of the net, trained.
+    fn trained(&self, train: &Dataset, seed: u64) -> Outcome<ModelFile> {
         let mut model = (self.model)()?;
         model.initialize(seed);
         model.compile(Adam::new(self.learning_rate), SparseCategoricalCrossentropy)?;
         let schedule: Option<Box<dyn Schedule>> = Some(Box::new(Cosine::new()));
         let fit = Fit { epochs: self.epochs, batch: self.batch, seed, schedule, verbose: false, ..Fit::default() };
-        model.fit(&train, fit)?;
+        model.fit(train, fit)?;
         let calibration = [train.inputs()[0].slice(0..train.samples().min(500))];
-        let mut file = ModelFile::from_bytes(&model.export_int8(&calibration, quantize::Options::default())?)?;
+        Ok(ModelFile::from_bytes(&model.export_int8(&calibration, quantize::Options::default())?)?)
+    }
+
+    fn run(&self, splits: &sources::Splits, seed: u64) -> Outcome<Measured> {
+        let new = (self.new)(seed);
+        let old: Vec<usize> = (0..self.classes).filter(|class| !new.contains(class)).collect();
+        let all: Vec<usize> = (0..self.classes).collect();
+        let train = splits.train.of_classes(|class| !new.contains(&class))?;
+        let mut file = self.trained(&train, seed)?;
         let (learned, test) = (Rows::of(&file, &splits.train)?, Rows::of(&file, &splits.test)?);
         let (rows, labels): (Vec<_>, Vec<_>) =
             learned.iter().filter(|(_, label)| old.contains(label)).map(|(row, label)| (row.clone(), label)).unzip();
@@ -158,17 +181,64 @@ impl Case {
             })
             .collect();
         let mut measured = closed_form(&file, &learned, &test, [&old, &new, &all], &come)?;
-        let (kernel, bias) = last_dense(&model)?;
-        add_dense_head(
-            &mut file,
-            DenseHeadOptions { capacity: Some(self.classes), ..DenseHeadOptions::default() },
-            &kernel,
-            &bias,
-        )?;
+        let (kernel, bias) = dense_weights(&file, 0)?;
+        add_dense_head(&mut file, DenseHeadOptions::default(), &kernel, &bias)?;
         let before: Vec<(&Vec<i8>, usize)> = learned.iter().filter(|(_, label)| old.contains(label)).collect();
         [measured.gradient, measured.gradient_old] = gradients(&file, &before, &test, [&old, &all], &come, seed)?;
         Ok(measured)
     }
+}
+
+/// The speakers of the spoken digits.
+const SPEAKERS: [&str; 6] = ["george", "jackson", "lucas", "nicolas", "theo", "yweweler"];
+/// Recordings of each digit that a device hears of its owner.
+const OF_OWNER: usize = 5;
+
+/// Personalization: the net never heard its owner, who then says each digit a few times.
+fn owner(seed: u64) -> Outcome<Measured> {
+    let owner = SPEAKERS[seed as usize % SPEAKERS.len()];
+    let shape = input_shape(&spoken_digits()?);
+    let place = std::env::temp_dir().join(format!("samara-speakers-{}", std::process::id()));
+    let of = |directory: &str, is_owner: bool| -> Outcome<sources::Splits> {
+        let directory = place.join(directory);
+        std::fs::create_dir_all(&directory)?;
+        let recordings = sources::fsdd::fetch()?;
+        let below = recordings.join("recordings");
+        for entry in std::fs::read_dir(if below.is_dir() { below } else { recordings })? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.ends_with(".wav") && (name.split('_').nth(1) == Some(owner)) == is_owner {
+                std::fs::copy(&path, directory.join(name))?;
+            }
+        }
+        Ok(sources::fsdd::load_from(&directory, Some(&shape))?)
+    };
+    let read = of("others", false).and_then(|others| Ok((others, of("owner", true)?)));
+    std::fs::remove_dir_all(&place)?;
+    let (others, own) = read?;
+    let [_, _, case] = &CASES;
+    let mut file = case.trained(&others.train, seed)?;
+    let (learned, test) = (Rows::of(&file, &others.train)?, Rows::of(&file, &others.test)?);
+    let (own_rows, own_test) = (Rows::of(&file, &own.train)?, Rows::of(&file, &own.test)?);
+    add_closed_form_head(&mut file, &learned.rows, &learned.labels, ClosedFormOptions::default())?;
+    let device = DeviceModel::new(&file.to_bytes())?;
+    let mut memory = AlignedBuffer::zeros(closed_form_bytes(device.bytes(), 0));
+    let mut scratch = AlignedBuffer::zeros(solve_bytes(device.bytes(), 0));
+    let mut head = ClosedFormHead::new(&device.model()?, 0, memory.as_mut_slice())?;
+    let digits: Vec<usize> = (0..10).collect();
+    let mean = |head: &mut ClosedFormHead<'_>, test: &Rows| {
+        test.mean(&digits, |row, class| head.classify(row).is_ok_and(|answer| answer.class == class))
+    };
+    let (new, old_before) = (mean(&mut head, &own_test), mean(&mut head, &test));
+    for &digit in &digits {
+        own_rows.of_class(digit).iter().take(OF_OWNER).try_for_each(|row| head.add(row, digit))?;
+    }
+    head.solve(scratch.as_mut_slice())?;
+    let (after, old) = (mean(&mut head, &own_test), mean(&mut head, &test));
+    head.reset();
+    own_rows.iter().try_for_each(|(row, label)| head.add(row, label))?;
+    head.solve(scratch.as_mut_slice())?;
+    Ok(Measured { mean: after, joint: mean(&mut head, &own_test), old_before, old, new, ..Measured::default() })
 }
 
 fn closed_form(
@@ -201,14 +271,6 @@ fn closed_form(
     head.solve(scratch.as_mut_slice())?;
     measured.joint = mean(&mut head, all);
     Ok(measured)
-}
-
-/// Kernel and bias of the last dense layer.
-fn last_dense(model: &Model) -> Outcome<(Vec<f32>, Vec<f32>)> {
-    let kernel =
-        model.parameters().iter().rfind(|parameter| parameter.name.ends_with("/kernel")).map(|found| found.name.clone());
-    let kernel = kernel.ok_or("the model has no kernel")?;
-    Ok((model.parameter(&kernel)?, model.parameter(&kernel.replace("/kernel", "/bias"))?))
 }
 
 /// The mean of all classes, and of the old ones, by a head trained by gradients that keeps a few samples of each class.
@@ -263,22 +325,11 @@ fn main() -> Outcome<()> {
             }
         };
         let runs = (1..=seeds).map(|seed| case.run(&splits, seed)).collect::<Outcome<Vec<Measured>>>()?;
-        let of = |value: fn(&Measured) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
-        println!(
-            "| {}, {} | {} | {:.4} | {:.4} | {:.4}, {:.4} | {:.4} | {:.4}, {:.4} | {:.4} | {:.4} |",
-            case.data,
-            case.what,
-            case.samples,
-            of(|run| run.mean),
-            of(|run| run.joint),
-            of(|run| run.old_before),
-            of(|run| run.old),
-            of(|run| run.new),
-            of(|run| run.gradient),
-            of(|run| run.gradient_old),
-            of(|run| run.false_unknown),
-            of(|run| run.caught),
-        );
+        case.print(case.what, case.samples, &runs);
+        if case.data == sources::fsdd::NAME {
+            let runs = (1..=seeds).map(owner).collect::<Outcome<Vec<Measured>>>()?;
+            case.print("an owner", 10 * OF_OWNER, &runs);
+        }
     }
     Ok(())
 }
