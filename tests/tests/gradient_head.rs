@@ -108,7 +108,7 @@ fn a_head_begins_with_the_answers_of_the_model() {
 #[test]
 fn a_head_of_the_files_int8_weights_gives_the_files_outputs() {
     let x = input([INPUTS]);
-    let features = Dense::new(FEATURES).activation(Activation::Tanh).apply(&x);
+    let features = Dense::new(FEATURES).activation(Activation::Relu).apply(&x);
     let mut model = Model::new("open", &x, Dense::new(CLASSES + 1).named("head").apply(&features)).unwrap();
     model.initialize(6);
     model.set_parameter("head/bias", &[0.7, -1.5, 0.0, 2.5, -0.2]).unwrap();
