@@ -8,8 +8,9 @@
 //! every core and on the host.
 
 use super::{
-    Strangeness, Threshold, TrainError, discriminant,
+    Strangeness, Threshold, TrainError, check_count, discriminant,
     record::{Head, HeadKind, closed_form_words, solution_words, solve_words, sums_words},
+    words,
 };
 use crate::{format::crc::Crc32, model::Model, op::fill, random::Generator};
 
@@ -84,10 +85,7 @@ impl<'a> ClosedFormHead<'a> {
 
     fn of(record: Head<'a>, memory: &'a mut [u8]) -> Result<Self, TrainError> {
         let (features, capacity) = (record.features, record.capacity);
-        let required = 4 * closed_form_words(capacity, features, record.has_distances());
-        let found = memory.len() as u32;
-        let memory = memory.get_mut(..required).ok_or(TrainError::MemoryTooSmall { required: required as u32, found })?;
-        let words: &mut [i32] = bytemuck::try_cast_slice_mut(memory).map_err(|_| TrainError::MemoryMisaligned)?;
+        let words: &mut [i32] = words(memory, closed_form_words(capacity, features, record.has_distances()))?;
         let cut = words.split_at_mut_checked(sums_words(capacity, features));
         let (sums, rest) = cut.ok_or(TrainError::Record)?;
         let rest: &mut [f32] = bytemuck::cast_slice_mut(rest);
@@ -166,9 +164,7 @@ impl<'a> ClosedFormHead<'a> {
 
     fn accumulate(&mut self, features: &[i8], class: usize, sign: i32, beyond: TrainError) -> Result<(), TrainError> {
         let (size, capacity) = (self.record.features, self.record.capacity);
-        if features.len() != size {
-            return Err(TrainError::FeatureCount { expected: size as u32, found: features.len() as u32 });
-        }
+        check_count(features, size)?;
         self.class_exists(class)?;
         // Not one of the other sums is larger than the largest on the diagonal, since |q| <= q * q and by Cauchy-Schwarz.
         let Sums { counts, moments, .. } = self.parts();
@@ -293,9 +289,7 @@ impl<'a> ClosedFormHead<'a> {
     /// is then as before.
     pub fn solve(&mut self, scratch: &mut [u8]) -> Result<(), TrainError> {
         let Head { features, capacity, shrinkage, .. } = self.record;
-        let (required, found) = (4 * solve_words(features), scratch.len() as u32);
-        let scratch = scratch.get_mut(..required).ok_or(TrainError::MemoryTooSmall { required: required as u32, found })?;
-        let scratch: &mut [i32] = bytemuck::try_cast_slice_mut(scratch).map_err(|_| TrainError::MemoryMisaligned)?;
+        let scratch: &mut [i32] = words(scratch, solve_words(features))?;
         let (totals, rest) = scratch.split_at_mut_checked(features).unwrap_or_default();
         let (centre, covariance) = rest.split_at_mut_checked(features).unwrap_or_default();
         let covariance: &mut [f32] = bytemuck::cast_slice_mut(covariance);
@@ -361,7 +355,7 @@ impl<'a> ClosedFormHead<'a> {
         };
         let strangeness = match threshold.strangeness {
             Strangeness::Margin => -margin,
-            Strangeness::Distance => self.distance(features, score),
+            Strangeness::Distance => self.distance(score),
         };
         Ok(Prediction { class, margin, strangeness, known: strangeness <= threshold.limit })
     }
@@ -372,9 +366,7 @@ impl<'a> ClosedFormHead<'a> {
     /// [`TrainError::FeatureCount`].
     pub fn score_each(&mut self, features: &[i8], mut take: impl FnMut(usize, f32)) -> Result<(), TrainError> {
         let (size, capacity) = (self.record.features, self.record.capacity);
-        if features.len() != size {
-            return Err(TrainError::FeatureCount { expected: size as u32, found: features.len() as u32 });
-        }
+        check_count(features, size)?;
         let (weights, rest) = self.solution.split_at_checked(capacity * size).unwrap_or_default();
         let (biases, centre) = rest.split_at_checked(capacity).unwrap_or_default();
         let values = features.iter().zip(centre).map(|(&q, &centre)| f32::from(q) - centre);
@@ -385,14 +377,12 @@ impl<'a> ClosedFormHead<'a> {
         Ok(())
     }
 
-    /// The squared Mahalanobis distance from the mean of a class whose score this is, less what the mean's own error adds.
-    fn distance(&mut self, features: &[i8], score: f32) -> f32 {
+    /// The squared Mahalanobis distance of the sample that [`score_each`](Self::score_each) has left in the row from the mean of
+    /// the class whose score this is, less what the mean's own error adds.
+    fn distance(&mut self, score: f32) -> f32 {
         if !self.has_factor {
             return f32::INFINITY;
         }
-        let centre = self.solution.iter().skip(self.record.capacity * (self.record.features + 1));
-        let values = features.iter().zip(centre).map(|(&q, &centre)| f32::from(q) - centre);
-        self.row.iter_mut().zip(values).for_each(|(to, value)| *to = value);
         discriminant::solve_transposed(self.factor, self.row);
         discriminant::dot(self.row, self.row) - 2.0 * score
     }

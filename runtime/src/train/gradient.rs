@@ -36,8 +36,9 @@
 //! ```
 
 use super::{
-    Loss, Target, TrainError,
+    Loss, Target, TrainError, check_count,
     record::{Head, HeadKind, gradient_words},
+    words,
 };
 use crate::{
     format::crc::Crc32,
@@ -151,10 +152,7 @@ impl<'a> GradientHead<'a> {
     ) -> Result<Self, TrainError> {
         let Head { features, capacity, .. } = record;
         options.check(capacity)?;
-        let required = 4 * gradient_words(capacity, features, batch);
-        let found = memory.len() as u32;
-        let memory = memory.get_mut(..required).ok_or(TrainError::MemoryTooSmall { required: required as u32, found })?;
-        let words: &mut [f32] = bytemuck::try_cast_slice_mut(memory).map_err(|_| TrainError::MemoryMisaligned)?;
+        let words: &mut [f32] = words(memory, gradient_words(capacity, features, batch))?;
         let parameters = capacity * (features + 1);
         let cut = |words: &'a mut [f32], count| words.split_at_mut_checked(count).ok_or(TrainError::Record);
         let (solution, rest) = cut(words, parameters)?;
@@ -332,14 +330,6 @@ impl<'a> GradientHead<'a> {
     pub(super) fn go_back(&mut self, solution: &[f32]) {
         copy(self.solution, solution);
         self.velocity.fill(0.0);
-    }
-}
-
-pub(super) fn check_count(features: &[i8], expected: usize) -> Result<(), TrainError> {
-    if features.len() == expected {
-        Ok(())
-    } else {
-        Err(TrainError::FeatureCount { expected: expected as u32, found: features.len() as u32 })
     }
 }
 

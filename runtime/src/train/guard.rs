@@ -5,9 +5,10 @@
 //! as well as before, up to a tolerance. Held-out samples are never learned.
 
 use super::{
-    GradientHead, Head, Target, TrainError,
-    gradient::{check_count, row, row_mut},
+    GradientHead, Head, Target, TrainError, check_count,
+    gradient::{row, row_mut},
     record::guard_words,
+    words,
 };
 use crate::op::{as_i8_mut, copy};
 
@@ -61,10 +62,7 @@ impl<'a> Guard<'a> {
             return Err(TrainError::Options);
         }
         let target_words = head.options().loss.target_words(capacity);
-        let required = 4 * guard_words(capacity, features, samples, target_words);
-        let found = memory.len() as u32;
-        let memory = memory.get_mut(..required).ok_or(TrainError::MemoryTooSmall { required: required as u32, found })?;
-        let words: &mut [f32] = bytemuck::try_cast_slice_mut(memory).map_err(|_| TrainError::MemoryMisaligned)?;
+        let words: &mut [f32] = words(memory, guard_words(capacity, features, samples, target_words))?;
         let (kept, rest) = words.split_at_mut_checked(capacity * (features + 1)).ok_or(TrainError::Record)?;
         let (targets, rest) = rest.split_at_mut_checked(samples * target_words).ok_or(TrainError::Record)?;
         let rows = as_i8_mut(bytemuck::cast_slice_mut(rest)).get_mut(..samples * features).unwrap_or_default();

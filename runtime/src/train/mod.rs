@@ -41,10 +41,7 @@ pub use loss::{Loss, Target};
 pub use record::{Head, HeadKind, Strangeness, Threshold, closed_form_bytes, gradient_bytes, guard_bytes, solve_bytes};
 pub use replay::{Replay, replay_bytes};
 
-use crate::{
-    exec::Session,
-    op::{as_i8, fill},
-};
+use crate::{exec::Session, op::as_i8};
 
 /// Why a head was not made, or did not learn. What it knew before is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +159,21 @@ impl core::fmt::Display for TrainError {
 #[cfg(feature = "std")]
 impl core::error::Error for TrainError {}
 
+/// As many words at the start of the memory that the caller gave.
+fn words<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(memory: &mut [u8], count: usize) -> Result<&mut [T], TrainError> {
+    let (required, found) = (4 * count, memory.len() as u32);
+    let memory = memory.get_mut(..required).ok_or(TrainError::MemoryTooSmall { required: required as u32, found })?;
+    bytemuck::try_cast_slice_mut(memory).map_err(|_| TrainError::MemoryMisaligned)
+}
+
+fn check_count(features: &[i8], expected: usize) -> Result<(), TrainError> {
+    if features.len() == expected {
+        Ok(())
+    } else {
+        Err(TrainError::FeatureCount { expected: expected as u32, found: features.len() as u32 })
+    }
+}
+
 impl Session<'_> {
     /// Runs the frozen body up to the head's node, and returns the head's features. Write the inputs before; the run ends here.
     /// Who wants the file's outputs too calls [`run_until`](Self::run_until), looks at the [`tensors`](Self::tensors) and goes
@@ -175,8 +187,6 @@ impl Session<'_> {
     /// The arena without states and lengths, to work in between runs: its contents are lost, a run that is under way is
     /// forgotten.
     pub fn scratch(&mut self) -> &mut [u8] {
-        let scratch = self.forget_tensors();
-        fill(scratch, 0);
-        scratch
+        self.forget_tensors()
     }
 }

@@ -1,7 +1,7 @@
 //! Samples of each class to learn from again, so that a head that learns something new keeps what it knew: int8 features, a bounded
 //! number of each class, each of those ever seen with the same probability (reservoir sampling; Vitter 1985, algorithm R).
 
-use super::{TrainError, gradient::check_count};
+use super::{TrainError, check_count};
 use crate::{
     op::{as_i8_mut, copy},
     random::Generator,
