@@ -10,6 +10,13 @@ pub trait InstructionCounter {
     fn instructions(ticks: u64) -> u64;
 }
 
+/// Instructions that an action takes.
+pub fn instructions_of<C: InstructionCounter>(counter: &mut C, action: impl FnOnce()) -> u64 {
+    let start = counter.ticks();
+    action();
+    C::instructions(counter.ticks() - start)
+}
+
 /// Widens a timer of `bits` bits that counts up, by adding up differences.
 #[derive(Debug)]
 pub struct Widened {

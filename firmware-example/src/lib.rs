@@ -9,6 +9,7 @@
 //! | `infer` | classifies the records that the host streams in, and measures ([`infer`]) |
 //! | `selftest` | runs models on known inputs; the host compares checksums ([`selftest`]) |
 //! | `learn` | learns, keeps what it learned in flash, and talks to `samara device` over the UART |
+//! | `heads` | counts what heads that learn cost |
 //! | `minimal` | one model and nothing else: what it holds is what inference costs in flash |
 #![no_std]
 
@@ -24,3 +25,15 @@ pub mod selftest;
 
 #[cfg(feature = "log")]
 use defmt_semihosting as _; // the logger
+
+/// What a program ends with: 0, or 1 with its reason in the log.
+#[cfg(feature = "log")]
+pub fn exit_code(result: Result<(), &'static str>) -> u8 {
+    match result {
+        Ok(()) => 0,
+        Err(reason) => {
+            defmt::error!("{=str}", reason);
+            1
+        }
+    }
+}

@@ -8,7 +8,8 @@
 
 use samara_firmware::{
     board::{Arguments, Board, HostFile, run_counted_loop},
-    counter::InstructionCounter,
+    counter::instructions_of,
+    exit_code,
     report::Report,
 };
 use samara_runtime::{
@@ -37,13 +38,7 @@ static ANSWERS: ConstStaticCell<[f32; MOST_FEATURES as usize]> = ConstStaticCell
 samara_firmware::start!(main);
 
 fn main(mut board: Board) -> u8 {
-    match run(&mut board) {
-        Ok(()) => 0,
-        Err(reason) => {
-            defmt::error!("{=str}", reason);
-            1
-        }
-    }
+    exit_code(run(&mut board))
 }
 
 fn run(board: &mut Board) -> Result<(), &'static str> {
@@ -51,7 +46,7 @@ fn run(board: &mut Board) -> Result<(), &'static str> {
     let (_program, _inputs, _outputs) = (arguments.next(), arguments.next(), arguments.next());
     let report = arguments.next().ok_or("the command line names no report file")?;
     let mut report = Report::new(HostFile::create(report).ok_or("the report file cannot be created")?);
-    let counted = ticks_of(board, || run_counted_loop(LOOP_ITERATIONS));
+    let counted = instructions_of(&mut board.counter, || run_counted_loop(LOOP_ITERATIONS));
     report.line("loop_expected", &[2 * u64::from(LOOP_ITERATIONS)]);
     report.line("loop_counted", &[counted]);
     measure(board, &mut report).map_err(|error| {
@@ -72,35 +67,25 @@ fn measure(board: &mut Board, report: &mut Report<HostFile>) -> Result<(), Train
     let row = row.get(..head.record().features).unwrap_or_default();
     report.line("features", &[row.len() as u64]);
     let mut result = Ok(());
-    report.line("add", &[ticks_of(board, || result = head.add(row, 0))]);
+    report.line("add", &[instructions_of(&mut board.counter, || result = head.add(row, 0))]);
     result?;
-    report.line("solve", &[ticks_of(board, || result = head.solve(scratch.as_mut_slice()))]);
+    report.line("solve", &[instructions_of(&mut board.counter, || result = head.solve(scratch.as_mut_slice()))]);
     result?;
-    report.line("classify", &[ticks_of(board, || result = head.classify(row).map(|_| ()))]);
+    report.line("classify", &[instructions_of(&mut board.counter, || result = head.classify(row).map(|_| ()))]);
     result?;
     let memory = GRADIENTS.try_take().ok_or(taken)?;
     let mut head = GradientHead::new(&model, 1, BATCH, GradientOptions::DEFAULT, memory.as_mut_slice())?;
     let answers = ANSWERS.try_take().ok_or(taken)?.get_mut(..head.record().capacity).unwrap_or_default();
-    report.line("forward", &[ticks_of(board, || result = head.predict(row, answers))]);
+    report.line("forward", &[instructions_of(&mut board.counter, || result = head.predict(row, answers))]);
     result?;
     for sample in 0..BATCH {
         head.add(row, Target::Class(sample))?;
     }
-    report.line("step", &[ticks_of(board, || result = head.step().map(|_| ()))]);
+    report.line("step", &[instructions_of(&mut board.counter, || result = head.step().map(|_| ()))]);
     result?;
     report.line("batch", &[BATCH as u64]);
     report.line("sums_memory", &[closed_form_bytes(MODEL, 0) as u64]);
     report.line("solve_scratch", &[solve_bytes(MODEL, 0) as u64]);
     report.line("gradient_memory", &[gradient_bytes(MODEL, 1, BATCH) as u64]);
     Ok(())
-}
-
-/// Instructions of an action.
-fn ticks_of(board: &mut Board, action: impl FnOnce()) -> u64 {
-    fn instructions<C: InstructionCounter>(counter: &mut C, action: impl FnOnce()) -> u64 {
-        let start = counter.ticks();
-        action();
-        C::instructions(counter.ticks() - start)
-    }
-    instructions(&mut board.counter, action)
 }

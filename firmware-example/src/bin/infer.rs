@@ -9,7 +9,8 @@
 
 use samara_firmware::{
     board::{Arguments, Board, HostFile, StackGauge, run_counted_loop},
-    counter::InstructionCounter,
+    counter::{self, InstructionCounter},
+    exit_code,
     infer::{self, Instruments},
     report::Report,
 };
@@ -26,13 +27,7 @@ const LOOP_ITERATIONS: u32 = 500_000;
 samara_firmware::start!(main);
 
 fn main(board: Board) -> u8 {
-    match run(board) {
-        Ok(()) => 0,
-        Err(reason) => {
-            defmt::error!("{=str}", reason);
-            1
-        }
-    }
+    exit_code(run(board))
 }
 
 fn run(mut board: Board) -> Result<(), &'static str> {
@@ -77,13 +72,13 @@ fn run(mut board: Board) -> Result<(), &'static str> {
     report.line("model_bytes", &[MODEL.len() as u64]);
     if counts {
         report.line("startup_instructions", &[instructions_of(&board, startup)]);
-        let checksum = ticks_of(&mut board, || {
+        let checksum = counter::instructions_of(&mut board.counter, || {
             core::hint::black_box(crc32(core::hint::black_box(MODEL)));
         });
-        report.line("checksum_instructions", &[instructions_of(&board, checksum)]);
-        let counted = ticks_of(&mut board, || run_counted_loop(LOOP_ITERATIONS));
+        report.line("checksum_instructions", &[checksum]);
+        let counted = counter::instructions_of(&mut board.counter, || run_counted_loop(LOOP_ITERATIONS));
         report.line("loop_expected", &[2 * u64::from(LOOP_ITERATIONS)]);
-        report.line("loop_counted", &[instructions_of(&board, counted)]);
+        report.line("loop_counted", &[counted]);
     }
     let instruments =
         Instruments { counter: counts.then_some(&mut board.counter), led: &mut board.led, deepest_stack: || gauge.deepest() };
@@ -94,12 +89,6 @@ fn run(mut board: Board) -> Result<(), &'static str> {
         })?;
     defmt::info!("{=u64} records done", records);
     if report.finish() { Ok(()) } else { Err("the report could not be written") }
-}
-
-fn ticks_of(board: &mut Board, action: impl FnOnce()) -> u64 {
-    let start = board.counter.ticks();
-    action();
-    board.counter.ticks() - start
 }
 
 /// `ticks` of the board's counter as instructions.

@@ -8,7 +8,10 @@
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::Read;
-use samara_firmware::board::{Arguments, Board, HostFile, HostFlash};
+use samara_firmware::{
+    board::{Arguments, Board, HostFile, HostFlash},
+    exit_code,
+};
 use samara_runtime::{
     Arena, Model, OpDef, Session, arena_bytes,
     link::{Fault, Learner, Sensor, Server, Teacher, work_bytes},
@@ -52,13 +55,7 @@ static SERVER: ConstStaticCell<Server<FRAME>> = ConstStaticCell::new(Server::new
 samara_firmware::start!(main);
 
 fn main(board: Board) -> u8 {
-    match run(board) {
-        Ok(()) => 0,
-        Err(reason) => {
-            defmt::error!("{=str}", reason);
-            1
-        }
-    }
+    exit_code(run(board))
 }
 
 fn run(mut board: Board) -> Result<(), &'static str> {

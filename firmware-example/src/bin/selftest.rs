@@ -6,6 +6,7 @@
 
 use samara_firmware::{
     board::{Arguments, Board, HostFile},
+    exit_code,
     report::Report,
     selftest,
 };
@@ -18,13 +19,7 @@ static ARENA: ConstStaticCell<Arena<{ bundle_arena_bytes(BUNDLE) }>> = ConstStat
 samara_firmware::start!(main);
 
 fn main(_board: Board) -> u8 {
-    match run() {
-        Ok(()) => 0,
-        Err(reason) => {
-            defmt::error!("{=str}", reason);
-            1
-        }
-    }
+    exit_code(run())
 }
 
 fn run() -> Result<(), &'static str> {
