@@ -117,7 +117,8 @@ pub mod prelude {
     pub use crate::optimizers::{AdaGrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd};
     pub use crate::quantize::{self, Calibration};
     pub use crate::regularizers::{L1, L1L2, L2, Regularizer};
-    pub use crate::schedules::{Cosine, OneCycle, Schedule};
+    pub use crate::schedules::{Cosine, CosineRestarts, ExponentialDecay, InverseTimeDecay, OneCycle};
+    pub use crate::schedules::{PiecewiseConstant, PolynomialDecay, Schedule, StepDecay};
     pub use crate::{EpochLog, Error, Fit, History, Measurements, Model, Objective, Result, Sequential, on};
     pub use crate::{Training, TrainingState};
 }

@@ -65,13 +65,18 @@ impl Model {
     /// # Errors
     /// If a layer cannot be saved.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.to_bytes_with(&Weights::of(self))
+    }
+
+    /// The file with these parameters.
+    pub(crate) fn to_bytes_with(&self, weights: &Weights) -> Result<Vec<u8>> {
         let architecture = serde_json::to_string(&Architecture::of(self.graph())?);
         let architecture = architecture.map_err(|error| CheckpointError::Damaged { reason: error.to_string() })?;
         let mut records = vec![
             Record::list("model", Values::Text(self.name().to_owned())),
             Record::list(ARCHITECTURE, Values::Text(architecture)),
         ];
-        records.extend(Weights::of(self).parameters.iter().map(|parameter| parameter.record(WEIGHTS_PREFIX)));
+        records.extend(weights.parameters.iter().map(|parameter| parameter.record(WEIGHTS_PREFIX)));
         Ok(records::write(MAGIC, &records))
     }
 

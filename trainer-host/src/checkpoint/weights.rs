@@ -66,6 +66,20 @@ impl Weights {
         Self { model: model.name().to_owned(), parameters: model.parameters().iter().map(save).collect() }
     }
 
+    /// All values, one parameter behind the other.
+    pub(crate) fn concatenated(&self) -> Vec<f32> {
+        self.parameters.iter().flat_map(|parameter| &parameter.values).copied().collect()
+    }
+
+    /// The same parameters with other values, one parameter behind the other; none if they are not as many, or not finite.
+    pub(crate) fn with_values(mut self, mut values: &[f32]) -> Option<Self> {
+        for parameter in &mut self.parameters {
+            parameter.values = values.split_off(..parameter.values.len())?.to_vec();
+        }
+        let is_finite = self.parameters.iter().flat_map(|parameter| &parameter.values).all(|value| value.is_finite());
+        (values.is_empty() && is_finite).then_some(self)
+    }
+
     /// Gives a model these parameters, by name: all that it has, and no others. It is left as it was if they do not fit.
     ///
     /// # Errors

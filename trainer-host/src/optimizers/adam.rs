@@ -39,11 +39,16 @@ impl Optimizer for Adam {
         self.moments.check()
     }
 
+    fn has_momentum(&self) -> bool {
+        true
+    }
+
     fn update(&self, update: &mut Update<'_>) {
-        let Moments { beta_1, beta_2, epsilon } = self.moments;
+        let moments = self.moments.of(update);
+        let Moments { beta_1, beta_2, epsilon } = moments;
         let power = |base: f32| f64::from(base).powf(update.step as f64);
         let rate = (f64::from(update.learning_rate) * (1.0 - power(beta_2)).sqrt() / (1.0 - power(beta_1))) as f32;
-        self.moments.update(
+        moments.update(
             update,
             #[inline(always)]
             |_, m, v| rate * m / (v.sqrt() + epsilon),

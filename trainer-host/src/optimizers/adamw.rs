@@ -53,6 +53,10 @@ impl Optimizer for AdamW {
         self.adam.check()
     }
 
+    fn has_momentum(&self) -> bool {
+        true
+    }
+
     fn update(&self, update: &mut Update<'_>) {
         let factor = self.weight_decay * update.learning_rate;
         let parameters = &mut *update.parameters;

@@ -93,6 +93,10 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
         Some(self.clipping)
     }
 
+    fn has_momentum(&self) -> bool {
+        self.optimizer.has_momentum()
+    }
+
     fn update(&self, update: &mut Update<'_>) {
         self.optimizer.update(update);
     }

@@ -48,6 +48,11 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         Ok(())
     }
 
+    /// `true` if it has a momentum that a schedule may change from step to step ([`Update::momentum`]).
+    fn has_momentum(&self) -> bool {
+        false
+    }
+
     /// How gradients are clipped before [`Optimizer::update`] sees them.
     fn clipping(&self) -> Option<Clipping> {
         None
@@ -105,6 +110,8 @@ pub struct Update<'a> {
     pub step: u64,
     /// The learning rate of this step.
     pub learning_rate: f32,
+    /// The momentum of this step (`beta_1` of the kinds of Adam), where a schedule sets it.
+    pub momentum: Option<f32>,
     /// The weights.
     pub parameters: &'a mut [f32],
     /// Their gradients.
@@ -121,6 +128,7 @@ fn steps<const N: usize>(optimizer: &dyn Optimizer, start: [f32; N], gradients: 
         optimizer.update(&mut Update {
             step,
             learning_rate: optimizer.learning_rate(),
+            momentum: None,
             parameters: &mut parameters,
             gradients,
             slots: &mut slots.each_mut().map(|slot| &mut slot[..])[..optimizer.slots().len()],

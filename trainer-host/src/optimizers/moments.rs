@@ -26,6 +26,11 @@ impl Moments {
         check_epsilon(self.epsilon)
     }
 
+    /// With the schedule's momentum, if it has one, for beta 1.
+    pub fn of(self, update: &Update<'_>) -> Self {
+        Self { beta_1: update.momentum.unwrap_or(self.beta_1), ..self }
+    }
+
     /// Lets the moments follow, and takes `change(g, m, v)` from each parameter.
     #[inline(always)]
     pub fn update(&self, update: &mut Update<'_>, change: impl Fn(f32, f32, f32) -> f32) {

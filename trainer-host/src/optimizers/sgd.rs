@@ -47,9 +47,13 @@ impl Optimizer for Sgd {
         check_option("momentum", self.momentum, 0.0..=1.0, "from 0 to 1")
     }
 
+    fn has_momentum(&self) -> bool {
+        self.momentum > 0.0
+    }
+
     fn update(&self, update: &mut Update<'_>) {
-        let Update { learning_rate: rate, parameters, gradients, slots, .. } = update;
-        let (rate, momentum, nesterov) = (*rate, self.momentum, self.nesterov);
+        let Update { learning_rate: rate, momentum, parameters, gradients, slots, .. } = update;
+        let (rate, momentum, nesterov) = (*rate, momentum.unwrap_or(self.momentum), self.nesterov);
         vectorized(
             #[inline(always)]
             || match &mut **slots {

@@ -86,18 +86,18 @@ fn rates_weights_and_freezing_change_amid_an_epoch() {
     let act = each_batch(|training: &mut Training<'_>| {
         seen.push((training.parameter("dense/kernel")?[0], training.learning_rate()));
         match (training.epoch(), training.step()) {
-            (1, 1) => training.set_learning_rate_factor(0.5)?,
+            (1, 1) => training.set_base_learning_rate(0.125)?,
             (1, 2) => {
                 let mut weights = training.weights();
                 weights.parameters[0].values[0] = 16.0;
                 training.set_weights(&weights)?;
-                training.set_learning_rate_factor(1.0)?;
+                training.set_base_learning_rate(0.25)?;
             }
             (1, 3) => training.model().set_trainable("dense", false)?,
             (2, 1) => training.model().set_trainable("dense", true)?,
             _ => {}
         }
-        assert!(training.set_learning_rate_factor(f32::NAN).is_err());
+        assert!(training.set_base_learning_rate(f32::NAN).is_err());
         Ok(())
     });
     model.fit(&data, Fit { callbacks: vec![Box::new(act)], ..one_by_one(2) }).unwrap();

@@ -21,6 +21,16 @@ pub(crate) struct Values {
     pub carried: Carried,
 }
 
+/// How an optimizer steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub learning_rate: f32,
+    /// Where a schedule sets it.
+    pub momentum: Option<f32>,
+    /// From 1.
+    pub step: u64,
+}
+
 /// A plan with its memory.
 #[derive(Debug)]
 pub(crate) struct Executor {
@@ -170,7 +180,7 @@ impl Executor {
         gradients: &mut [f32],
         slots: &mut [Aligned],
         sizes: &[usize],
-        optimizer: Option<(&dyn Optimizer, f32, u64)>,
+        optimizer: Option<(&dyn Optimizer, Pace)>,
     ) -> Result<()> {
         let this = &*self;
         let failed = Mutex::new(None);
@@ -318,12 +328,13 @@ impl<'a> Parts<'a> {
     }
 
     /// Lets the optimizer, if there is one, change the block whose parts these are.
-    fn change(&mut self, block: &ParameterBlock, optimizer: Option<(&dyn Optimizer, f32, u64)>) {
-        let Some((optimizer, learning_rate, step)) = optimizer else { return };
+    fn change(&mut self, block: &ParameterBlock, optimizer: Option<(&dyn Optimizer, Pace)>) {
+        let Some((optimizer, Pace { learning_rate, momentum, step })) = optimizer else { return };
         let mut slots = self.slots.each_mut().map(|slot| &mut **slot);
         optimizer.update(&mut Update {
             step,
             learning_rate: learning_rate * block.layer.base().learning_rate_factor(),
+            momentum,
             parameters: self.weights,
             gradients: self.gradients,
             slots: &mut slots[..optimizer.slots().len()],

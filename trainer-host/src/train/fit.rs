@@ -10,7 +10,7 @@ use super::model::check_batch;
 use super::state::TrainingState;
 use super::training::Training;
 use super::{History, Model, in_pool};
-use crate::callbacks::{Callback, Progress};
+use crate::callbacks::{Callback, Kept, Progress};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::numeric::random::{Random, derive};
@@ -118,6 +118,9 @@ impl Model {
         let validation_batch = if graph.is_stateful() { batch } else { usize::MAX };
         let mut validation =
             validation.map(|(feed, range)| (Evaluator::new(&graph, feed, validation_batch.min(range.len())), range));
+        if let Some(schedule) = &schedule {
+            check_schedule(&**schedule, &training)?;
+        }
         training.schedule = schedule.as_ref().map_or("none".to_owned(), |schedule| format!("{schedule:?}"));
         if let Some(state) = resume {
             state.restore(&mut training)?;
@@ -125,6 +128,7 @@ impl Model {
         let mut order: Vec<u32> = (0..samples as u32).collect();
         let mut run = || {
             tell(&mut callbacks, &mut training, Callback::train_begin)?;
+            restore(&mut callbacks, &mut training)?;
             while !training.is_stopped() && (training.epoch() < epochs || !training.is_between_epochs()) {
                 let started = Instant::now();
                 training.begin_epoch();
@@ -140,21 +144,32 @@ impl Model {
                 let rest = &order[(training.step() * batch).min(samples)..];
                 let key = derive(seed ^ AUGMENTATION, training.epoch() as u64);
                 loader.for_each(Order::List(rest), key, |feed, buffers| {
+                    tell(&mut callbacks, &mut training, Callback::batch_begin)?;
+                    if training.is_stopped() {
+                        return Ok(false);
+                    }
                     let step = (training.epoch() - 1) * training.steps() + training.step();
-                    let factor = schedule.as_ref().map_or(1.0, |schedule| schedule.factor(step, epochs * training.steps()));
-                    training.make_step(factor, |trainer, factor| trainer.step(feed, buffers, factor))?;
+                    let all = epochs * training.steps();
+                    let factor = schedule.as_ref().map_or(1.0, |schedule| schedule.factor(step, all));
+                    let momentum = schedule.as_ref().and_then(|schedule| schedule.momentum(step, all));
+                    training.make_step(factor, |trainer, rate| trainer.step(feed, buffers, rate, momentum))?;
                     tell(&mut callbacks, &mut training, Callback::batch_end)?;
+                    hand_out_state(&mut callbacks, &mut training)?;
                     Ok(!training.is_stopped())
                 })?;
                 let measured = match &mut validation {
                     Some((evaluator, range)) => {
-                        Some(evaluator.measure(&graph, training.trainer.values_mut(), range.clone())?)
+                        tell(&mut callbacks, &mut training, Callback::test_begin)?;
+                        let measured = evaluator.measure(&graph, training.trainer.values_mut(), range.clone())?;
+                        tell(&mut callbacks, &mut training, Callback::test_end)?;
+                        Some(measured)
                     }
                     None => None,
                 };
                 training.end_epoch(started, measured);
                 tell(&mut callbacks, &mut training, Callback::epoch_end)?;
                 training.keep_changes();
+                hand_out_state(&mut callbacks, &mut training)?;
             }
             tell(&mut callbacks, &mut training, Callback::train_end)?;
             training.keep_changes();
@@ -183,6 +198,52 @@ fn tell<'a>(
     result
 }
 
+/// What callbacks keep, those of one name numbered.
+fn kept_by(callbacks: &[Box<dyn Callback + '_>]) -> Vec<(usize, Kept)> {
+    let mut all: Vec<(usize, Kept)> = Vec::new();
+    for (place, callback) in callbacks.iter().enumerate() {
+        let Some(mut kept) = callback.keeps() else { continue };
+        let name = kept.callback.clone();
+        let mut number = 0;
+        while all.iter().any(|(_, other)| other.callback == kept.callback) {
+            number += 1;
+            kept.callback = format!("{name}_{number}");
+        }
+        all.push((place, kept));
+    }
+    all
+}
+
+/// Gives callbacks back what they kept, if the training goes on from a state. One that was not there then begins anew.
+fn restore(callbacks: &mut [Box<dyn Callback + '_>], training: &mut Training<'_>) -> Result<()> {
+    let saved = std::mem::take(&mut training.kept_by_callbacks);
+    if saved.is_empty() {
+        return Ok(());
+    }
+    for (place, own) in kept_by(callbacks) {
+        if let Some(kept) = saved.iter().find(|kept| kept.callback == own.callback) {
+            callbacks[place].restore(kept, training)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the state of the training to the callbacks that want it. The layers' parameters are up to date if one fails.
+fn hand_out_state(callbacks: &mut [Box<dyn Callback + '_>], training: &mut Training<'_>) -> Result<()> {
+    if !callbacks.iter().any(|callback| callback.wants_state(training)) {
+        return Ok(());
+    }
+    let mut state = training.state();
+    state.callbacks = kept_by(callbacks).into_iter().map(|(_, kept)| kept).collect();
+    tell(
+        callbacks,
+        training,
+        |callback, training| {
+            if callback.wants_state(training) { callback.take_state(&state) } else { Ok(()) }
+        },
+    )
+}
+
 /// How many samples are trained on: those before the validation split.
 fn trained_samples(options: &Fit<'_>, samples: usize) -> usize {
     (samples as f64 * (1.0 - f64::from(options.validation_split)) + SPLIT_ROUNDING).floor() as usize
@@ -190,6 +251,16 @@ fn trained_samples(options: &Fit<'_>, samples: usize) -> usize {
 
 /// 0.2 as an f32 is a little more than a fifth: a split of 100 samples by it leaves 80 all the same.
 const SPLIT_ROUNDING: f64 = 1e-3;
+
+fn check_schedule(schedule: &dyn Schedule, training: &Training<'_>) -> Result<()> {
+    schedule.check()?;
+    if schedule.momentum(0, 1).is_some() && !training.trainer.has_momentum() {
+        let found = format!("for the optimizer {}", training.trainer.optimizer_name());
+        let expected = "for one that has a momentum, such as Sgd::new(0.1).momentum(0.9)".to_owned();
+        return Err(Error::Argument { name: "the momentum of the schedule", found, expected });
+    }
+    Ok(())
+}
 
 fn check_split(options: &Fit<'_>, samples: usize) -> Result<()> {
     let split = options.validation_split;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::training::Training;
 use super::{EpochLog, History, Measurements};
+use crate::callbacks::Kept;
 use crate::checkpoint::records::{self, Record, Values};
 use crate::checkpoint::{CheckpointError, SavedParameter, WEIGHTS_PREFIX, Weights, read_file, write_file};
 use crate::error::Result;
@@ -15,13 +16,15 @@ const MAGIC: [u8; 4] = *b"SMRT";
 const SLOTS_PREFIX: &str = "slots/";
 /// What the names of the states of `stateful` layers have before them in files.
 const STATES_PREFIX: &str = "states/";
+/// What the names of callbacks have before them in files.
+const CALLBACKS_PREFIX: &str = "callbacks/";
 /// What the names of settings have before them in files.
 const SETTINGS_PREFIX: &str = "settings/";
 
 /// Where a training stands: weights and statistics, what the optimizer keeps, the states of `stateful` layers, the position, what was
-/// measured. A training
-/// that is resumed from it ([`Fit::resume`](super::Fit::resume)) ends with the same bits as one that was not interrupted,
-/// if model, optimizer, losses, schedule, data and options are the same. What callbacks keep for themselves is not in it.
+/// measured, what callbacks [keep](crate::callbacks::Callback::keeps). A training that is resumed from it
+/// ([`Fit::resume`](super::Fit::resume)) ends with the same bits as one that was not interrupted, if model, optimizer, losses,
+/// schedule, callbacks, data and options are the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingState {
     optimizer: String,
@@ -35,7 +38,8 @@ pub struct TrainingState {
     step: usize,
     /// Of the optimizer, from its first on.
     steps: u64,
-    rate_factor: f32,
+    /// What the schedule multiplies.
+    base_rate: f32,
     /// Of the last step.
     learning_rate: f32,
     /// What the steps of the epoch measured.
@@ -47,6 +51,8 @@ pub struct TrainingState {
     slots: Vec<SavedParameter>,
     /// Of `stateful` layers, `[rows of a batch, values]`.
     states: Vec<SavedParameter>,
+    /// What callbacks keep, each under another name.
+    pub(super) callbacks: Vec<Kept>,
 }
 
 impl TrainingState {
@@ -76,7 +82,7 @@ impl TrainingState {
             epoch: training.epoch,
             step: training.step,
             steps: training.trainer.state().steps,
-            rate_factor: training.rate_factor,
+            base_rate: training.base_rate,
             learning_rate: training.learning_rate,
             sums: training.sums.clone(),
             history: History { epochs: logs.cloned().collect() },
@@ -84,6 +90,7 @@ impl TrainingState {
             layers: graph.parameters.iter().map(of_layer).collect(),
             slots,
             states: training.trainer.values().carried.save(graph),
+            callbacks: Vec::new(),
         }
     }
 
@@ -137,7 +144,8 @@ impl TrainingState {
             }
         });
         (training.epoch, training.step) = (self.epoch, self.step);
-        (training.rate_factor, training.learning_rate) = (self.rate_factor, self.learning_rate);
+        (training.base_rate, training.learning_rate) = (self.base_rate, self.learning_rate);
+        training.kept_by_callbacks.clone_from(&self.callbacks);
         training.sums.clone_from(&self.sums);
         training.history.clone_from(&self.history);
         training.keep();
@@ -191,7 +199,7 @@ impl TrainingState {
             text("optimizer", &self.optimizer),
             Record::list("options", Values::U64(options.to_vec())),
             Record::list("position", Values::U64(position.to_vec())),
-            Record::list("rates", Values::F32(vec![self.rate_factor, self.learning_rate])),
+            Record::list("rates", Values::F32(vec![self.base_rate, self.learning_rate])),
             Record::list("sums", Values::F64(self.sums.clone())),
             Record::list("layers/trainable", Values::U64(learn.into_iter().map(u64::from).collect())),
             Record::list("layers/rate_factors", Values::F32(factors)),
@@ -210,6 +218,11 @@ impl TrainingState {
         records.extend(self.weights.parameters.iter().map(|parameter| parameter.record(WEIGHTS_PREFIX)));
         records.extend(self.slots.iter().map(|slot| slot.record(SLOTS_PREFIX)));
         records.extend(self.states.iter().map(|state| state.record(STATES_PREFIX)));
+        for Kept { callback, records: kept } in &self.callbacks {
+            let renamed =
+                |record: &Record| Record { name: format!("{CALLBACKS_PREFIX}{callback}/{}", record.name), ..record.clone() };
+            records.extend(kept.iter().map(renamed));
+        }
         records::write(MAGIC, &records)
     }
 
@@ -250,14 +263,14 @@ impl TrainingState {
         if step > samples.div_ceil(batch) {
             return Err("position".to_owned());
         }
-        let &[rate_factor, learning_rate] = reals("rates")? else { return Err("rates".to_owned()) };
+        let &[base_rate, learning_rate] = reals("rates")? else { return Err("rates".to_owned()) };
         let Some(Values::F64(sums)) = find("sums") else { return Err("sums".to_owned()) };
         let (learn, factors) = (numbers("layers/trainable")?, reals("layers/rate_factors")?);
         let is_factor = |factor: &f32| factor.is_finite() && *factor >= 0.0;
         if learn.len() != factors.len() || !factors.iter().all(is_factor) {
             return Err("layers/rate_factors".to_owned());
         }
-        if !is_factor(&rate_factor) {
+        if !is_factor(&base_rate) {
             return Err("rates".to_owned());
         }
         let mut state = Self {
@@ -270,7 +283,7 @@ impl TrainingState {
             epoch,
             step,
             steps,
-            rate_factor,
+            base_rate,
             learning_rate,
             sums: sums.clone(),
             history: History::default(),
@@ -278,6 +291,7 @@ impl TrainingState {
             layers: learn.iter().map(|&learns| learns != 0).zip(factors.iter().copied()).collect(),
             slots: Vec::new(),
             states: Vec::new(),
+            callbacks: Vec::new(),
         };
         for record in records {
             let wrong = || record.name.clone();
@@ -291,6 +305,13 @@ impl TrainingState {
                 state.slots.push(SavedParameter::from_record(record, SLOTS_PREFIX).ok_or_else(wrong)?);
             } else if record.name.starts_with(STATES_PREFIX) {
                 state.states.push(SavedParameter::from_record(record, STATES_PREFIX).ok_or_else(wrong)?);
+            } else if let Some(rest) = record.name.strip_prefix(CALLBACKS_PREFIX) {
+                let (callback, name) = rest.split_once('/').ok_or_else(wrong)?;
+                let record = Record { name: name.to_owned(), ..record.clone() };
+                match state.callbacks.last_mut().filter(|kept| kept.callback == callback) {
+                    Some(kept) => kept.records.push(record),
+                    None => state.callbacks.push(Kept { callback: callback.to_owned(), records: vec![record] }),
+                }
             }
         }
         let last = state.history.epochs.last().map_or(0, |log| log.epoch);

@@ -9,7 +9,7 @@ use super::history::Measurements;
 use super::objective::Objective;
 use super::plan::Plan;
 use super::{
-    execute::{Executor, Values},
+    execute::{Executor, Pace, Values},
     lane::Batch,
 };
 use crate::data::BatchBuffers;
@@ -175,16 +175,20 @@ impl Trainer {
         }
     }
 
-    /// One step on a batch, at most of the planned size; the learning rate is the optimizer's times
-    /// `rate_factor`. Returns for each output the sum of its samples' losses, then of its metrics; last the penalty, once
+    /// One step on a batch, at most of the planned size, with this learning rate and, where a schedule sets it, momentum. Returns for each output the sum of its samples' losses, then of its metrics; last the penalty, once
     /// for each sample.
-    pub(super) fn step(&mut self, feed: &Feed<'_>, buffers: &BatchBuffers, rate_factor: f32) -> Result<&[f64]> {
+    pub(super) fn step(
+        &mut self,
+        feed: &Feed<'_>,
+        buffers: &BatchBuffers,
+        learning_rate: f32,
+        momentum: Option<f32>,
+    ) -> Result<&[f64]> {
         self.follow_freezing();
         let key = derive(self.seed, self.state.steps);
         self.state.steps += 1;
         self.executor.run(&mut self.values, Batch { feed, buffers, key })?;
-        let rate = self.optimizer.learning_rate() * rate_factor;
-        let optimizer = Some((&*self.optimizer, rate, self.state.steps));
+        let optimizer = Some((&*self.optimizer, Pace { learning_rate, momentum, step: self.state.steps }));
         self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, optimizer)?;
         Ok(self.executor.results())
     }
@@ -244,6 +248,10 @@ impl Trainer {
     /// The optimizer's learning rate.
     pub(super) fn base_rate(&self) -> f32 {
         self.optimizer.learning_rate()
+    }
+
+    pub(super) fn has_momentum(&self) -> bool {
+        self.optimizer.has_momentum()
     }
 
     pub(super) fn seed(&self) -> u64 {

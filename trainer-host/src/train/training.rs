@@ -6,6 +6,7 @@ use super::feed::Purpose;
 use super::state::TrainingState;
 use super::trainer::{OptimizerState, Trainer};
 use super::{EpochLog, History, Measurements, Model};
+use crate::callbacks::Kept;
 use crate::checkpoint::{SavedParameter, Weights};
 use crate::data::Tensor;
 use crate::error::{Error, Result};
@@ -27,7 +28,8 @@ pub struct Training<'a> {
     pub(super) step: usize,
     /// What the epoch's steps measured.
     pub(super) sums: Vec<f64>,
-    pub(super) rate_factor: f32,
+    /// What the schedule multiplies.
+    pub(super) base_rate: f32,
     pub(super) history: History,
     pub(super) learning_rate: f32,
     is_stopped: bool,
@@ -35,6 +37,10 @@ pub struct Training<'a> {
     pub(super) kept: OptimizerState,
     /// A callback changed parameters since then.
     is_changed: bool,
+    /// A loss that is not finite is no error.
+    goes_on_when_diverged: bool,
+    /// What callbacks kept in the state that the training goes on from, for them to take.
+    pub(super) kept_by_callbacks: Vec<Kept>,
 }
 
 impl<'a> Training<'a> {
@@ -50,12 +56,14 @@ impl<'a> Training<'a> {
             epoch: 0,
             step: 0,
             sums: vec![0.0; trainer.executor().results().len()],
-            rate_factor: 1.0,
+            base_rate: trainer.base_rate(),
             history: History::default(),
             learning_rate: 0.0,
             is_stopped: false,
             kept: trainer.state().clone(),
             is_changed: false,
+            goes_on_when_diverged: false,
+            kept_by_callbacks: Vec::new(),
             trainer,
         })
     }
@@ -119,24 +127,24 @@ impl<'a> Training<'a> {
         &self.history
     }
 
-    /// The learning rate of the last step, by optimizer, schedule and [`Training::set_learning_rate_factor`].
+    /// The learning rate of the last step, by schedule and [`Training::base_learning_rate`].
     pub fn learning_rate(&self) -> f32 {
         self.learning_rate
     }
 
-    /// What the learning rate of the optimizer and the schedule is multiplied with; 1 at first.
-    pub fn learning_rate_factor(&self) -> f32 {
-        self.rate_factor
+    /// The learning rate that the schedule, if there is one, multiplies; the optimizer's at first.
+    pub fn base_learning_rate(&self) -> f32 {
+        self.base_rate
     }
 
-    /// Multiplies the learning rate of the optimizer and the schedule with this in all following steps; for single layers
-    /// see [`Model::set_learning_rate_factor`].
+    /// Sets the learning rate of all following steps, which the schedule, if there is one, multiplies; for single layers see
+    /// [`Model::set_learning_rate_factor`].
     ///
     /// # Errors
     /// If it is negative or not finite.
-    pub fn set_learning_rate_factor(&mut self, factor: f32) -> Result<()> {
-        check_option("the learning-rate factor", factor, 0.0..=f32::MAX, "0 or a positive number")?;
-        self.rate_factor = factor;
+    pub fn set_base_learning_rate(&mut self, rate: f32) -> Result<()> {
+        check_option("the learning rate", rate, 0.0..=f32::MAX, "0 or a positive number")?;
+        self.base_rate = rate;
         Ok(())
     }
 
@@ -220,13 +228,39 @@ impl<'a> Training<'a> {
         part.predictor_with(samples, values).predict(&tensors)
     }
 
-    /// All that [`Fit::resume`](super::Fit::resume) needs to go on from here with the same bits.
+    /// Weights and statistics, as they are now.
+    pub(crate) fn values(&self) -> [&[f32]; 2] {
+        let values = self.trainer.values();
+        [&values.weights, &values.statistics]
+    }
+
+    /// Sets weights and statistics, one behind the other and as many as there are.
+    pub(crate) fn set_values(&mut self, values: &[f32]) {
+        let own = self.trainer.values_mut();
+        let (weights, statistics) = values.split_at(own.weights.len());
+        own.weights.copy_from_slice(weights);
+        own.statistics.copy_from_slice(statistics);
+        self.is_changed = true;
+    }
+
+    /// Lets a loss that is not finite be none of an error.
+    pub(crate) fn go_on_when_diverged(&mut self) {
+        self.goes_on_when_diverged = true;
+    }
+
+    /// Puts a training that has not begun where another one was.
+    pub(crate) fn go_on_from(&mut self, state: &TrainingState) -> Result<()> {
+        state.restore(self)
+    }
+
+    /// All that [`Fit::resume`](super::Fit::resume) needs to go on from here with the same bits, but for what callbacks keep for
+    /// themselves: for that, [`Callback::take_state`](crate::callbacks::Callback::take_state) gets a state.
     pub fn state(&self) -> TrainingState {
         TrainingState::of(self)
     }
 
     /// `true` before the first epoch and when all of one is done, validation included.
-    pub(super) fn is_between_epochs(&self) -> bool {
+    pub(crate) fn is_between_epochs(&self) -> bool {
         self.history.epochs.last().map_or(0, |log| log.epoch) == self.epoch
     }
 
@@ -240,15 +274,18 @@ impl<'a> Training<'a> {
 
     /// Makes a step; `factor` is the schedule's. The loss must stay finite.
     pub(super) fn make_step(&mut self, factor: f32, step: impl FnOnce(&mut Trainer, f32) -> Result<&[f64]>) -> Result<()> {
-        let factor = factor * self.rate_factor;
-        self.learning_rate = self.trainer.base_rate() * factor;
-        let results = step(&mut self.trainer, factor)?;
+        self.learning_rate = self.base_rate * factor;
+        let results = step(&mut self.trainer, self.learning_rate)?;
         for (sum, part) in self.sums.iter_mut().zip(results) {
             *sum += part;
         }
         self.step += 1;
         let loss = self.loss();
-        if loss.is_finite() { Ok(()) } else { Err(Error::Diverged { loss, epoch: self.epoch, step: self.step }) }
+        if loss.is_finite() || self.goes_on_when_diverged {
+            Ok(())
+        } else {
+            Err(Error::Diverged { loss, epoch: self.epoch, step: self.step })
+        }
     }
 
     /// Logs the epoch under way, with what was measured on validation data, and brings the layers up to date.
