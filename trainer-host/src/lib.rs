@@ -53,6 +53,7 @@ pub mod quantize;
 pub mod regularizers;
 mod saved;
 pub mod schedules;
+mod tensorboard;
 mod train;
 
 pub use error::{Error, Result};

@@ -39,7 +39,7 @@ pub enum Stage {
     Firmware,
     /// Emulated boards give this machine's bits
     Qemu,
-    /// Tests that need Fashion-MNIST
+    /// Tests that need Fashion-MNIST, or TensorBoard
     Data,
 }
 
@@ -69,6 +69,8 @@ impl Stage {
 
 /// Boards of every processor family, for which the firmware is linted.
 const CLIPPY_BOARDS: [&str; 2] = ["an386", "virt"];
+/// What the names of tests that need TensorBoard begin with.
+const TENSORBOARD: &str = "tensorboard_shows";
 const EMULATOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the stages, prints a table, and ends with a line `N passed, N failed`. `true` if nothing failed, and, in continuous
@@ -314,7 +316,16 @@ fn data(tally: &mut Tally) {
         Err(reason) => tally.skip("tests on Fashion-MNIST", &format!("{reason:#}")),
         Ok(()) => tally.check("tests on Fashion-MNIST", |tally| {
             // Tests that need data are marked as ignored, so that the others never depend on it.
-            harness(tally, &mut process::cargo(&["test", "--quiet", "--workspace", "--no-fail-fast", "--", "--ignored"]))
+            let test = ["test", "--quiet", "--workspace", "--no-fail-fast", "--", "--ignored", "--skip", TENSORBOARD];
+            harness(tally, &mut process::cargo(&test))
+        }),
+    }
+    match setup::tensorboard() {
+        Err(reason) => tally.skip("tests with TensorBoard", &format!("{reason:#}")),
+        Ok(python) => tally.check("tests with TensorBoard", |tally| {
+            let test =
+                ["test", "--quiet", "--package", "samara-tests", "--test", "tensorboard", "--", "--ignored", TENSORBOARD];
+            harness(tally, process::cargo(&test).env("SAMARA_PYTHON", python))
         }),
     }
 }

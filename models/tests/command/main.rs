@@ -10,4 +10,5 @@ mod heads;
 mod model_files;
 mod quantities;
 mod tables;
+mod tensorboard;
 mod training;

@@ -16,6 +16,7 @@ mod monitor;
 mod progress;
 mod reduce_lr_on_plateau;
 mod save_state;
+mod tensorboard;
 mod terminate_on_nan;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use monitor::Mode;
 pub use progress::Progress;
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
 pub use save_state::SaveState;
+pub use tensorboard::{Hyperparameter, TensorBoard, UpdateFreq};
 pub use terminate_on_nan::TerminateOnNan;
 pub use weight_averages::{ExponentialMovingAverage, StochasticWeightAveraging};
 

@@ -11,9 +11,9 @@ use super::CheckpointError;
 /// # Errors
 /// If it cannot be written; what was at `path` is then still there.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let Some(name) = path.file_name() else { return Err(failed(path, "written", &"this is no name of a file")) };
+    let Some(name) = path.file_name() else { return Err(file_error(path, "written", &"this is no name of a file")) };
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        fs::create_dir_all(directory).map_err(|error| failed(directory, "made", &error))?;
+        fs::create_dir_all(directory).map_err(|error| file_error(directory, "made", &error))?;
     }
     // In the same directory, under a name that no other process takes.
     let beside = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
@@ -25,15 +25,16 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     };
     attempt().map_err(|error| {
         let _ = fs::remove_file(&beside);
-        failed(path, "written", &error)
+        file_error(path, "written", &error)
     })
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
-    fs::read(path).map_err(|error| failed(path, "read", &error))
+    fs::read(path).map_err(|error| file_error(path, "read", &error))
 }
 
-fn failed(path: &Path, done: &'static str, reason: &dyn std::fmt::Display) -> CheckpointError {
+/// What went wrong with a file.
+pub(crate) fn file_error(path: &Path, done: &'static str, reason: &dyn std::fmt::Display) -> CheckpointError {
     CheckpointError::File { path: path.display().to_string(), done, reason: reason.to_string() }
 }
 

@@ -75,5 +75,5 @@ pub enum CheckpointError {
     },
 }
 
-pub(crate) use file::read_file;
+pub(crate) use file::{file_error, read_file};
 pub(crate) use weights::PREFIX as WEIGHTS_PREFIX;

@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::feed::Purpose;
-use crate::data::{Source, Tensor};
+use crate::data::{Dataset, Source, Tensor};
 use crate::error::{Error, Result};
 
 /// Inputs or outputs of a model.
@@ -57,6 +57,13 @@ impl Model {
     /// The first thing that does not fit. Before `compile`, only the inputs are checked.
     pub fn check(&self, data: &(impl Source + ?Sized)) -> Result<()> {
         self.feed(&data, Purpose::Evaluate).map(|_| ())
+    }
+
+    /// The targets of a data set, in the order of the model's outputs.
+    pub(crate) fn targets_of<'d>(&self, data: &'d Dataset) -> Result<Vec<&'d Tensor>> {
+        self.check(data)?;
+        let order = self.arrange(Ports::Outputs, "target", &data.target_names())?;
+        Ok(order.into_iter().map(|position| &data.targets()[position]).collect())
     }
 
     /// Checks tensors given by position.

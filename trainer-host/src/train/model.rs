@@ -129,7 +129,7 @@ impl Model {
         })
     }
 
-    pub(super) fn not_found(&self, what: &'static str, name: &str, known: &[&str]) -> Error {
+    pub(crate) fn not_found(&self, what: &'static str, name: &str, known: &[&str]) -> Error {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         Error::NotFound { model: self.name.to_string(), what, name: name.to_owned(), known }
     }

@@ -357,7 +357,7 @@ fn settings_of(training: &Training<'_>) -> Vec<(String, String)> {
 }
 
 /// The weights of a graph, with their stretches of a buffer that is laid out as all weights.
-fn entries_of<'a>(graph: &'a crate::graph::Graph, mut buffer: &'a [f32]) -> Vec<(&'a ParameterEntry, &'a [f32])> {
+pub(super) fn entries_of<'a>(graph: &'a crate::graph::Graph, mut buffer: &'a [f32]) -> Vec<(&'a ParameterEntry, &'a [f32])> {
     let weights = graph.parameters.iter().filter(|entry| entry.kind == ParameterKind::Weight);
     weights.filter_map(|entry| Some((entry, buffer.split_off(..entry.shape.size())?))).collect()
 }

@@ -218,6 +218,11 @@ impl Trainer {
         &mut self.values
     }
 
+    /// The gradients of all weights in the last step, in the order of the model's table.
+    pub(super) fn last_gradients(&self) -> &[f32] {
+        &self.gradients
+    }
+
     pub(super) fn state(&self) -> &OptimizerState {
         &self.state
     }

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use super::feed::Purpose;
-use super::state::TrainingState;
+use super::state::{TrainingState, entries_of};
 use super::trainer::{OptimizerState, Trainer};
 use super::{EpochLog, History, Measurements, Model};
 use crate::callbacks::Kept;
 use crate::checkpoint::{SavedParameter, Weights};
-use crate::data::Tensor;
+use crate::data::{Source, Tensor};
 use crate::error::{Error, Result};
+use crate::graph::SymbolicTensor;
 use crate::optimizers::check_option;
 
 /// A training under way. Callbacks read and change it between steps.
@@ -199,19 +200,60 @@ impl<'a> Training<'a> {
         self.is_changed = true;
     }
 
+    /// The gradient of a weight in the last step, as the optimizer took it: with regularizers, and clipped; zeros where its layer is frozen
+    /// and before the first step.
+    ///
+    /// # Errors
+    /// If there is no such parameter, or it is a statistic.
+    pub fn gradient(&self, name: &str) -> Result<Vec<f32>> {
+        let entry = self.model.entry(name)?;
+        let mut weights = entries_of(self.model.graph(), self.trainer.last_gradients()).into_iter();
+        weights.find_map(|(other, values)| (other.name == entry.name).then_some(values)).map(<[f32]>::to_vec).ok_or_else(|| {
+            Error::Argument {
+                name: "the parameter of `gradient`",
+                found: format!("the statistic {name}"),
+                expected: "a weight".to_owned(),
+            }
+        })
+    }
+
     /// What a layer gives for these samples with the parameters of now, outside training: batch normalization by moving
     /// averages, no dropout, `stateful` layers from the beginning. `layer` as for [`Model::tensor`]; one tensor for each input of the model.
     ///
     /// # Errors
     /// If there is no such layer, or the samples do not fit the model.
     pub fn activations(&self, layer: &str, inputs: &[Tensor]) -> Result<Tensor> {
+        let mut outputs = self.outputs_of(vec![self.model.tensor(layer)?], inputs)?;
+        Ok(outputs.remove(0))
+    }
+
+    /// As [`Training::activations`], of all layers, each with its name, in the order in which they are computed.
+    ///
+    /// # Errors
+    /// If the samples do not fit the model.
+    pub fn all_activations(&self, inputs: &[Tensor]) -> Result<Vec<(String, Tensor)>> {
+        let layers = || self.model.graph().nodes.iter().filter(|node| node.layer.is_some());
+        let outputs = self.outputs_of(layers().map(|node| node.symbol.clone()).collect(), inputs)?;
+        Ok(layers().map(|node| node.name.clone()).zip(outputs).collect())
+    }
+
+    /// The model's outputs for these samples, as [`Training::activations`].
+    ///
+    /// # Errors
+    /// If the samples do not fit the model.
+    pub fn predict(&self, samples: &(impl Source + ?Sized)) -> Result<Vec<Tensor>> {
+        let graph = self.model.graph();
+        self.model.predictor_with(samples.samples().max(1), self.trainer.values().of_part(graph, graph)).predict_all(samples)
+    }
+
+    /// The values of some of the model's tensors.
+    fn outputs_of(&self, outputs: Vec<SymbolicTensor>, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         let graph = self.model.graph();
         self.model.feed(&inputs, Purpose::Predict)?;
-        let output = self.model.tensor(layer)?;
-        // The inputs that the layer depends on, on whatever path.
+        // The inputs that they depend on, on whatever path.
         let mut needed = vec![false; graph.nodes.len()];
-        let mut open: Vec<usize> =
-            (0..needed.len()).filter(|&node| graph.nodes[node].symbol.number() == output.number()).collect();
+        let is_output = |node: &usize| outputs.iter().any(|output| output.number() == graph.nodes[*node].symbol.number());
+        let mut open: Vec<usize> = (0..needed.len()).filter(is_output).collect();
         while let Some(node) = open.pop() {
             if !std::mem::replace(&mut needed[node], true) {
                 open.extend(&graph.nodes[node].inputs);
@@ -222,10 +264,10 @@ impl<'a> Training<'a> {
             symbols.push(graph.nodes[node].symbol.clone());
             tensors.push(tensor.clone());
         }
-        let part = Model::new(self.model.name(), symbols, &output)?;
+        let part = Model::new(self.model.name(), symbols, outputs)?;
         let values = self.trainer.values().of_part(graph, part.graph());
         let samples = tensors.first().map_or(1, Tensor::samples);
-        part.predictor_with(samples, values).predict(&tensors)
+        part.predictor_with(samples, values).predict_all(&tensors)
     }
 
     /// Weights and statistics, as they are now.

@@ -5,6 +5,7 @@ mod cache;
 mod data;
 mod debian;
 mod emulators;
+mod python;
 mod rust;
 mod system;
 
@@ -14,6 +15,7 @@ use anyhow::{Result, bail};
 
 pub use data::set_up as data;
 pub use emulators::command as emulator;
+pub use python::tensorboard;
 pub use rust::components;
 
 use crate::boards::{self, Board};

@@ -28,6 +28,7 @@ mod output;
 mod plot;
 mod quantize;
 mod task;
+mod tensorboard;
 mod train;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
-use samara_trainer::callbacks::SaveState;
+use samara_trainer::callbacks::{Callback, SaveState};
 use samara_trainer::data::sources::{Columns, Splits, Targets};
 use samara_trainer::data::{Dataset, Tensor};
 use samara_trainer::quantize::Options;
@@ -18,6 +18,7 @@ use crate::losses::{LossName, Measured};
 use crate::names::ScheduleName;
 use crate::optimizers::OptimizerArguments;
 use crate::task::{ClassArguments, TableArguments, Task};
+use crate::tensorboard::TensorBoardArguments;
 use crate::{convert, device, files, names, output, task};
 
 /// Name of the file with the weights in f32.
@@ -74,6 +75,8 @@ pub struct Arguments {
     heads: Vec<HeadName>,
     #[command(flatten, next_help_heading = "Options of the head")]
     head_options: HeadArguments,
+    #[command(flatten, next_help_heading = "Options of TensorBoard")]
+    tensorboard: TensorBoardArguments,
     /// Go on from DIR/training.state, with the options that the training began with; --epochs may be larger
     #[arg(long)]
     resume: bool,
@@ -120,13 +123,26 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         None
     };
+    let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+    if let Some(tensorboard) = arguments.tensorboard.build(&splits) {
+        let tensorboard = tensorboard
+            .hyperparameter("model", model.name())
+            .hyperparameter("data", arguments.data.as_str())
+            .hyperparameter("optimizer", names::shown(arguments.optimizer.name).as_str())
+            .hyperparameter("learning_rate", output::decimal(learning_rate))
+            .hyperparameter("schedule", names::shown(arguments.schedule).as_str())
+            .hyperparameter("batch", arguments.batch as f64)
+            .hyperparameter("seed", arguments.seed as f64);
+        callbacks.push(Box::new(tensorboard));
+    }
+    callbacks.push(Box::new(SaveState::new(&state)));
     let fit = Fit {
         epochs: arguments.epochs,
         batch: arguments.batch,
         validation: Some(&splits.validation),
         seed: arguments.seed,
         schedule: arguments.schedule.build(),
-        callbacks: vec![Box::new(SaveState::new(&state))],
+        callbacks,
         resume,
         ..Fit::default()
     };
