@@ -57,10 +57,12 @@ def main(directory, load_fast, *kinds):
 
     def hyperparameters():
         experiment = ask_json("hparams/experiment", {"experimentName": ""})
+        columns = [{"hparam": info["name"]} for info in experiment["hparamInfos"]]
+        columns += [{"metric": info["name"]} for info in experiment["metricInfos"]]
         request = {
             "experimentName": "",
             "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
-            "colParams": [{"metric": metric["name"], "includeInResult": True} for metric in experiment["metricInfos"]],
+            "colParams": [{**column, "includeInResult": True} for column in columns],
             "startIndex": 0,
             "sliceSize": 100,
         }
