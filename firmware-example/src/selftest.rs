@@ -1,7 +1,7 @@
 //! The self-test: known inputs through every model of a bundle, a checksum of each output.
 //!
 //! Inputs and checksums come from [`samara_runtime::selftest`], which the host runs, too. The report has `variant NAME`,
-//! `simd_mismatches N`, `keeps_denormals 0|1`, `heads CRC CRC` of the two kinds of heads that learn, a line `case MODEL ROUND OUTPUT CRC` per output, and `cases N` at its end.
+//! `simd_mismatches N`, `keeps_denormals 0|1`, `heads CRC CRC CRC` of the three kinds of heads that learn, a line `case MODEL ROUND OUTPUT CRC` per output, and `cases N` at its end.
 
 use embedded_io::Write;
 use samara_runtime::{ALL_OPS, LoadError, Model, Session, selftest, simd, train};
@@ -19,7 +19,7 @@ pub fn run(bundle: &[u8], arena: &mut [u8], report: &mut Report<impl Write>) -> 
     report.word("variant", simd::VARIANT.name());
     report.line("simd_mismatches", &[u64::from(simd::self_check(1, SIMD_ROUNDS))]);
     report.line("keeps_denormals", &[u64::from(selftest::keeps_denormals())]);
-    report.line("heads", &[train::closed_form::checksum(), train::gradient::checksum()].map(u64::from));
+    report.line("heads", &train::selftest::checksums().map(u64::from));
     let mut cases = 0;
     while let Some(bytes) = selftest::bundle_model(bundle, cases) {
         let refused = |error| (cases, error);

@@ -51,7 +51,7 @@ pub fn build(board: &Board, program: &'static str, embed: Embed<'_>) -> Result<E
     }
     match program {
         "minimal" => &mut command,
-        "learn" | "heads" => command.args(["--features", program]),
+        "learn" | "heads" | "block" => command.args(["--features", program]),
         _ => command.args(["--features", "log"]),
     };
     process::run(&mut command).with_context(|| format!("the firmware {program} for {} does not build", board.name))?;

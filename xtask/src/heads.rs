@@ -1,8 +1,9 @@
 //! What heads that learn cost on emulated boards.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::Result;
+use samara_runtime::{format::writer::ModelFile, train::HeadKind};
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,7 +35,18 @@ const FIGURES: [(&str, &str); 9] = [
     ("gradient_memory", "RAM"),
 ];
 
-/// Measures, prints a table and writes `target/samara/heads.json`.
+/// Figures of a last block, likewise.
+const BLOCK_FIGURES: [(&str, &str); 7] = [
+    ("block_forward", "forward"),
+    ("block_add", "learn a sample"),
+    ("block_add_open", "the dearest one"),
+    ("block_step", "step"),
+    ("block_memory", "RAM"),
+    ("forward_macs", "MACs forward"),
+    ("backward_macs", "backward"),
+];
+
+/// Measures, prints tables and writes `target/samara/heads.json`.
 ///
 /// # Errors
 /// If a build or a run fails, or instructions are counted wrongly.
@@ -43,31 +55,58 @@ pub fn run(board_names: &[String]) -> Result<()> {
     setup::require(&boards)?;
     let place = paths::artifacts("heads");
     fs::create_dir_all(&place)?;
-    let (mut rows, mut records) = (Vec::new(), Vec::new());
+    let (mut rows, mut block_rows, mut records) = (Vec::new(), Vec::new(), Vec::new());
     for net in NETS {
         let file = place.join(net).with_extension("samara");
         process::run(samara(&["export", "--heads", "--model", net, "--out"]).arg(&file))?;
         for board in &boards {
-            let report = measure(board, &file)?;
-            let numbers = FIGURES.iter().map(|(key, _)| report.number(key)).collect::<Result<Vec<u64>>>()?;
-            rows.push([vec![net.to_owned(), board.core.to_owned()], numbers.iter().map(|&n| thousands(n)).collect()].concat());
+            let names = || [net, board.core].map(str::to_owned).to_vec();
+            let report = measure(board, "heads", &file)?;
+            let numbers = numbers(&report, &FIGURES)?;
+            rows.push([names(), numbers.iter().map(|&n| thousands(n)).collect()].concat());
             let figures = FIGURES.iter().zip(&numbers).map(|((key, _), &number)| ((*key).to_owned(), json!(number)));
             let mut record: serde_json::Map<String, Value> = figures.collect();
             record.extend([("model", net), ("core", board.core)].map(|(key, value)| (key.to_owned(), json!(value))));
             record.insert("batch".to_owned(), json!(report.number("batch")?));
+            if has_block(&file)? {
+                let report = measure(board, "block", &file)?;
+                let numbers = self::numbers(&report, &BLOCK_FIGURES)?;
+                let per_mac = |with: &str| -> Result<String> {
+                    let backward = report.number(with)? - report.number("block_forward")?;
+                    Ok(format!("{:.2}", backward as f64 / report.number("backward_macs")? as f64))
+                };
+                let ratios = vec![per_mac("block_add")?, per_mac("block_add_open")?];
+                block_rows.push([names(), numbers.iter().map(|&n| thousands(n)).collect(), ratios].concat());
+                let figures = BLOCK_FIGURES.iter().zip(&numbers);
+                record.extend(figures.map(|((key, _), &number)| ((*key).to_owned(), json!(number))));
+            }
             records.push(Value::from(record));
         }
     }
     let path = paths::artifacts("heads.json");
     fs::write(&path, format!("{:#}\n", Value::from(records)))?;
-    let titles: Vec<&str> = ["head of", "core"].into_iter().chain(FIGURES.map(|(_, title)| title)).collect();
-    println!("\n{}", table::render(&titles, &rows));
-    println!("Instructions, and bytes of RAM; a step has a batch of 8 samples. {} written.", paths::shown(&path));
+    let titles = |first, figures: &[(&'static str, &'static str)], more: &[&'static str]| -> Vec<&str> {
+        [first, "core"].into_iter().chain(figures.iter().map(|(_, title)| *title)).chain(more.iter().copied()).collect()
+    };
+    println!("\n{}", table::render(&titles("head of", &FIGURES, &[]), &rows));
+    println!("Instructions, and bytes of RAM; a step has a batch of 8 samples.\n");
+    println!("{}", table::render(&titles("last block of", &BLOCK_FIGURES, &["back per MAC", "the dearest one"]), &block_rows));
+    println!("The dearest sample has every unit within its bounds everywhere. {} written.", paths::shown(&path));
     Ok(())
 }
 
-fn measure(board: &'static Board, model: &std::path::Path) -> Result<Report> {
-    let elf = firmware::build(board, "heads", Embed::model(model))?;
+fn numbers(report: &Report, figures: &[(&str, &str)]) -> Result<Vec<u64>> {
+    figures.iter().map(|(key, _)| report.number(key)).collect()
+}
+
+/// Whether a file has a last block.
+fn has_block(file: &Path) -> Result<bool> {
+    let file = ModelFile::from_bytes(&fs::read(file)?)?;
+    Ok(file.heads.iter().any(|head| head.kind == HeadKind::Block as u8))
+}
+
+fn measure(board: &'static Board, program: &'static str, model: &Path) -> Result<Report> {
+    let elf = firmware::build(board, program, Embed::model(model))?;
     let place = emulator::run(board, &elf, &[], &[], Clock::CountInstructions, EMULATOR_LIMIT)?;
     let report = Report::read(&place.join("report"))?;
     emulator::check_counter(board, &report)?;

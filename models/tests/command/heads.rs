@@ -109,7 +109,7 @@ fn a_budget_has_the_heads_of_the_file_and_of_each_output() {
     let samples = Tensor::new([2, 8], (0..16u8).map(|value| f32::from(value) / 16.0).collect()).unwrap();
     let path = place.write("two.samara", &model.export_int8(std::slice::from_ref(&samples), Default::default()).unwrap());
     let budget = json(&["budget", &path]);
-    assert_eq!(budget["ways"].as_array().unwrap().len(), 5);
+    assert_eq!(budget["ways"].as_array().unwrap().len(), 6);
     let way = &budget["ways"][0];
     assert_eq!((&way["features"], &way["capacity"], &way["body_macs"]), (&6.into(), &7.into(), &48.into()));
     assert!(

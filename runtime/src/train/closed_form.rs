@@ -8,11 +8,11 @@
 //! every core and on the host.
 
 use super::{
-    Strangeness, Threshold, TrainError, check_count, discriminant,
+    Strangeness, TrainError, check_count, discriminant,
     record::{Head, HeadKind, closed_form_words, solution_words, solve_words, sums_words},
     words,
 };
-use crate::{format::crc::Crc32, model::Model, op::fill, random::Generator};
+use crate::{model::Model, op::fill};
 
 /// A class, and how sure the head is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,7 +83,7 @@ impl<'a> ClosedFormHead<'a> {
         if record.kind == HeadKind::ClosedForm { Self::of(record, memory) } else { Err(TrainError::NoSuchHead) }
     }
 
-    fn of(record: Head<'a>, memory: &'a mut [u8]) -> Result<Self, TrainError> {
+    pub(super) fn of(record: Head<'a>, memory: &'a mut [u8]) -> Result<Self, TrainError> {
         let (features, capacity) = (record.features, record.capacity);
         let words: &mut [i32] = words(memory, closed_form_words(capacity, features, record.has_distances()))?;
         let cut = words.split_at_mut_checked(sums_words(capacity, features));
@@ -391,58 +391,6 @@ impl<'a> ClosedFormHead<'a> {
 /// Copies `from` to `to` from `offset` on.
 fn copy<T: Copy>(to: &mut [T], offset: usize, from: &[T]) {
     to.iter_mut().skip(offset).zip(from).for_each(|(to, from)| *to = *from);
-}
-
-/// A number that says whether heads learn here as elsewhere: a checksum of sums, solutions and answers after a head has learned,
-/// forgotten, merged and solved, the same on every core and on the host. 0 if it could not.
-pub fn checksum() -> u32 {
-    learned_checksum().unwrap_or(0)
-}
-
-fn learned_checksum() -> Result<u32, TrainError> {
-    const FEATURES: usize = 12;
-    const CAPACITY: usize = 4;
-    const FILE: usize = sums_words(1, FEATURES) + solution_words(1, FEATURES);
-    let (file, limit) = ([0; FILE], 20.0);
-    let threshold = Threshold { strangeness: Strangeness::Distance, limit, error_rate: 0.05 };
-    let record = Head::closed_form(FEATURES, [1, CAPACITY], 0.01, Some(threshold), &file);
-    let mut memory = [0u32; closed_form_words(CAPACITY, FEATURES, true)];
-    let mut scratch = [0u32; solve_words(FEATURES)];
-    let mut other = [0u8; 4 * sums_words(CAPACITY, FEATURES)];
-    let mut head = ClosedFormHead::of(record, bytemuck::cast_slice_mut(&mut memory))?;
-    let (mut generator, mut crc) = (Generator::new(1), Crc32::new());
-    let mut row = [0i8; FEATURES];
-    let mut draw = |class: usize| {
-        row.iter_mut().for_each(|q| *q = (generator.next_u32() >> 24) as i8 / 4 + 30 * class as i8);
-        row
-    };
-    for sample in 0..60 {
-        head.add(&draw(sample % 3), sample % 3)?;
-    }
-    other.copy_from_slice(head.sums());
-    head.forget_class(1)?;
-    for sample in 0..20 {
-        let row = draw(3);
-        head.add(&row, 3)?;
-        if sample % 4 == 0 {
-            head.forget(&row, 3)?;
-        }
-    }
-    for round in 0..2 {
-        head.solve(bytemuck::cast_slice_mut(&mut scratch))?;
-        for class in 0..CAPACITY {
-            let Prediction { class, margin, strangeness, .. } = head.classify(&draw(class))?;
-            crc.update(&[class as u8]).update(&margin.to_le_bytes()).update(&strangeness.to_le_bytes());
-        }
-        crc.update(head.sums());
-        head.solution().iter().for_each(|value| {
-            crc.update(&value.to_le_bytes());
-        });
-        if round == 0 {
-            head.merge(&other)?;
-        }
-    }
-    Ok(crc.finish())
 }
 
 #[cfg(test)]

@@ -41,11 +41,9 @@ use super::{
     words,
 };
 use crate::{
-    format::crc::Crc32,
     math::Exact,
     model::Model,
     op::{as_i8_mut, copy},
-    random::Generator,
 };
 
 /// How a head is trained.
@@ -76,7 +74,7 @@ impl GradientOptions<'_> {
         class_weights: &[],
     };
 
-    fn check(&self, outputs: usize) -> Result<(), TrainError> {
+    pub(super) fn check(&self, outputs: usize) -> Result<(), TrainError> {
         let is_size = |value: f32| value >= 0.0 && value.is_finite();
         let sound = is_size(self.learning_rate)
             && is_size(self.weight_decay)
@@ -168,7 +166,7 @@ impl<'a> GradientHead<'a> {
     pub fn reset(&mut self) {
         let Head { features, classes, capacity, .. } = self.record;
         let (weights, biases) = self.record.solution().split_at_checked(classes * features).unwrap_or_default();
-        let never = if self.options.loss == Loss::MeanSquaredError { 0.0 } else { f32::NEG_INFINITY };
+        let never = self.options.loss.bias_of_the_unseen();
         let of_file = weights.iter().copied().chain(core::iter::repeat_n(0.0, (capacity - classes) * features));
         let biases = biases.iter().copied().chain(core::iter::repeat_n(never, capacity - classes));
         self.solution.iter_mut().zip(of_file.chain(biases)).for_each(|(to, from)| *to = from);
@@ -207,9 +205,9 @@ impl<'a> GradientHead<'a> {
     /// Whether all is finite, but for biases of classes that were never seen.
     pub(super) fn is_sound(&self, solution: &[f32]) -> bool {
         let weights = self.record.capacity * self.record.features;
-        let has_classes = self.options.loss != Loss::MeanSquaredError;
+        let never = self.options.loss.bias_of_the_unseen();
         let mut places = solution.iter().enumerate();
-        places.all(|(place, value)| value.is_finite() || (has_classes && place >= weights && *value == f32::NEG_INFINITY))
+        places.all(|(place, value)| value.is_finite() || (place >= weights && *value == never))
     }
 
     /// Samples that wait for a step.
@@ -311,13 +309,7 @@ impl<'a> GradientHead<'a> {
     /// [`TrainError::FeatureCount`]; [`TrainError::NoSamples`] if the head knows no class.
     pub fn classify(&self, features: &[i8]) -> Result<usize, TrainError> {
         check_count(features, self.record.features)?;
-        let mut first = (None, f32::NEG_INFINITY);
-        for (class, output) in outputs(&self.record, self.solution, features).enumerate() {
-            if output > first.1 {
-                first = (Some(class), output);
-            }
-        }
-        first.0.ok_or(TrainError::NoSamples)
+        largest(outputs(&self.record, self.solution, features)).ok_or(TrainError::NoSamples)
     }
 
     /// The loss of a sample by other weights than the head's.
@@ -331,6 +323,17 @@ impl<'a> GradientHead<'a> {
         copy(self.solution, solution);
         self.velocity.fill(0.0);
     }
+}
+
+/// The number of the largest output, the first of equal ones; none if all are negative infinity.
+pub(super) fn largest(outputs: impl Iterator<Item = f32>) -> Option<usize> {
+    let mut first = (None, f32::NEG_INFINITY);
+    for (class, output) in outputs.enumerate() {
+        if output > first.1 {
+            first = (Some(class), output);
+        }
+    }
+    first.0
 }
 
 /// A row of a matrix with rows of this size.
@@ -402,45 +405,6 @@ impl Batch<'_> {
         }
         sums
     }
-}
-
-/// A number that says whether heads learn here as elsewhere: a checksum of weights and answers after some steps of each loss, the
-/// same on every core and on the host.
-pub fn checksum() -> u32 {
-    const FEATURES: usize = 12;
-    const OUTPUTS: usize = 3;
-    const BATCH: usize = 4;
-    let mut generator = Generator::new(1);
-    let mut crc = Crc32::new();
-    for loss in [Loss::SoftmaxCrossEntropy, Loss::SigmoidCrossEntropy, Loss::MeanSquaredError] {
-        let file = [0.25f32; 2 * (FEATURES + 1)].map(f32::to_bits);
-        let record = Head::dense(FEATURES, [2, OUTPUTS], 0.037, -5, &file);
-        let mut memory = [0f32; gradient_words(OUTPUTS, FEATURES, BATCH)];
-        let options = GradientOptions { loss, weight_decay: 0.01, class_weights: &[1.0, 0.5, 2.0], ..GradientOptions::DEFAULT };
-        let Ok(mut head) = GradientHead::of(record, BATCH, options, bytemuck::cast_slice_mut(&mut memory)) else { return 0 };
-        let mut row = [0i8; FEATURES];
-        for step in 0..8 {
-            for sample in 0..BATCH {
-                let class = (step + sample) % OUTPUTS;
-                row.iter_mut().for_each(|q| *q = (generator.next_u32() >> 24) as i8 / 2 + 20 * class as i8);
-                let values = [class as f32 / 2.0, 0.0, 1.0];
-                let target = if loss == Loss::MeanSquaredError { Target::Values(&values) } else { Target::Class(class) };
-                if head.add(&row, target).is_err() {
-                    return 0;
-                }
-            }
-            let Ok(Step { loss, norm }) = head.step() else { return 0 };
-            crc.update(&loss.to_le_bytes()).update(&norm.to_le_bytes());
-        }
-        let mut answers = [0.0; OUTPUTS];
-        if head.predict(&row, &mut answers).is_err() {
-            return 0;
-        }
-        for value in head.solution().iter().chain(&answers) {
-            crc.update(&value.to_le_bytes());
-        }
-    }
-    crc.finish()
 }
 
 #[cfg(test)]

@@ -42,6 +42,14 @@ impl Loss {
         }
     }
 
+    /// The bias of a class that was never seen.
+    pub(super) const fn bias_of_the_unseen(self) -> f32 {
+        match self {
+            Self::MeanSquaredError => 0.0,
+            Self::SoftmaxCrossEntropy | Self::SigmoidCrossEntropy => f32::NEG_INFINITY,
+        }
+    }
+
     /// Writes a target to the first words of `to`: the class's number, or a value for each of `outputs`.
     pub(super) fn encode(self, target: Target<'_>, outputs: usize, to: &mut [f32]) -> Result<(), TrainError> {
         let fits = |value: &f32| match self {

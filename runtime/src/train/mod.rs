@@ -24,6 +24,10 @@
 //! How much memory a head takes is a constant of the file ([`record::closed_form_bytes`], [`record::gradient_bytes`]). `docs/learning.md` tells the
 //! story: what is learned, what it costs, what can go wrong.
 
+pub mod block;
+mod block_depthwise;
+mod block_kernels;
+pub mod block_record;
 pub mod closed_form;
 pub mod conformal;
 mod discriminant;
@@ -32,13 +36,18 @@ pub mod guard;
 pub mod loss;
 pub mod record;
 pub mod replay;
+pub mod selftest;
 
+pub use block::BlockHead;
+pub use block_record::{BlockRecord, BlockSizes};
 pub use closed_form::{ClosedFormHead, Prediction};
 pub use conformal::Calibrator;
 pub use gradient::{GradientHead, GradientOptions, Step};
 pub use guard::{Guard, Verdict};
 pub use loss::{Loss, Target};
-pub use record::{Head, HeadKind, Strangeness, Threshold, closed_form_bytes, gradient_bytes, guard_bytes, solve_bytes};
+pub use record::{
+    Head, HeadKind, Strangeness, Threshold, block_bytes, closed_form_bytes, gradient_bytes, guard_bytes, solve_bytes,
+};
 pub use replay::{Replay, replay_bytes};
 
 use crate::{exec::Session, op::as_i8};

@@ -20,9 +20,13 @@
 //! | 36 | f32 | share of known samples that it takes for unknown |
 //!
 //! In the constants, closed form: the sums, as [`sums_words`] has them for `K` classes; weights, f32 `[K][D]`; biases, f32
-//! `[K]`; centre, f32 `[D]`. Dense: weights and biases alone, of real features.
+//! `[K]`; centre, f32 `[D]`. Dense: weights and biases alone, of real features. A block: see [`block_record`](super::block_record), which has
+//! more fields, too; its `D` is the number of elements of the features.
 
-use super::{Loss, TrainError};
+use super::{
+    Loss, TrainError,
+    block_record::{BlockRecord, BlockSizes, MOST_BLOCK_FEATURES},
+};
 use crate::{
     format::header::{array, assert_header, at, u16_at, u32_at},
     model::Model,
@@ -46,6 +50,8 @@ pub enum HeadKind {
     ClosedForm = 1,
     /// Trained by gradients, from the weights of the dense layer that it stands for.
     Dense = 2,
+    /// Trained by gradients, with the layer before it and that one's depthwise convolution: [`BlockHead`](super::BlockHead).
+    Block = 3,
 }
 
 /// The score that tells whether a sample is of no class that the head knows.
@@ -98,6 +104,8 @@ pub struct Head<'a> {
     pub shrinkage: f32,
     /// Where the unknown begins, if the host found out.
     pub threshold: Option<Threshold>,
+    /// What is before the dense layer and learns, too; a block alone has it.
+    pub block: Option<BlockRecord>,
     /// The file's sums, weights, biases and centre, as words.
     words: &'a [u32],
 }
@@ -181,6 +189,7 @@ pub struct HeadRecord {
     pub shrinkage: f32,
     pub limit: f32,
     pub error_rate: f32,
+    pub block: Option<BlockRecord>,
 }
 
 impl HeadRecord {
@@ -200,14 +209,16 @@ impl HeadRecord {
             shrinkage: f32::from_bits(u32_at(bytes, 28)),
             limit: f32::from_bits(u32_at(bytes, 32)),
             error_rate: f32::from_bits(u32_at(bytes, 36)),
+            block: if kind == HeadKind::Block as u8 { Some(BlockRecord::read(bytes)) } else { None },
         }
     }
 
     /// The record's bytes.
     #[cfg(feature = "std")]
     pub fn to_bytes(&self) -> std::vec::Vec<u8> {
+        let block = self.block.map(BlockRecord::to_bytes).unwrap_or_default();
         let bytes = [
-            &(HEAD_RECORD_BYTES as u16).to_le_bytes()[..],
+            &((HEAD_RECORD_BYTES + block.len()) as u16).to_le_bytes()[..],
             &self.node.to_le_bytes(),
             &self.feature_tensor.to_le_bytes(),
             &self.features.to_le_bytes(),
@@ -219,6 +230,7 @@ impl HeadRecord {
             &self.shrinkage.to_le_bytes(),
             &self.limit.to_le_bytes(),
             &self.error_rate.to_le_bytes(),
+            &block,
         ];
         bytes.concat()
     }
@@ -295,6 +307,27 @@ pub const fn guard_bytes(model: &[u8], number: usize, loss: Loss, samples: usize
     4 * guard_words(capacity, features, samples, loss.target_words(capacity))
 }
 
+/// Sizes of block `number`. Meant for compile time.
+///
+/// # Panics
+/// If `model` does not start with a header of this version, or has no such block.
+#[expect(clippy::panic, reason = "meant for compile time, where the panic is the error message")]
+pub const fn block_sizes(model: &[u8], number: usize) -> BlockSizes {
+    assert_header(model);
+    let Some(record) = record(model, number) else { panic!("the model has no head of that number") };
+    let HeadRecord { block: Some(block), capacity, .. } = HeadRecord::read(record) else { panic!("the head is no block") };
+    let Some(sizes) = block.sizes(capacity as usize) else { panic!("the model's block has a malformed record") };
+    sizes
+}
+
+/// Bytes of memory that the [`BlockHead`](super::BlockHead) of head `number` needs. Meant for compile time.
+///
+/// # Panics
+/// As [`block_sizes`].
+pub const fn block_bytes(model: &[u8], number: usize) -> usize {
+    4 * block_sizes(model, number).words()
+}
+
 impl<'a> Model<'a> {
     /// The head of that number in the file, from 0 on. Its record is checked here.
     ///
@@ -313,6 +346,7 @@ impl<'a> Head<'a> {
         let kind = match record.kind {
             1 => HeadKind::ClosedForm,
             2 => HeadKind::Dense,
+            3 => HeadKind::Block,
             _ => return None,
         };
         let strangeness = match record.strangeness {
@@ -331,10 +365,10 @@ impl<'a> Head<'a> {
             && tensor.element_type == ElementType::I8
             && tensor.length_group == 0
             && tensor.elements() == features as usize
-            && features <= MOST_FEATURES
+            && features <= if kind == HeadKind::Block { MOST_BLOCK_FEATURES } else { MOST_FEATURES }
             && (1..=capacity).contains(&classes)
             && capacity <= MOST_CLASSES
-            && (kind == HeadKind::Dense || (shrinkage > 0.0 && shrinkage <= 1.0))
+            && (kind != HeadKind::ClosedForm || (shrinkage > 0.0 && shrinkage <= 1.0))
             && !limit.is_nan();
         if !fits {
             return None;
@@ -343,6 +377,16 @@ impl<'a> Head<'a> {
         let words = match kind {
             HeadKind::ClosedForm => sums_words(classes, features) + solution_words(classes, features),
             HeadKind::Dense => classes * (features + 1),
+            HeadKind::Block => {
+                let block = record.block?;
+                let [height, width, channels] = block.input.map(|size| size as usize);
+                // Room for classes makes it larger, and the sizes of what it works in must fit, too.
+                block.sizes(capacity)?;
+                if height * width * channels != features {
+                    return None;
+                }
+                block.sizes(classes)?.parameters()
+            }
         };
         let bytes = model.view.constants(record.constants, 4 * words)?;
         let words = bytemuck::try_cast_slice(bytes).ok()?;
@@ -358,6 +402,7 @@ impl<'a> Head<'a> {
             zero_point: tensor.zero_point,
             shrinkage,
             threshold,
+            block: record.block,
             words,
         })
     }
@@ -367,18 +412,18 @@ impl<'a> Head<'a> {
         self.threshold.is_some_and(|threshold| threshold.strangeness == Strangeness::Distance)
     }
 
-    /// The file's sums, as [`sums_words`] has them for [`classes`](Self::classes); empty for a dense head.
+    /// The file's sums, as [`sums_words`] has them for [`classes`](Self::classes); empty for others.
     pub fn sums(&self) -> &'a [i32] {
         match self.kind {
             HeadKind::ClosedForm => {
                 let words = self.words.get(..sums_words(self.classes, self.features));
                 bytemuck::cast_slice(words.unwrap_or_default())
             }
-            HeadKind::Dense => &[],
+            HeadKind::Dense | HeadKind::Block => &[],
         }
     }
 
-    /// The file's weights `[K][D]`, biases `[K]` and, in closed form, the centre `[D]`.
+    /// The file's weights `[K][D]`, biases `[K]` and, in closed form, the centre `[D]`; of a block all weights and biases.
     pub fn solution(&self) -> &'a [f32] {
         bytemuck::cast_slice(self.words.get(self.sums().len()..).unwrap_or_default())
     }
@@ -406,6 +451,7 @@ impl<'a> Head<'a> {
             zero_point,
             shrinkage: 0.0,
             threshold: None,
+            block: None,
             words,
         }
     }
@@ -420,5 +466,12 @@ impl<'a> Head<'a> {
     ) -> Self {
         let kind = HeadKind::ClosedForm;
         Self { kind, shrinkage, threshold, ..Self::dense(features, room, 1.0, 0, words) }
+    }
+
+    /// A block: all weights and biases.
+    pub(super) const fn block(block: BlockRecord, room: [usize; 2], scale: f32, zero_point: i8, words: &'a [u32]) -> Self {
+        let [height, width, channels] = block.input;
+        let dense = Self::dense((height * width * channels) as usize, room, scale, zero_point, words);
+        Self { kind: HeadKind::Block, block: Some(block), ..dense }
     }
 }

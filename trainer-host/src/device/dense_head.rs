@@ -36,10 +36,7 @@ pub fn add_dense_head(file: &mut ModelFile, options: DenseHeadOptions, kernel: &
     let (node, feature_tensor) = dense_of(file, options.output)?;
     let features = file.tensors[feature_tensor as usize].elements();
     let classes = file.tensors[file.nodes[usize::from(node)].output as usize].elements();
-    let capacity = options.capacity.unwrap_or(classes);
-    if !(classes..=MOST_CLASSES as usize).contains(&capacity) {
-        return Err(HeadError::Capacity { capacity, classes });
-    }
+    let capacity = capacity_of(options, classes)?;
     let is_finite = kernel.iter().chain(bias).all(|value| value.is_finite());
     if kernel.len() != features * classes || ![0, classes].contains(&bias.len()) || !is_finite {
         return Err(HeadError::Weights { kernel: kernel.len(), bias: bias.len(), features, classes });
@@ -74,28 +71,59 @@ pub fn dense_weights(file: &ModelFile, output: usize) -> Result<(Vec<f32>, Vec<f
     DeviceModel::new(&file.to_bytes())?;
     let (number, feature_tensor) = dense_of(file, output)?;
     let node = &file.nodes[usize::from(number)];
-    let (input, output) = (file.tensors[feature_tensor as usize], file.tensors[node.output as usize]);
-    let (features, classes) = (input.elements(), output.elements());
-    let (layer, _) = decode_parameters::<LinearI8>(&node.parameters).ok_or(LoadError::Section)?;
-    let weight = |feature: usize, class: usize| {
-        let place = layer.weights as usize + simd::paired_position(class, feature, features);
-        i64::from(file.constants[place] as i8)
-    };
-    let word = |class: usize, place: usize| {
-        let start = layer.channels as usize + 8 * class + 4 * place;
+    let [features, channels] = [feature_tensor, node.output].map(|tensor| file.tensors[tensor as usize].elements());
+    let (linear, _) = decode_parameters::<LinearI8>(&node.parameters).ok_or(LoadError::Section)?;
+    let place = |class: usize, feature: usize| simd::paired_position(class, feature, features);
+    let (rows, biases) = layer_weights(file, number.into(), Layer { linear, fan_in: features, channels }, place);
+    let kernel = (0..features).flat_map(|feature| rows.iter().copied().skip(feature).step_by(features)).collect();
+    Ok((kernel, biases))
+}
+
+/// The classes that there is to be room for.
+pub(super) fn capacity_of(options: DenseHeadOptions, classes: usize) -> Result<usize, HeadError> {
+    let capacity = options.capacity.unwrap_or(classes);
+    if (classes..=MOST_CLASSES as usize).contains(&capacity) {
+        Ok(capacity)
+    } else {
+        Err(HeadError::Capacity { capacity, classes })
+    }
+}
+
+/// An int8 layer: where its constants are, and how many.
+pub(super) struct Layer {
+    pub linear: LinearI8,
+    pub fan_in: usize,
+    pub channels: usize,
+}
+
+/// Weights `[channels][fan_in]` and biases of a node's layer in real numbers, of a file that the runtime takes. `place` says where the weight of a
+/// channel and an input lies.
+pub(super) fn layer_weights(
+    file: &ModelFile,
+    node: usize,
+    Layer { linear, fan_in, channels }: Layer,
+    place: impl Fn(usize, usize) -> usize,
+) -> (Vec<f32>, Vec<f32>) {
+    let node = &file.nodes[node];
+    let (input, output) = (file.tensors[node.inputs[0] as usize], file.tensors[node.output as usize]);
+    let weight =
+        |channel: usize, index: usize| i64::from(file.constants[linear.weights as usize + place(channel, index)] as i8);
+    let word = |channel: usize, place: usize| {
+        let start = linear.channels as usize + 8 * channel + 4 * place;
         let bytes = file.constants[start..start + 4].try_into().unwrap_or_default();
         i32::from_le_bytes(bytes)
     };
     // `accumulator * multiplier * 2^(shift - 32)` is the output in steps of its scale.
     let factor =
-        |class: usize| f64::from(output.scale) * f64::from(word(class, 1)) * f64::powi(2.0, i32::from(layer.shift) - 32);
-    let step = |class: usize| factor(class) / f64::from(input.scale);
-    let kernel = (0..features).flat_map(|feature| (0..classes).map(move |class| (feature, class)));
-    let kernel = kernel.map(|(feature, class)| (weight(feature, class) as f64 * step(class)) as f32).collect();
-    let bias = |class: usize| {
-        let sum: i64 = (0..features).map(|feature| weight(feature, class)).sum();
-        let bias = i64::from(word(class, 0)) + i64::from(input.zero_point) * sum;
-        (bias as f64 * factor(class)) as f32
+        |channel: usize| f64::from(output.scale) * f64::from(word(channel, 1)) * f64::powi(2.0, i32::from(linear.shift) - 32);
+    let step = |channel: usize| factor(channel) / f64::from(input.scale);
+    let row = |channel: usize| (0..fan_in).map(move |index| (channel, index));
+    let rows =
+        (0..channels).flat_map(row).map(|(channel, index)| (weight(channel, index) as f64 * step(channel)) as f32).collect();
+    let bias = |channel: usize| {
+        let sum: i64 = (0..fan_in).map(|index| weight(channel, index)).sum();
+        let bias = i64::from(word(channel, 0)) + i64::from(input.zero_point) * sum;
+        (bias as f64 * factor(channel)) as f32
     };
-    Ok((kernel, (0..classes).map(bias).collect()))
+    (rows, (0..channels).map(bias).collect())
 }

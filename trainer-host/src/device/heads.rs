@@ -6,7 +6,7 @@ use crate::data::Tensor;
 use samara_runtime::{
     ALL_OPS, ElementType, LoadError, Session,
     arena::AlignedBuffer,
-    format::writer::ModelFile,
+    format::writer::{ModelFile, NodeRecord},
     train::{
         ClosedFormHead, HeadKind, Strangeness, TrainError, closed_form_bytes, conformal,
         record::{HeadRecord, MOST_CLASSES, MOST_FEATURES, solution_words, sums_words},
@@ -140,6 +140,29 @@ pub enum HeadError {
         /// Its outputs.
         classes: usize,
     },
+    /// What is before the dense layer is no block that a device trains.
+    #[error(
+        "output {output} has no last block to train: {node:?} ({op}) {reason}; a block is a dense layer or a pointwise convolution with the dense layer at \
+         the end, perhaps a depthwise convolution before and the mean over the whole in between"
+    )]
+    NoBlock {
+        /// The output.
+        output: usize,
+        /// Name of the node that ends the search.
+        node: String,
+        /// Its op.
+        op: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Weights that are not the block's.
+    #[error("there are {found} weights and biases; the block has {expected}, all of them finite")]
+    BlockWeights {
+        /// Those given.
+        found: usize,
+        /// Those of the block.
+        expected: usize,
+    },
     /// A sample does not fit, or the runtime refuses the file.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -159,13 +182,12 @@ pub fn dense_of(file: &ModelFile, output: usize) -> Result<(u16, u32), HeadError
     let outputs = file.outputs.len();
     let mut tensor = *file.outputs.get(output).ok_or(HeadError::NoSuchOutput { output, outputs })?;
     loop {
-        let found = file.nodes.iter().rposition(|node| node.output == tensor);
-        let Some(index) = found else {
+        let Some(index) = producer(file, tensor) else {
             let node = file.metadata.tensors.get(tensor as usize).cloned().unwrap_or_default();
             return Err(HeadError::NoDense { output, node, op: "an input" });
         };
         let node = &file.nodes[index];
-        let op = ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).map_or("unknown", |op| op.name);
+        let op = op_of(node);
         let [input, ..] = node.inputs[..] else { break Err(no_dense(file, output, index, op)) };
         match op {
             "dense_i8" | "dense_f32" => break are_features(file, input).map(|()| (index as u16, input)),
@@ -173,6 +195,16 @@ pub fn dense_of(file: &ModelFile, output: usize) -> Result<(u16, u32), HeadError
             _ => break Err(no_dense(file, output, index, op)),
         }
     }
+}
+
+/// The node that makes a tensor.
+pub(super) fn producer(file: &ModelFile, tensor: u32) -> Option<usize> {
+    file.nodes.iter().rposition(|node| node.output == tensor)
+}
+
+/// Name of a node's op.
+pub(super) fn op_of(node: &NodeRecord) -> &'static str {
+    ALL_OPS.iter().find(|op| u16::from(op.code) == node.code).map_or("unknown", |op| op.name)
 }
 
 fn no_dense(file: &ModelFile, output: usize, node: usize, op: &'static str) -> HeadError {
@@ -224,6 +256,7 @@ pub fn add_closed_form_head(
         shrinkage: options.shrinkage,
         limit: f32::INFINITY,
         error_rate: options.unknown.map_or(0.0, |unknown| unknown.error_rate),
+        block: None,
     });
     let constants = 4 * (sums_words(classes, features) + solution_words(classes, features));
     with_head.constants.resize(place + constants, 0);
@@ -296,13 +329,21 @@ fn kept_words(head: &ClosedFormHead<'_>) -> Vec<u32> {
 /// # Errors
 /// If the output has no dense layer, or a sample does not fit the model's inputs.
 pub fn features_of(file: &ModelFile, output: usize, samples: &[Tensor]) -> Result<Vec<Vec<i8>>, HeadError> {
-    let (node, features) = dense_of(file, output)?;
+    let (node, tensor) = dense_of(file, output)?;
+    features_at(file, node, tensor, samples)
+}
+
+/// The values of an int8 tensor that the body computes of samples up to a node: for a head those of its record's node and feature tensor.
+///
+/// # Errors
+/// If a sample does not fit the model's inputs.
+pub fn features_at(file: &ModelFile, node: u16, tensor: u32, samples: &[Tensor]) -> Result<Vec<Vec<i8>>, HeadError> {
     let work = |session: &mut Session<'_>, sample: usize| {
         for (input, values) in samples.iter().enumerate() {
             write_sample(session, input, values, sample)?;
         }
         session.run_until(node);
-        let row = session.tensors().get(features).1.iter().map(|&byte| byte as i8).collect();
+        let row = session.tensors().get(tensor).1.iter().map(|&byte| byte as i8).collect();
         session.abandon();
         Ok(row)
     };

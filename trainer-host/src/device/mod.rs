@@ -9,6 +9,7 @@
 //! A [`DeviceGraph`] knows real numbers only. What an op needs for one element type is in its file in [`ops`], as
 //! implementations of [`DeviceOp`]; nothing here matches over kinds of ops.
 
+pub mod block_head;
 pub mod dense_head;
 pub mod encode;
 mod error;

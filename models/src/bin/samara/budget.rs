@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail};
 use samara_runtime::Session;
 use samara_runtime::arena::AlignedBuffer;
 use samara_runtime::format::writer::ModelFile;
-use samara_runtime::train::record::{HeadRecord, MOST_CLASSES, sums_bytes, triangle};
+use samara_runtime::train::record::{HeadRecord, MOST_CLASSES, block_sizes, sums_bytes, triangle};
 use samara_runtime::train::{
-    HeadKind, Loss, Strangeness, closed_form_bytes, gradient_bytes, guard_bytes, replay_bytes, solve_bytes,
+    HeadKind, Loss, Strangeness, block_bytes, closed_form_bytes, gradient_bytes, guard_bytes, replay_bytes, solve_bytes,
 };
+use samara_trainer::device::block_head::block_of;
 use samara_trainer::device::heads::dense_of;
 use samara_trainer::device::run::DeviceModel;
 use serde_json::{Value, json};
@@ -73,9 +74,20 @@ struct Way {
     body_macs: u64,
     /// Of a solution, or a step and a guard's check.
     learn_macs: u64,
+    /// Names of the layers that learn.
+    layers: Vec<String>,
 }
 
 impl Way {
+    /// What a Cortex-M4F takes for it, about: instructions of a multiply-accumulate as `cargo xtask device-bench --heads` counts them.
+    const fn learn_instructions(&self) -> u64 {
+        match self.name {
+            HeadName::ClosedForm => 9 * self.learn_macs,
+            HeadName::Dense => 10 * self.learn_macs,
+            HeadName::Block => 3 * self.learn_macs,
+        }
+    }
+
     const fn training_bytes(&self) -> usize {
         self.memory_bytes + self.scratch_bytes + self.guard_bytes + self.replay_bytes
     }
@@ -84,12 +96,13 @@ impl Way {
     fn describe(&self) -> String {
         let place = self.head.map_or_else(|| "could be added".to_owned(), |number| format!("head {number}"));
         let batch = self.batch.map_or_else(String::new, |batch| format!(", batches of {batch}"));
+        let layers = if self.layers.is_empty() { String::new() } else { format!(": {}", self.layers.join(", ")) };
         let extras = if self.guard_bytes > 0 {
             format!(", {HELD_OUT} held out, {REPLAYED} of each class replayed")
         } else {
             String::new()
         };
-        format!("{} of output {} ({place}){batch}{extras}", names::shown(self.name), self.output)
+        format!("{} of output {} ({place}){batch}{extras}{layers}", names::shown(self.name), self.output)
     }
 }
 
@@ -109,6 +122,13 @@ impl Budget {
         for output in 0..file.outputs.len() {
             match could_have(&file, output) {
                 Ok(heads) => file.heads.extend(heads),
+                Err(error) => {
+                    without.push(error.to_string());
+                    continue;
+                }
+            }
+            match could_have_block(&file, output) {
+                Ok(head) => file.heads.extend(head),
                 Err(error) => without.push(error.to_string()),
             }
         }
@@ -149,6 +169,8 @@ impl Budget {
                 "saved_bytes": way.saved_bytes,
                 "body_macs": way.body_macs,
                 "learn_macs": way.learn_macs,
+                "learn_instructions": way.learn_instructions(),
+                "layers": way.layers,
                 "over_ram": over(self.arena_bytes + training_bytes, arguments.ram),
                 "over_training_ram": over(training_bytes, arguments.training_ram),
             })
@@ -173,20 +195,21 @@ impl Budget {
             let training_bytes = way.training_bytes();
             let total_bytes = self.arena_bytes + training_bytes;
             let bytes = [training_bytes, way.scratch_bytes, total_bytes, way.saved_bytes].map(number);
-            let macs = [way.body_macs, way.learn_macs].map(output::thousands);
+            let macs = [way.body_macs, way.learn_macs, way.learn_instructions()].map(output::thousands);
             let verdicts = [(training_bytes, arguments.training_ram), (total_bytes, arguments.ram)];
             let verdicts = verdicts.into_iter().filter_map(|(bytes, limit)| Some(fits(bytes, limit?)));
             [way.describe()].into_iter().chain(bytes).chain(macs).chain(verdicts).collect()
         };
         let limit = |name: &str, limit: Option<usize>| limit.map(|bytes| format!("{name} {}", number(bytes)));
         let limits = [limit("--training-ram", arguments.training_ram), limit("--ram", arguments.ram)];
-        let fixed = ["what learns", "RAM", "of it scratch", "with arena", "saved", "MACs of body", "MACs to learn"];
+        let fixed =
+            ["what learns", "RAM", "of it scratch", "with arena", "saved", "MACs of body", "MACs to learn", "instructions"];
         let titles: Vec<&str> = fixed.into_iter().chain(limits.iter().flatten().map(String::as_str)).collect();
         let rows: Vec<Vec<String>> = self.ways.iter().map(row).collect();
         let without: String = self.without.iter().map(|sentence| format!("{sentence}\n")).collect();
         format!(
-            "arena bytes: {}\n\n{}\n\n{without}MACs to learn: a solution, or a step and, with held-out samples, a check. Stack, program \
-             and drivers come on top.\nLayers before the last are not trained on devices yet.",
+            "arena bytes: {}\n\n{}\n\n{without}MACs to learn: a solution, or a step and, with held-out samples, a check; instructions for them are about what a \
+             Cortex-M4F takes.\nStack, program and drivers come on top.",
             number(self.arena_bytes),
             output::table(&titles, &rows),
         )
@@ -214,9 +237,49 @@ fn could_have(file: &ModelFile, output: usize) -> Result<Vec<HeadRecord>> {
     Ok(kinds.into_iter().map(|kind| HeadRecord { kind: kind as u8, strangeness: strangeness(kind), ..head }).collect())
 }
 
-/// The ways to learn with a head: one for a closed form; for a dense one those of its batches, and one with guard and replay.
+/// The last block that an output could have, if the file has none of it.
+fn could_have_block(file: &ModelFile, output: usize) -> Result<Option<HeadRecord>> {
+    if file.heads.iter().any(|head| usize::from(head.output) == output && head.kind == HeadKind::Block as u8) {
+        return Ok(None);
+    }
+    let block = block_of(file, output)?;
+    let classes = block.classes as u32;
+    Ok(Some(HeadRecord {
+        node: block.node,
+        feature_tensor: block.feature_tensor,
+        features: file.tensors[block.feature_tensor as usize].elements() as u32,
+        classes,
+        capacity: classes,
+        kind: HeadKind::Block as u8,
+        output: u16::try_from(output)?,
+        block: Some(block.record),
+        ..HeadRecord::default()
+    }))
+}
+
+/// The ways to learn with a head: one for a closed form and for a block; for a dense one those of its batches, and one with guard and replay.
 fn ways(file: &ModelFile, model: &[u8], (number, head): (usize, &HeadRecord), is_in_file: bool, free_bytes: usize) -> Vec<Way> {
     let (features, capacity) = (head.features as usize, head.capacity as usize);
+    if head.kind == HeadKind::Block as u8 {
+        let sizes = block_sizes(model, number);
+        let layers = block_of(file, head.output.into()).map(|block| block.layers(file)).unwrap_or_default();
+        return vec![Way {
+            head: is_in_file.then_some(number),
+            output: head.output,
+            name: HeadName::Block,
+            features,
+            capacity,
+            batch: Some(1),
+            memory_bytes: block_bytes(model, number),
+            scratch_bytes: 0,
+            guard_bytes: 0,
+            replay_bytes: 0,
+            saved_bytes: 4 * sizes.parameters(),
+            body_macs: body_macs(file, head),
+            learn_macs: (sizes.forward_macs() + sizes.backward_macs() + 3 * sizes.parameters()) as u64,
+            layers,
+        }];
+    }
     let way = Way {
         head: is_in_file.then_some(number),
         output: head.output,
@@ -229,8 +292,9 @@ fn ways(file: &ModelFile, model: &[u8], (number, head): (usize, &HeadRecord), is
         guard_bytes: 0,
         replay_bytes: 0,
         saved_bytes: sums_bytes(model, number),
-        body_macs: file.nodes.iter().take(head.node.into()).map(|node| u64::from(node.macs)).sum(),
+        body_macs: body_macs(file, head),
         learn_macs: solve_macs(capacity as u64, features as u64),
+        layers: Vec::new(),
     };
     if head.kind == HeadKind::ClosedForm as u8 {
         return vec![way];
@@ -245,9 +309,15 @@ fn ways(file: &ModelFile, model: &[u8], (number, head): (usize, &HeadRecord), is
         replay_bytes: if with_guard { replay_bytes(capacity, REPLAYED, features) } else { 0 },
         saved_bytes: 4 * capacity * (features + 1),
         learn_macs: products * (3 * batch + if with_guard { HELD_OUT } else { 0 }) as u64,
+        layers: Vec::new(),
         ..way
     };
     BATCHES.map(|batch| dense(batch, false)).into_iter().chain([dense(BATCH, true)]).collect()
+}
+
+/// Multiply-accumulates of what is before a head.
+fn body_macs(file: &ModelFile, head: &HeadRecord) -> u64 {
+    file.nodes.iter().take(head.node.into()).map(|node| u64::from(node.macs)).sum()
 }
 
 /// Multiply-accumulates of a solution for so many classes: centred moments; for each class its sums, their outer product, two

@@ -10,8 +10,9 @@ use samara_runtime::selftest::Generator;
 use samara_runtime::train::Strangeness;
 use samara_trainer::Model;
 use samara_trainer::data::Tensor;
+use samara_trainer::device::block_head::{add_block_head, block_weights};
 use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head};
-use samara_trainer::device::heads::{ClosedFormOptions, Unknown, add_closed_form_head, dense_of, features_of};
+use samara_trainer::device::heads::{ClosedFormOptions, HeadError, Unknown, add_closed_form_head, dense_of, features_of};
 use samara_trainer::device::run::DeviceModel;
 use samara_trainer::quantize::Options;
 use serde_json::json;
@@ -39,7 +40,8 @@ pub struct Arguments {
     /// Where weights and calibration samples come from: the same seed gives the same file
     #[arg(long, default_value = "1")]
     seed: u64,
-    /// Add a closed-form head and a dense one that learned nothing but noise (`cargo xtask device-bench --heads`)
+    /// Add a closed-form head and a dense one that learned nothing but noise, and the last block if there is one (`cargo xtask device-bench
+    /// --heads`)
     #[arg(long, conflicts_with_all = ["as_f32", "hop"])]
     heads: bool,
     #[command(flatten)]
@@ -96,6 +98,11 @@ fn with_heads(model: &DeviceModel, samples: &[Tensor]) -> Result<DeviceModel> {
     let (node, features) = dense_of(&file, 0)?;
     let [features, outputs] = [features, file.nodes[usize::from(node)].output].map(|at| file.tensors[at as usize].elements());
     add_dense_head(&mut file, DenseHeadOptions::default(), &vec![0.0; features * outputs], &[])?;
+    match block_weights(&file, 0) {
+        Ok(weights) => add_block_head(&mut file, DenseHeadOptions::default(), &weights)?,
+        Err(HeadError::NoBlock { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(DeviceModel::new(&file.to_bytes())?)
 }
 

@@ -7,12 +7,14 @@ use samara_runtime::arena::AlignedBuffer;
 use samara_runtime::format::writer::ModelFile;
 use samara_runtime::train::record::MOST_CLASSES;
 use samara_runtime::train::{
-    ClosedFormHead, GradientHead, GradientOptions, HeadKind, Strangeness, closed_form_bytes, gradient_bytes, solve_bytes,
+    BlockHead, ClosedFormHead, GradientHead, GradientOptions, HeadKind, Strangeness, block_bytes, closed_form_bytes,
+    gradient_bytes, solve_bytes,
 };
 use samara_trainer::data::Dataset;
 use samara_trainer::data::sources::Splits;
+use samara_trainer::device::block_head::{add_block_head, block_weights};
 use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head, dense_weights};
-use samara_trainer::device::heads::{ClosedFormOptions, Unknown, add_closed_form_head, features_of};
+use samara_trainer::device::heads::{ClosedFormOptions, Unknown, add_closed_form_head, features_at, features_of};
 use samara_trainer::device::run::DeviceModel;
 use serde_json::{Value, json};
 
@@ -31,6 +33,8 @@ pub enum HeadName {
     ClosedForm,
     /// Trained by gradients, from the weights of the last dense layer on
     Dense,
+    /// The last block, trained by gradients: the dense layer, the dense layer or pointwise convolution before it, and a depthwise one before that
+    Block,
 }
 
 impl HeadName {
@@ -39,15 +43,17 @@ impl HeadName {
         match kind {
             HeadKind::ClosedForm => Some(Self::ClosedForm),
             HeadKind::Dense => Some(Self::Dense),
+            HeadKind::Block => Some(Self::Block),
             _ => None,
         }
     }
 
-    /// Bytes of memory of head `number` of a file; of a dense one for batches of [`BATCH`].
+    /// Bytes of memory of head `number` of a file; of a dense one for batches of [`BATCH`] (a block's are those of any).
     pub const fn memory_bytes(self, model: &[u8], number: usize) -> usize {
         match self {
             Self::ClosedForm => closed_form_bytes(model, number),
             Self::Dense => gradient_bytes(model, number, BATCH),
+            Self::Block => block_bytes(model, number),
         }
     }
 }
@@ -55,7 +61,7 @@ impl HeadName {
 /// Arguments that say what a head is to be like.
 #[derive(Debug, Clone, clap::Args)]
 pub struct HeadArguments {
-    /// Classes that a device has room for [default: those that the head knows, and 4 more]
+    /// Classes that a device has room for [default: those that the head knows, and 4 more; of a block those that it knows]
     #[arg(long, value_name = "N", value_parser = names::count)]
     capacity: Option<usize>,
     /// What is added to the covariance's diagonal, as a share of its mean
@@ -105,6 +111,11 @@ impl HeadArguments {
                 let usual = (bias.len() + MORE_CLASSES).min(MOST_CLASSES as usize);
                 let capacity = Some(self.capacity.unwrap_or(usual));
                 add_dense_head(file, DenseHeadOptions { output: options.output, capacity }, &kernel, &bias)?;
+            }
+            // What a block learns is mostly what it knows, better; and its memory is dear.
+            HeadName::Block => {
+                let weights = block_weights(file, options.output)?;
+                add_block_head(file, DenseHeadOptions { output: options.output, capacity: self.capacity }, &weights)?;
             }
         }
         Ok(())
@@ -175,9 +186,11 @@ pub struct Added {
 
 impl Added {
     /// Runs head `number` of a file on features and their labels.
-    fn measure(model: &DeviceModel, number: usize, name: HeadName, features: &[Vec<i8>], labels: &[usize]) -> Result<Self> {
+    fn measure(model: &DeviceModel, number: usize, name: HeadName, test: &Dataset) -> Result<Self> {
         let (parsed, bytes) = (model.model()?, model.bytes());
         let record = parsed.head(number)?;
+        let file = ModelFile::from_bytes(bytes)?;
+        let (features, labels) = (features_at(&file, record.node, record.feature_tensor, test.inputs())?, labels(test));
         let memory_bytes = name.memory_bytes(bytes, number);
         let mut memory = AlignedBuffer::zeros(memory_bytes);
         let solve_bytes = (name == HeadName::ClosedForm).then(|| solve_bytes(bytes, number));
@@ -187,20 +200,26 @@ impl Added {
             HeadName::ClosedForm => {
                 let mut head = ClosedFormHead::new(&parsed, number, memory.as_mut_slice())?;
                 head.solve(AlignedBuffer::zeros(solve_bytes.unwrap_or(0)).as_mut_slice())?;
-                for row in features {
+                for row in &features {
                     let answer = head.classify(row)?;
                     answers.push((answer.class, answer.known));
                 }
             }
             HeadName::Dense => {
                 let head = GradientHead::new(&parsed, number, BATCH, GradientOptions::DEFAULT, memory.as_mut_slice())?;
-                for row in features {
+                for row in &features {
+                    answers.push((head.classify(row)?, true));
+                }
+            }
+            HeadName::Block => {
+                let mut head = BlockHead::new(&parsed, number, BATCH, GradientOptions::DEFAULT, memory.as_mut_slice())?;
+                for row in &features {
                     answers.push((head.classify(row)?, true));
                 }
             }
         }
         let share = |count: usize| count as f64 / answers.len() as f64;
-        let right = answers.iter().zip(labels).filter(|((class, _), label)| class == *label).count();
+        let right = answers.iter().zip(&labels).filter(|((class, _), label)| class == *label).count();
         let unknown = answers.iter().filter(|(_, known)| !known).count();
         Ok(Self {
             name,
@@ -238,6 +257,7 @@ impl Added {
             Some(scratch) => {
                 row("bytes of memory, of scratch to solve", format!("{}, {}", number(self.memory_bytes), number(scratch)))
             }
+            None if self.name == HeadName::Block => row("bytes of memory", number(self.memory_bytes)),
             None => row(&format!("bytes of memory, in batches of {BATCH}"), number(self.memory_bytes)),
         });
         rows.push(row("test accuracy", format!("{:.4}", self.accuracy)));
@@ -259,11 +279,9 @@ pub fn add(
 ) -> Result<(DeviceModel, Vec<Added>)> {
     let mut file = ModelFile::from_bytes(model.bytes())?;
     let before = file.heads.len();
-    let features = features_of(&file, arguments.options().output, splits.test.inputs())?;
-    let labels = labels(&splits.test);
     kinds.iter().try_for_each(|&name| arguments.add(&mut file, name, &splits.train))?;
     let model = DeviceModel::new(&file.to_bytes())?;
-    let added = kinds.iter().zip(before..).map(|(&name, number)| Added::measure(&model, number, name, &features, &labels));
+    let added = kinds.iter().zip(before..).map(|(&name, number)| Added::measure(&model, number, name, &splits.test));
     let added = added.collect::<Result<_>>()?;
     Ok((model, added))
 }
