@@ -37,6 +37,7 @@
 mod activation;
 pub mod callbacks;
 pub mod checkpoint;
+pub mod constraints;
 pub mod data;
 pub mod device;
 mod error;
@@ -107,6 +108,7 @@ pub use train::{
 pub mod prelude {
     pub use crate::callbacks::{self, Callback};
     pub use crate::checkpoint::Weights;
+    pub use crate::constraints::{Constraint, MaxNorm, NonNegative, UnitNorm};
     pub use crate::data::sources::{self, Columns, CsvFile, NpzFile, Splits, TableOptions};
     pub use crate::data::{BatchBuffers, Dataset, Field, Source, Tensor};
     pub use crate::device::run::DeviceModel;
@@ -115,7 +117,7 @@ pub mod prelude {
     pub use crate::layers::*;
     pub use crate::losses::*;
     pub use crate::metrics::{self, Metric};
-    pub use crate::optimizers::{AdaGrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd};
+    pub use crate::optimizers::{AdaGrad, AdaMax, Adam, AdamW, Lion, Nadam, Optimizer, RmsProp, Sgd};
     pub use crate::quantize::{self, Calibration};
     pub use crate::regularizers::{L1, L1L2, L2, Regularizer};
     pub use crate::schedules::{Cosine, CosineRestarts, ExponentialDecay, InverseTimeDecay, OneCycle};

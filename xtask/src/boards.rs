@@ -160,10 +160,23 @@ pub fn select(names: &[String], default: fn() -> Vec<&'static Board>) -> Result<
     if names.is_empty() { Ok(default()) } else { names.iter().map(|name| find(name)).collect() }
 }
 
+/// The boards that the command `samara` knows.
+#[cfg(test)]
+#[path = "../../models/src/bin/samara/boards.rs"]
+mod known;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn the_command_samara_knows_the_same_boards() {
+        let ours: Vec<_> = BOARDS.iter().map(|board| (board.name, board.flash_bytes, board.ram_bytes)).collect();
+        let known: Vec<_> = known::BOARDS.iter().map(|board| (board.name, board.flash_bytes, board.ram_bytes)).collect();
+        assert_eq!(ours, known);
+        assert!(BOARDS.iter().zip(known::BOARDS).all(|(ours, known)| ours.core.starts_with(known.core)));
+    }
 
     #[test]
     fn names_are_unique_and_each_memory_map_says_what_the_table_says() {

@@ -7,6 +7,7 @@ mod data;
 mod device;
 mod fashion_mnist;
 mod heads;
+mod kills;
 mod model_files;
 mod quantities;
 mod tables;

@@ -208,7 +208,8 @@ fn fill(
                 format!("{parameter} has values that are not finite")
             }
             Some(SavedParameter { values, .. }) => {
-                own.push(ParameterValue { name: spec.name, shape: spec.shape, kind: spec.kind, values, transform: None });
+                let (transform, constraint) = (None, None);
+                own.push(ParameterValue { name: spec.name, shape: spec.shape, kind: spec.kind, values, transform, constraint });
                 continue;
             }
         };

@@ -9,6 +9,7 @@ use serde::ser::Error;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Shape, SharedTransform};
+use crate::constraints::SharedConstraint;
 use crate::initializers::{Initializer, SavedInitializer, SharedInitializer};
 use crate::regularizers::{SavedRegularizer, SharedRegularizer};
 
@@ -104,6 +105,8 @@ pub struct ParameterValue {
     pub values: Vec<f32>,
     /// What makes the effective values from these.
     pub transform: Option<SharedTransform>,
+    /// What these are kept within.
+    pub constraint: Option<SharedConstraint>,
 }
 
 impl ParameterValue {

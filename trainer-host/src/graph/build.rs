@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::symbolic::ShapeFault;
 use super::{Application, Layer, Origin, ParameterKind, ParameterValue, Scope, Shape, SharedTransform, SymbolicTensor};
+use crate::constraints::SharedConstraint;
 use crate::error::{Error, Result};
 use crate::numeric::random::Random;
 use crate::regularizers::SharedRegularizer;
@@ -64,6 +65,11 @@ impl ParameterEntry {
     /// What makes its effective values.
     pub fn transform(&self) -> Option<SharedTransform> {
         self.layer.base().parameters()[self.index].transform.clone()
+    }
+
+    /// What it is kept within.
+    pub fn constraint(&self) -> Option<SharedConstraint> {
+        self.layer.base().parameters()[self.index].constraint.clone()
     }
 
     /// The values, as they are now.
@@ -208,6 +214,7 @@ impl Graph {
                                 kind: spec.kind,
                                 values: vec![0.0; spec.shape.size()],
                                 transform: None,
+                                constraint: None,
                             };
                             let stream = (position * 256 + number) as u64;
                             spec.initializer.fill(&spec.shape, &mut Random::new(0, stream), &mut value.values);

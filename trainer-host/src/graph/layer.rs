@@ -244,6 +244,12 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
         None
     }
 
+    /// `true` for a layer that only makes noise, in training and where a prediction asks for it
+    /// ([`Predictor::with_noise`](crate::Predictor::with_noise)): `forward` then runs as in training.
+    fn is_noise(&self) -> bool {
+        false
+    }
+
     /// The layer that `apply` puts behind this one as part of it: the one given as `activation`.
     fn activation_layer(&self) -> Option<Arc<dyn Layer>> {
         None

@@ -2,6 +2,9 @@
 //! training with mean and variance of the whole batch, else with moving averages of them (Ioffe and Szegedy 2015).
 //!
 //! Inputs and outputs `[..., C]`. Parameters `[C]` each: gamma, beta; the statistics moving mean and moving variance.
+//! Renormalized (Ioffe 2017), `h = (x - mean) / sqrt(variance + epsilon)` of the batch becomes `r * h + d` with
+//! `r = deviation of the batch / moving one` and `d = (mean of the batch - moving one) / moving deviation`, both limited and constant for
+//! gradients: what is trained is then nearly what is used later, also with small batches.
 //! The moments are summed in f64, since the difference of two large sums must leave the variance exact.
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,9 @@ pub struct BatchNormalization {
     axis: isize,
     gamma: Trainable,
     beta: Trainable,
+    /// The limits of r and d.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renormalization: Option<(f32, f32)>,
 }
 
 const fn last() -> isize {
@@ -36,7 +42,7 @@ impl BatchNormalization {
     /// With Keras's defaults: momentum 0.99, epsilon 0.001.
     pub fn new() -> Self {
         let (gamma, beta) = (Trainable::new(ones()), Trainable::new(zeros()));
-        Self { base: LayerBase::new(), momentum: 0.99, epsilon: 1e-3, axis: last(), gamma, beta }
+        Self { base: LayerBase::new(), momentum: 0.99, epsilon: 1e-3, axis: last(), gamma, beta, renormalization: None }
     }
 
     trainable_methods!(gamma, "gamma", gamma_initializer, gamma_regularizer);
@@ -59,6 +65,21 @@ impl BatchNormalization {
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self
+    }
+
+    /// Renormalizes (Ioffe 2017): brings what the batch's moments give to what the moving averages would, by a factor of at most `r_max`,
+    /// from 1 on, and a shift of at most `d_max`, from 0 on. The paper begins with 1 and 0, which is no renormalization, and goes to 3 and 5.
+    pub fn renormalized(mut self, r_max: f32, d_max: f32) -> Self {
+        self.renormalization = Some((r_max, d_max));
+        self
+    }
+
+    /// The factor and the shift of a channel, from the moments of the batch and the moving ones.
+    fn factor_and_shift(&self, [mean, variance]: [f64; 2], [moving_mean, moving_variance]: [f64; 2]) -> (f64, f64) {
+        let Some((r_max, d_max)) = self.renormalization else { return (1.0, 0.0) };
+        let deviation = |variance: f64| (variance + f64::from(self.epsilon)).sqrt();
+        let (r_max, d_max, moving) = (f64::from(r_max), f64::from(d_max), deviation(moving_variance));
+        ((deviation(variance) / moving).clamp(1.0 / r_max, r_max), ((mean - moving_mean) / moving).clamp(-d_max, d_max))
     }
 
     /// What is added to the variance; the exporter folds the layer with it.
@@ -132,13 +153,16 @@ struct State<'a> {
     shift: &'a [f32],
 }
 
-/// Where the parts lie within the state; behind them the inverse deviation, for `prepare_backward` alone.
+/// Where the parts lie within the state; behind them the inverse deviation of the batch, and the renormalization's factor and shift, for
+/// `prepare_backward` alone.
 const MEAN: usize = 0;
 const SCALE: usize = 1;
 const FACTOR: usize = 2;
 const SHIFT: usize = 3;
 const INVERSE: usize = 4;
-const PARTS: usize = 5;
+const RENORM_FACTOR: usize = 5;
+const RENORM_SHIFT: usize = 6;
+const PARTS: usize = 7;
 
 impl<'a> State<'a> {
     fn of(state: &'a [f32], channels: usize) -> Self {
@@ -156,6 +180,11 @@ impl Layer for BatchNormalization {
         }
         if self.epsilon.is_nan() || self.epsilon <= 0.0 {
             return Err(format!("an epsilon above 0, not {}", self.epsilon));
+        }
+        if let Some((r_max, d_max)) = self.renormalization
+            && !((1.0..=f32::MAX).contains(&r_max) && (0.0..=f32::MAX).contains(&d_max))
+        {
+            return Err(format!("renormalization with r_max from 1 on and d_max from 0 on, not {r_max} and {d_max}"));
         }
         match inputs {
             [shape] if !shape.is_empty() => {
@@ -219,6 +248,8 @@ impl Layer for BatchNormalization {
         for (channel, &gamma) in gamma.iter().enumerate() {
             let moving_mean = &mut pass.statistics[mean_place.clone()][channel];
             let mut mean = f64::from(*moving_mean);
+            let moving = [mean, f64::from(pass.statistics[variance_place.clone()][channel])];
+            let moving_mean = &mut pass.statistics[mean_place.clone()][channel];
             if pass.training {
                 mean = pass.sums[channel] / count;
                 *moving_mean = self.momentum * *moving_mean + (1.0 - self.momentum) * mean as f32;
@@ -231,9 +262,13 @@ impl Layer for BatchNormalization {
                 *moving_variance = self.momentum * *moving_variance + (1.0 - self.momentum) * variance as f32;
             }
             let inverse = 1.0 / (variance + f64::from(self.epsilon)).sqrt();
-            let scale = f64::from(gamma) * inverse;
+            let (factor, shift) = if pass.training { self.factor_and_shift([mean, variance], moving) } else { (1.0, 0.0) };
+            let scale = f64::from(gamma) * inverse * factor;
+            // Where `r * h + d` is 0.
+            let mean = mean - shift / (inverse * factor);
             // Factor and shift are those of a frozen layer, which has no `prepare_backward`.
-            for (part, value) in [(MEAN, mean), (SCALE, scale), (INVERSE, inverse), (FACTOR, 0.0), (SHIFT, 0.0)] {
+            let parts = [(MEAN, mean), (SCALE, scale), (INVERSE, inverse), (FACTOR, 0.0), (SHIFT, 0.0)];
+            for (part, value) in parts.into_iter().chain([(RENORM_FACTOR, factor), (RENORM_SHIFT, shift)]) {
                 pass.state[part * channels + channel] = value as f32;
             }
         }
@@ -261,17 +296,20 @@ impl Layer for BatchNormalization {
         let count = pass.positions() as f64;
         for channel in 0..channels {
             let part = |number: usize| f64::from(pass.state[number * channels + channel]);
-            let (scale, mean, inverse) = (part(SCALE), part(MEAN), part(INVERSE));
+            let (scale, zero, inverse) = (part(SCALE), part(MEAN), part(INVERSE));
+            let (renorm_factor, renorm_shift) = (part(RENORM_FACTOR), part(RENORM_SHIFT));
+            let mean = zero + renorm_shift / (inverse * renorm_factor);
             // With h the normalized input: dx = scale * (dy - mean(dy) - h * mean(dy * h)).
             let gradients = pass.sums[channel];
             let products = (pass.sums[channels + channel] - mean * gradients) * inverse;
-            for (parameter, part) in [(0, products), (1, gradients)] {
+            for (parameter, part) in [(0, renorm_factor * products + renorm_shift * gradients), (1, gradients)] {
                 if let Some(gradient) = pass.gradients.get_mut(parameter) {
                     gradient[channel] += part as f32;
                 }
             }
-            pass.state[FACTOR * channels + channel] = (-scale * inverse * products / count) as f32;
-            pass.state[SHIFT * channels + channel] = (-scale * gradients / count) as f32;
+            let factor = -scale * inverse * products / count;
+            pass.state[FACTOR * channels + channel] = factor as f32;
+            pass.state[SHIFT * channels + channel] = (-scale * gradients / count + factor * (zero - mean)) as f32;
         }
     }
 
@@ -302,6 +340,8 @@ pub(super) fn examples() -> Vec<Example> {
     vec![
         Example::new(BatchNormalization::new(), &[&[19]]),
         Example::new(BatchNormalization::new().momentum(0.5).epsilon(0.1), &[&[3, 4, 16]]),
+        // Limits for which the gradients are those of differences, which factor and shift would change with.
+        Example::new(BatchNormalization::new().renormalized(1.0, 0.0), &[&[5, 7]]),
     ]
 }
 
@@ -364,5 +404,39 @@ mod tests {
         harness.backward(true, false);
         assert!(harness.input_gradients[0].iter().all(|gradient| gradient.abs() < 1e-6), "{:?}", harness.input_gradients[0]);
         assert_eq!((harness.gradient(0), harness.gradient(1)), (&[2.0][..], &[8.0][..]));
+    }
+
+    #[test]
+    fn renormalized_by_hand() {
+        // Mean 4, deviation 3; moving ones 3 and 2: r = 1.5, d = 0.5, so that the output is that of the moving averages, (x - 3) / 2.
+        let train = |layer: BatchNormalization| {
+            let layer = layer.epsilon(1e-12);
+            let mut harness = Harness::new(&layer, &[Shape::from([1])], 4);
+            harness.inputs[0].copy_from_slice(&[1.0, 1.0, 7.0, 7.0]);
+            for (parameter, value) in [(0, 2.0), (1, 0.5), (2, 3.0), (3, 4.0)] {
+                harness.parameter_mut(parameter).copy_from_slice(&[value]);
+            }
+            let output = harness.forward().to_vec();
+            harness.output_gradient.copy_from_slice(&[3.0, 5.0, 2.0, 0.0]);
+            harness.backward(true, false);
+            (output, harness.input_gradients[0].to_vec(), harness.gradient(0)[0], harness.gradient(1)[0])
+        };
+        let near = |found: &[f32], expected: [f32; 4]| {
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {expected:?}");
+        };
+        let (output, gradient, gamma, beta) = train(BatchNormalization::new().renormalized(3.0, 5.0));
+        near(&output, [-1.5, -1.5, 4.5, 4.5]);
+        // gamma * r / 3 * (dy - 2.5 + 1.5 h), and 1.5 * -6 + 0.5 * 10.
+        near(&gradient, [-1.0, 1.0, 1.0, -1.0]);
+        assert!((gamma + 4.0).abs() < 1e-5 && beta == 10.0, "{gamma} {beta}");
+        // Within limits of 1.2 and 0.25: h * 1.2 + 0.25.
+        let (output, gradient, gamma, _) = train(BatchNormalization::new().renormalized(1.2, 0.25));
+        near(&output, [-1.4, -1.4, 3.4, 3.4]);
+        near(&gradient, [-0.8, 0.8, 0.8, -0.8]);
+        assert!((gamma + 4.7).abs() < 1e-5, "{gamma}");
+        let (output, ..) = train(BatchNormalization::new());
+        near(&output, [-1.5, -1.5, 2.5, 2.5]);
+        let reason = BatchNormalization::new().renormalized(0.5, 0.0).output_shape(&[Shape::from([1])]).unwrap_err();
+        assert_eq!(reason, "renormalization with r_max from 1 on and d_max from 0 on, not 0.5 and 0");
     }
 }

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::noise::{check_rate, for_each_sample, noise_methods, threshold};
 use super::{Backward, Example, Forward, Layer, LayerBase, RandomKey, Requirements, identity};
 use crate::device::Lowering;
 use crate::device::Value;
@@ -25,19 +26,24 @@ impl Dropout {
         Self { base: LayerBase::new(), rate }
     }
 
+    fn check(&self, _shape: &Shape) -> Result<(), String> {
+        check_rate(self.rate)
+    }
+
     /// Zeroes or scales the values of some samples.
-    fn drop_values(&self, values: &mut [f32], samples: usize, random: RandomKey) {
-        let size = values.len() / if samples == 0 { 1 } else { samples };
-        let threshold = (f64::from(self.rate) * 2f64.powi(32)) as u32;
-        let scale = 1.0 / (1.0 - self.rate);
-        for (sample, values) in values.chunks_exact_mut(size).enumerate() {
-            let key = random.of_sample(sample);
+    fn disturb(&self, _shape: &Shape, values: &mut [f32], samples: usize, random: RandomKey) {
+        let (threshold, scale) = (threshold(self.rate), 1.0 / (1.0 - self.rate));
+        for_each_sample(values, samples, random, |values, key| {
             vectorized!({
                 for (position, value) in values.iter_mut().enumerate() {
                     *value *= if random_word(key, position) >= threshold { scale } else { 0.0 };
                 }
             });
-        }
+        });
+    }
+
+    fn disturb_gradient(&self, shape: &Shape, gradients: &mut [f32], samples: usize, random: RandomKey) {
+        self.disturb(shape, gradients, samples, random);
     }
 }
 
@@ -58,42 +64,10 @@ fn hash(value: u32) -> u32 {
 
 impl Layer for Dropout {
     identity!("Dropout", options);
-
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        if !(0.0..1.0).contains(&self.rate) {
-            return Err(format!("a rate from 0 to below 1, not {}", self.rate));
-        }
-        match inputs {
-            [shape] => Ok(shape.clone()),
-            _ => Err("exactly one input".to_owned()),
-        }
-    }
-
-    fn length_rule(&self, _inputs: &[Shape]) -> Result<LengthRule, String> {
-        Ok(LengthRule::Kept)
-    }
-
-    fn requirements(&self, _inputs: &[Shape]) -> Requirements {
-        Requirements { in_place: true, ..Requirements::default() }
-    }
-
-    fn forward(&self, pass: &mut Forward<'_>) {
-        if pass.training {
-            self.drop_values(pass.output, pass.samples, pass.random);
-        }
-    }
-
-    fn backward(&self, pass: &mut Backward<'_>) {
-        self.drop_values(pass.output_gradient, pass.samples, pass.random);
-    }
+    noise_methods!();
 
     fn describe(&self) -> String {
         format!("rate {}", self.rate)
-    }
-
-    /// Nothing on the device: it only trains.
-    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        Ok(lowering.inputs[0])
     }
 }
 

@@ -87,7 +87,9 @@ impl<'a> Harness<'a> {
 
     /// The values of a parameter, to be set.
     pub fn parameter_mut(&mut self, parameter: usize) -> &mut [f32] {
-        &mut self.weights[self.places[parameter].range.clone()]
+        let place = &self.places[parameter];
+        let values = if place.kind == ParameterKind::Weight { &mut self.weights } else { &mut self.statistics };
+        &mut values[place.range.clone()]
     }
 
     /// The gradient of a weight.

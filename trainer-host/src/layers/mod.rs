@@ -18,6 +18,7 @@ mod epilogue;
 #[cfg(test)]
 mod harness;
 mod merge;
+mod noise;
 mod options;
 mod pooling;
 mod recurrent;
@@ -27,6 +28,7 @@ mod windows;
 mod absolute_difference;
 mod activation;
 mod add;
+mod alpha_dropout;
 mod average;
 mod average_pooling1d;
 mod average_pooling2d;
@@ -42,6 +44,8 @@ mod dot;
 mod dropout;
 mod embedding;
 mod flatten;
+mod gaussian_dropout;
+mod gaussian_noise;
 mod global_average_pooling1d;
 mod global_average_pooling2d;
 mod global_max_pooling1d;
@@ -62,6 +66,8 @@ mod separable_conv1d;
 mod separable_conv2d;
 mod simple_rnn;
 mod slice;
+mod spatial_dropout1d;
+mod spatial_dropout2d;
 mod subtract;
 mod time_distributed;
 mod upsampling1d;
@@ -72,6 +78,7 @@ mod zero_padding2d;
 pub use absolute_difference::AbsoluteDifference;
 pub use activation::ActivationLayer;
 pub use add::Add;
+pub use alpha_dropout::AlphaDropout;
 pub use average::Average;
 pub use average_pooling1d::AveragePooling1D;
 pub use average_pooling2d::AveragePooling2D;
@@ -87,6 +94,8 @@ pub use dot::Dot;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use gaussian_dropout::GaussianDropout;
+pub use gaussian_noise::GaussianNoise;
 pub use global_average_pooling1d::GlobalAveragePooling1D;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling1d::GlobalMaxPooling1D;
@@ -107,6 +116,8 @@ pub use separable_conv1d::SeparableConv1D;
 pub use separable_conv2d::SeparableConv2D;
 pub use simple_rnn::SimpleRnn;
 pub use slice::Slice;
+pub use spatial_dropout1d::SpatialDropout1D;
+pub use spatial_dropout2d::SpatialDropout2D;
 pub use subtract::Subtract;
 pub use time_distributed::TimeDistributed;
 pub use upsampling1d::UpSampling1D;
@@ -176,6 +187,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "AbsoluteDifference", examples: absolute_difference::examples },
     LayerKind { name: "Activation", examples: activation::examples },
     LayerKind { name: "Add", examples: add::examples },
+    LayerKind { name: "AlphaDropout", examples: alpha_dropout::examples },
     LayerKind { name: "Average", examples: average::examples },
     LayerKind { name: "AveragePooling1D", examples: average_pooling1d::examples },
     LayerKind { name: "AveragePooling2D", examples: average_pooling2d::examples },
@@ -190,6 +202,8 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "Dropout", examples: dropout::examples },
     LayerKind { name: "Embedding", examples: embedding::examples },
     LayerKind { name: "Flatten", examples: flatten::examples },
+    LayerKind { name: "GaussianDropout", examples: gaussian_dropout::examples },
+    LayerKind { name: "GaussianNoise", examples: gaussian_noise::examples },
     LayerKind { name: "GlobalAveragePooling1D", examples: global_average_pooling1d::examples },
     LayerKind { name: "GlobalAveragePooling2D", examples: global_average_pooling2d::examples },
     LayerKind { name: "GlobalMaxPooling1D", examples: global_max_pooling1d::examples },
@@ -210,6 +224,8 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     LayerKind { name: "SeparableConv2D", examples: separable_conv2d::examples },
     LayerKind { name: "SimpleRNN", examples: simple_rnn::examples },
     LayerKind { name: "Slice", examples: slice::examples },
+    LayerKind { name: "SpatialDropout1D", examples: spatial_dropout1d::examples },
+    LayerKind { name: "SpatialDropout2D", examples: spatial_dropout2d::examples },
     LayerKind { name: "Subtract", examples: subtract::examples },
     LayerKind { name: "TimeDistributed", examples: time_distributed::examples },
     LayerKind { name: "UpSampling1D", examples: upsampling1d::examples },

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::label_smoothing::{Smooth, smoothed};
 use super::{EPSILON, Loss, LossPass, TargetFault, probabilities_from};
 use crate::activation::Activation;
 use crate::graph::Shape;
@@ -12,12 +13,13 @@ use crate::metrics::{Accuracy, Metric};
 pub struct BinaryCrossentropy;
 
 /// The loss of logits, `-t ln s(z) - (1 - t) ln(1 - s(z)) = max(z, 0) - t z + ln(1 + exp(-|z|))`, and its gradient,
-/// `s(z) - t`; `probability` gives the `s(z)` of the logit with this number.
-pub(super) fn of_logits(pass: &mut LossPass<'_>, logits: &[f32], probability: impl Fn(usize) -> f32) -> f64 {
+/// `s(z) - t`; `probability` gives the `s(z)` of the logit with this number. Targets are smoothed first.
+pub(super) fn of_logits(pass: &mut LossPass<'_>, logits: &[f32], smoothing: f32, probability: impl Fn(usize) -> f32) -> f64 {
     let size = pass.shape.size() as f32;
     let scale = pass.scale / size;
     let mut sum = 0.0;
-    for (position, (&z, &t)) in logits.iter().zip(pass.targets).enumerate() {
+    for (position, (&z, &target)) in logits.iter().zip(pass.targets).enumerate() {
+        let t = smoothed(target, smoothing, 2);
         let wide = f64::from(z);
         sum += if z > 0.0 { wide } else { 0.0 } - f64::from(t) * wide + (-wide.abs()).exp().ln_1p();
         if let Some(gradient) = &mut pass.gradient {
@@ -50,14 +52,25 @@ impl Loss for BinaryCrossentropy {
     }
 
     fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+        self.evaluate_smoothed(pass, 0.0)
+    }
+
+    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
+        Some(Arc::new(Accuracy))
+    }
+}
+
+impl Smooth for BinaryCrossentropy {
+    fn evaluate_smoothed(&self, pass: &mut LossPass<'_>, smoothing: f32) -> f64 {
         if let Some(logits) = pass.before_activation {
             let probabilities = pass.output;
-            return of_logits(pass, logits, |position| probabilities[position]);
+            return of_logits(pass, logits, smoothing, |position| probabilities[position]);
         }
         let size = pass.shape.size() as f32;
         let scale = pass.scale / size;
         let mut sum = 0.0;
-        for (position, (&p, &t)) in pass.output.iter().zip(pass.targets).enumerate() {
+        for (position, (&p, &target)) in pass.output.iter().zip(pass.targets).enumerate() {
+            let t = smoothed(target, smoothing, 2);
             let clipped = p.clamp(EPSILON, 1.0 - EPSILON);
             let (wide, t64) = (f64::from(clipped), f64::from(t));
             sum -= t64 * wide.ln() + (1.0 - t64) * (1.0 - wide).ln();
@@ -66,10 +79,6 @@ impl Loss for BinaryCrossentropy {
             }
         }
         sum / f64::from(size)
-    }
-
-    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
-        Some(Arc::new(Accuracy))
     }
 }
 

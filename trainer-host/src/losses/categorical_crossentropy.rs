@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::label_smoothing::{Smooth, smoothed};
 use super::{EPSILON, Loss, LossPass, TargetFault, probabilities_from};
 use crate::activation::Activation;
 use crate::graph::Shape;
@@ -21,19 +22,25 @@ pub(super) fn log_sum_exp(logits: &[f32]) -> f64 {
 }
 
 /// The loss of logits, `sum(t * (ln(sum(exp(z))) - z))` for each position, and its gradient, `sum(t) * p - t`.
-/// `probability` gives the `p` of the logit with this number, whose position has this logarithm of the sum.
-pub(super) fn of_logits(pass: &mut LossPass<'_>, logits: &[f32], probability: impl Fn(usize, f64) -> f32) -> f64 {
+/// `probability` gives the `p` of the logit with this number, whose position has this logarithm of the sum. Targets are smoothed first.
+pub(super) fn of_logits(
+    pass: &mut LossPass<'_>,
+    logits: &[f32],
+    smoothing: f32,
+    probability: impl Fn(usize, f64) -> f32,
+) -> f64 {
     let classes = pass.shape.channels();
     let positions = (pass.shape.size() / classes) as f64;
     let scale = pass.scale / positions as f32;
     let mut sum = 0.0;
     for (row, (logits, targets)) in logits.chunks_exact(classes).zip(pass.targets.chunks_exact(classes)).enumerate() {
         let all = log_sum_exp(logits);
-        sum += logits.iter().zip(targets).map(|(&z, &t)| f64::from(t) * (all - f64::from(z))).sum::<f64>();
+        let smooth = |target: f32| smoothed(target, smoothing, classes);
+        sum += logits.iter().zip(targets).map(|(&z, &t)| f64::from(smooth(t)) * (all - f64::from(z))).sum::<f64>();
         if let Some(gradient) = &mut pass.gradient {
-            let total: f32 = targets.iter().sum();
+            let total: f32 = targets.iter().map(|&target| smooth(target)).sum();
             for (position, &t) in (row * classes..).zip(targets) {
-                gradient[position] = scale * (total * probability(position, all) - t);
+                gradient[position] = scale * (total * probability(position, all) - smooth(t));
             }
         }
     }
@@ -73,9 +80,19 @@ impl Loss for CategoricalCrossentropy {
     }
 
     fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+        self.evaluate_smoothed(pass, 0.0)
+    }
+
+    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
+        Some(Arc::new(Accuracy))
+    }
+}
+
+impl Smooth for CategoricalCrossentropy {
+    fn evaluate_smoothed(&self, pass: &mut LossPass<'_>, smoothing: f32) -> f64 {
         if let Some(logits) = pass.before_activation {
             let probabilities = pass.output;
-            return of_logits(pass, logits, |position, _| probabilities[position]);
+            return of_logits(pass, logits, smoothing, |position, _| probabilities[position]);
         }
         let classes = pass.shape.channels();
         let positions = (pass.shape.size() / classes) as f64;
@@ -87,21 +104,17 @@ impl Loss for CategoricalCrossentropy {
             let all: f32 = probabilities.iter().sum();
             let all = if all > EPSILON { all } else { EPSILON };
             let share = |p: f32| (p / all).clamp(EPSILON, 1.0 - EPSILON);
-            let pairs = || probabilities.iter().zip(targets);
-            sum -= pairs().map(|(&p, &t)| f64::from(t) * f64::from(share(p)).ln()).sum::<f64>();
+            let pairs = || probabilities.iter().zip(targets.iter().map(|&target| smoothed(target, smoothing, classes)));
+            sum -= pairs().map(|(&p, t)| f64::from(t) * f64::from(share(p)).ln()).sum::<f64>();
             if let Some(gradient) = &mut pass.gradient {
                 let is_clipped = |p: f32| share(p) != p / all;
                 let kept: f32 = pairs().filter(|(p, _)| !is_clipped(**p)).map(|(_, t)| t).sum();
-                for (value, (&p, &t)) in gradient[range].iter_mut().zip(pairs()) {
+                for (value, (&p, t)) in gradient[range].iter_mut().zip(pairs()) {
                     *value = scale * (kept / all - if is_clipped(p) { 0.0 } else { t / p });
                 }
             }
         }
         sum / positions
-    }
-
-    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
-        Some(Arc::new(Accuracy))
     }
 }
 

@@ -64,7 +64,7 @@ from_logits!(
     "binary_crossentropy_from_logits",
     // A probability of one half is a logit of 0.
     BinaryAccuracy::new(0.0),
-    |pass, logits: &[f32]| binary_crossentropy::of_logits(pass, logits, |position| sigmoid(logits[position]))
+    |pass, logits: &[f32]| binary_crossentropy::of_logits(pass, logits, 0.0, |position| sigmoid(logits[position]))
 );
 
 from_logits!(
@@ -72,7 +72,7 @@ from_logits!(
     CategoricalCrossentropy,
     "categorical_crossentropy_from_logits",
     Accuracy,
-    |pass, logits: &[f32]| categorical_crossentropy::of_logits(pass, logits, |position, all| exp(logits[position], all))
+    |pass, logits: &[f32]| categorical_crossentropy::of_logits(pass, logits, 0.0, |position, all| exp(logits[position], all))
 );
 
 from_logits!(
@@ -80,7 +80,10 @@ from_logits!(
     SparseCategoricalCrossentropy,
     "sparse_categorical_crossentropy_from_logits",
     Accuracy,
-    |pass, logits: &[f32]| sparse_categorical_crossentropy::of_logits(pass, logits, |position, all| exp(logits[position], all))
+    |pass, logits: &[f32]| sparse_categorical_crossentropy::of_logits(pass, logits, 0.0, |position, all| exp(
+        logits[position],
+        all
+    ))
 );
 
 /// The probability of a logit; `exp(-|z|)` cannot overflow, whichever side of the sigmoid it is.

@@ -6,20 +6,33 @@
 
 mod binary_crossentropy;
 mod categorical_crossentropy;
+mod cosine_similarity;
+mod focal_crossentropy;
 mod from_logits;
+mod hinge;
 mod huber;
+mod kl_divergence;
+mod label_smoothing;
 mod mean_absolute_error;
 mod mean_squared_error;
+mod poisson;
 mod sparse_categorical_crossentropy;
 
 pub use binary_crossentropy::BinaryCrossentropy;
 pub use categorical_crossentropy::CategoricalCrossentropy;
+pub use cosine_similarity::CosineSimilarity;
+pub(crate) use cosine_similarity::length_and_cosine;
+pub use focal_crossentropy::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy};
 pub use from_logits::{
     BinaryCrossentropyFromLogits, CategoricalCrossentropyFromLogits, SparseCategoricalCrossentropyFromLogits,
 };
+pub use hinge::{CategoricalHinge, Hinge, SquaredHinge};
 pub use huber::Huber;
+pub use kl_divergence::KlDivergence;
+pub use label_smoothing::LabelSmoothing;
 pub use mean_absolute_error::MeanAbsoluteError;
 pub use mean_squared_error::MeanSquaredError;
+pub use poisson::Poisson;
 pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
 
 use std::fmt;
@@ -127,6 +140,14 @@ pub fn all() -> Vec<Arc<dyn Loss>> {
         Arc::new(BinaryCrossentropyFromLogits),
         Arc::new(CategoricalCrossentropyFromLogits),
         Arc::new(SparseCategoricalCrossentropyFromLogits),
+        Arc::new(CategoricalFocalCrossentropy::default()),
+        Arc::new(BinaryFocalCrossentropy::default()),
+        Arc::new(KlDivergence),
+        Arc::new(CosineSimilarity),
+        Arc::new(Poisson),
+        Arc::new(Hinge),
+        Arc::new(SquaredHinge),
+        Arc::new(CategoricalHinge),
     ]
 }
 

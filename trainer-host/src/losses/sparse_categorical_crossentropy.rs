@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::categorical_crossentropy::{check_classes, log_sum_exp};
+use super::label_smoothing::{Smooth, smoothed};
 use super::{EPSILON, Loss, LossPass, TargetFault, probabilities_from};
 use crate::activation::Activation;
 use crate::graph::Shape;
@@ -15,21 +16,30 @@ use crate::metrics::{Accuracy, Metric};
 pub struct SparseCategoricalCrossentropy;
 
 /// The loss of logits, `ln(sum(exp(z))) - z[t]` for each position, and its gradient, `p`, less 1 for the target's class.
-/// `probability` gives the `p` of the logit with this number, whose position has this logarithm of the sum.
-pub(super) fn of_logits(pass: &mut LossPass<'_>, logits: &[f32], probability: impl Fn(usize, f64) -> f32) -> f64 {
+/// `probability` gives the `p` of the logit with this number, whose position has this logarithm of the sum. Targets are smoothed first.
+pub(super) fn of_logits(
+    pass: &mut LossPass<'_>,
+    logits: &[f32],
+    smoothing: f32,
+    probability: impl Fn(usize, f64) -> f32,
+) -> f64 {
     let classes = pass.shape.channels();
     let positions = (pass.shape.size() / classes) as f64;
     let scale = pass.scale / positions as f32;
     let mut sum = 0.0;
     for (row, (logits, &target)) in logits.chunks_exact(classes).zip(pass.targets).enumerate() {
         let (all, label) = (log_sum_exp(logits), target as usize);
-        sum += all - f64::from(logits[label]);
+        let [own, other] = [1.0, 0.0].map(|target| smoothed(target, smoothing, classes));
+        sum += all - f64::from(own - other) * f64::from(logits[label]);
+        if smoothing > 0.0 {
+            sum -= f64::from(other) * logits.iter().map(|&logit| f64::from(logit)).sum::<f64>();
+        }
         if let Some(gradient) = &mut pass.gradient {
             let range = row * classes..(row + 1) * classes;
             for position in range.clone() {
-                gradient[position] = scale * probability(position, all);
+                gradient[position] = scale * (probability(position, all) - other);
             }
-            gradient[range][label] -= scale;
+            gradient[range][label] -= scale * (own - other);
         }
     }
     sum / positions
@@ -61,9 +71,19 @@ impl Loss for SparseCategoricalCrossentropy {
     }
 
     fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
+        self.evaluate_smoothed(pass, 0.0)
+    }
+
+    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
+        Some(Arc::new(Accuracy))
+    }
+}
+
+impl Smooth for SparseCategoricalCrossentropy {
+    fn evaluate_smoothed(&self, pass: &mut LossPass<'_>, smoothing: f32) -> f64 {
         if let Some(logits) = pass.before_activation {
             let probabilities = pass.output;
-            return of_logits(pass, logits, |position, _| probabilities[position]);
+            return of_logits(pass, logits, smoothing, |position, _| probabilities[position]);
         }
         let classes = pass.shape.channels();
         let positions = (pass.shape.size() / classes) as f64;
@@ -73,19 +93,21 @@ impl Loss for SparseCategoricalCrossentropy {
             let label = target as usize;
             let clipped = |probability: f32| probability.clamp(EPSILON, 1.0 - EPSILON);
             let all: f32 = probabilities.iter().map(|&probability| clipped(probability)).sum();
-            sum += (f64::from(all) / f64::from(clipped(probabilities[label]))).ln();
+            let [own, other] = [1.0, 0.0].map(|target| smoothed(target, smoothing, classes));
+            let of_class = |probability: f32| (f64::from(all) / f64::from(clipped(probability))).ln();
+            sum += f64::from(own - other) * of_class(probabilities[label]);
+            if smoothing > 0.0 {
+                sum += f64::from(other) * probabilities.iter().map(|&probability| of_class(probability)).sum::<f64>();
+            }
             if let Some(gradient) = &mut pass.gradient {
                 for (class, (value, &probability)) in gradient[row * classes..].iter_mut().zip(probabilities).enumerate() {
-                    let own = if class == label { 1.0 / probability } else { 0.0 };
+                    let target = if class == label { own } else { other };
+                    let own = target / probability;
                     *value = if clipped(probability) == probability { scale * (1.0 / all - own) } else { 0.0 };
                 }
             }
         }
         sum / positions
-    }
-
-    fn default_metric(&self) -> Option<Arc<dyn Metric>> {
-        Some(Arc::new(Accuracy))
     }
 }
 

@@ -1,18 +1,26 @@
 //! Metrics: one file each. Measured, not trained on.
 //!
-//! Two have the names of losses, as in Keras: the prelude has the loss [`MeanSquaredError`](crate::losses::MeanSquaredError),
+//! Some have the names of losses, as in Keras: the prelude has the loss [`MeanSquaredError`](crate::losses::MeanSquaredError),
 //! and `metrics::MeanSquaredError` is what is measured.
 
 mod accuracy;
 mod auc;
 mod binary_accuracy;
+mod confusion_matrix;
+mod cosine_similarity;
+mod counts;
 mod errors;
+mod r2_score;
 mod top_k;
 
 pub use accuracy::Accuracy;
 pub use auc::Auc;
 pub use binary_accuracy::BinaryAccuracy;
+pub use confusion_matrix::ConfusionMatrix;
+pub use cosine_similarity::CosineSimilarity;
+pub use counts::{Average, Dice, F1Score, Precision, Recall};
 pub use errors::{MeanAbsoluteError, MeanSquaredError};
+pub use r2_score::R2Score;
 pub use top_k::TopKCategoricalAccuracy;
 
 use std::fmt;

@@ -57,6 +57,14 @@ impl Random {
     }
 }
 
+/// A normal number with mean 0 and deviation 1 for a position of the stream with this key (Box and Muller 1958).
+pub(crate) fn normal_at(key: u64, position: usize) -> f32 {
+    let bits = derive(key, position as u64);
+    let uniform = |bits: u64| (bits as u32) as f64 / 2f64.powi(32);
+    let radius = (-2.0 * (1.0 - uniform(bits)).ln()).sqrt();
+    (radius * (std::f64::consts::TAU * uniform(bits >> 32)).cos()) as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

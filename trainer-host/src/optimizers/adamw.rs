@@ -1,27 +1,34 @@
 //! AdamW (Loshchilov and Hutter 2017): `p -= rate * decay * p`, then Adam's step. The decay is apart from the gradient, so
 //! that Adam's division does not undo it.
 
-use super::{Adam, Optimizer, Update, check_not_negative};
+use super::decay::Decay;
+use super::{Adam, Optimizer, Update};
 use crate::error::Result;
-use crate::numeric::vectorized;
 
-/// Adam with decoupled weight decay, which as in Keras applies to all trainable parameters. Keras's defaults: decay
-/// 0.004, the rest as [`Adam`].
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Adam with decoupled weight decay, which as in Keras applies to all trainable parameters but those with a decay of their own. Keras's
+/// defaults: decay 0.004, the rest as [`Adam`].
+#[derive(Debug, Clone, PartialEq)]
 pub struct AdamW {
     adam: Adam,
-    weight_decay: f32,
+    decay: Decay,
 }
 
 impl AdamW {
     /// AdamW with a learning rate; 0.001 is Keras's default.
     pub fn new(learning_rate: f32) -> Self {
-        Self { adam: Adam::new(learning_rate), weight_decay: 0.004 }
+        Self { adam: Adam::new(learning_rate), decay: Decay::new(0.004) }
     }
 
     /// Sets the share of each parameter, times the learning rate, that is taken away in every step.
-    pub fn weight_decay(self, weight_decay: f32) -> Self {
-        Self { weight_decay, ..self }
+    pub fn weight_decay(mut self, weight_decay: f32) -> Self {
+        self.decay.everywhere = weight_decay;
+        self
+    }
+
+    /// Gives a group of parameters its own decay, as [`Decayed::group`](super::Decayed::group) does.
+    pub fn group(mut self, name: &str, weight_decay: f32) -> Self {
+        self.decay.groups.push((name.to_owned(), weight_decay));
+        self
     }
 
     /// Sets how slowly the means of gradients and of their squares follow.
@@ -49,7 +56,7 @@ impl Optimizer for AdamW {
     }
 
     fn check(&self) -> Result<()> {
-        check_not_negative("weight_decay", self.weight_decay)?;
+        self.decay.check()?;
         self.adam.check()
     }
 
@@ -58,16 +65,7 @@ impl Optimizer for AdamW {
     }
 
     fn update(&self, update: &mut Update<'_>) {
-        let factor = self.weight_decay * update.learning_rate;
-        let parameters = &mut *update.parameters;
-        vectorized(
-            #[inline(always)]
-            || {
-                for parameter in parameters.iter_mut() {
-                    *parameter -= *parameter * factor;
-                }
-            },
-        );
+        self.decay.apply(update);
         self.adam.update(update);
     }
 }

@@ -1,7 +1,7 @@
 //! Clipping of gradients before an optimizer's step: by value `g = max(-limit, min(limit, g))`, by norm
 //! `g *= limit / |g|` where the norm `|g|` of one parameter's gradient, or of all together, is above the limit.
 
-use super::{Optimizer, Update};
+use super::{GradientNoise, Optimizer, Update};
 use crate::error::Result;
 use crate::numeric::{sum_of, vectorized};
 
@@ -95,6 +95,10 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
 
     fn has_momentum(&self) -> bool {
         self.optimizer.has_momentum()
+    }
+
+    fn gradient_noise(&self) -> Option<GradientNoise> {
+        self.optimizer.gradient_noise()
     }
 
     fn update(&self, update: &mut Update<'_>) {

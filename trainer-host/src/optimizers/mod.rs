@@ -3,18 +3,26 @@
 
 mod adagrad;
 mod adam;
+mod adamax;
 mod adamw;
 mod clipping;
+mod decay;
+mod lion;
 mod moments;
 mod nadam;
+mod noise;
 mod rmsprop;
 mod sgd;
 
 pub use adagrad::AdaGrad;
 pub use adam::Adam;
+pub use adamax::AdaMax;
 pub use adamw::AdamW;
 pub use clipping::{Clipped, Clipping};
+pub use decay::Decayed;
+pub use lion::Lion;
 pub use nadam::Nadam;
+pub use noise::{GradientNoise, Noisy};
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
@@ -58,6 +66,11 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The noise that gradients get, when they are clipped, before [`Optimizer::update`] sees them.
+    fn gradient_noise(&self) -> Option<GradientNoise> {
+        None
+    }
+
     /// Changes a piece of the weights. The slots are zero before the first step.
     fn update(&self, update: &mut Update<'_>);
 
@@ -84,6 +97,32 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     {
         Clipped { optimizer: self, clipping: Clipping::GlobalNorm(limit) }
     }
+
+    /// Takes this share of each weight, times the learning rate, away in every step, before the optimizer's own: decoupled weight decay, as
+    /// Keras's `weight_decay` of any optimizer. [`Decayed::group`] gives groups of parameters their own.
+    ///
+    /// ```
+    /// use samara_trainer::prelude::*;
+    ///
+    /// // As is usual: no decay of biases and of what batch-norms learn.
+    /// let optimizer = Sgd::new(0.1).momentum(0.9).with_weight_decay(5e-4).group("bias", 0.0).group("gamma", 0.0).group("beta", 0.0);
+    /// assert_eq!(optimizer.learning_rate(), 0.1);
+    /// ```
+    fn with_weight_decay(self, weight_decay: f32) -> Decayed<Self>
+    where
+        Self: Sized,
+    {
+        Decayed { optimizer: self, decay: decay::Decay::new(weight_decay) }
+    }
+
+    /// Adds a normal number with the variance `eta / (1 + t)^0.55` to each gradient in step `t`, from 0; eta is 0.01, 0.3 or 1 in the paper
+    /// (Neelakantan et al. 2015).
+    fn with_gradient_noise(self, eta: f32) -> Noisy<Self>
+    where
+        Self: Sized,
+    {
+        Noisy { optimizer: self, noise: GradientNoise::new(eta) }
+    }
 }
 
 /// Checks that an option lies within a range, of which `expected` are the words.
@@ -106,6 +145,8 @@ fn check_epsilon(epsilon: f32) -> Result<()> {
 /// A piece of all weights that learn.
 #[derive(Debug)]
 pub struct Update<'a> {
+    /// The name of the parameter that the piece is of: `"dense/kernel"`.
+    pub name: &'a str,
     /// The step, from 1.
     pub step: u64,
     /// The learning rate of this step.
@@ -126,6 +167,7 @@ fn steps<const N: usize>(optimizer: &dyn Optimizer, start: [f32; N], gradients: 
     let (mut parameters, mut slots) = (start, [[0.0; N]; MOST_SLOTS]);
     let step = |(step, gradients): (u64, &[f32; N])| {
         optimizer.update(&mut Update {
+            name: "dense/kernel",
             step,
             learning_rate: optimizer.learning_rate(),
             momentum: None,

@@ -4,12 +4,14 @@ use super::tests::{quiet, small_net, three_classes};
 use super::{Fit, Model, Training};
 use crate::callbacks::{Callback, each_batch, each_epoch};
 use crate::checkpoint::Weights;
+use crate::constraints::MaxNorm;
 use crate::data::{Dataset, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::input;
 use crate::layers::*;
 use crate::losses::MeanSquaredError;
 use crate::optimizers::Sgd;
+use crate::schedules::Schedule;
 
 fn failure() -> Error {
     Error::EmptyData { what: "the disk".to_owned() }
@@ -196,4 +198,46 @@ fn a_callback_that_fails_ends_the_training_and_loses_nothing() {
     });
     model.fit(&data, Fit { callbacks: vec![Box::new(stop)], ..one_by_one(1) }).unwrap();
     assert_eq!(model.parameter("dense/kernel").unwrap(), [-2.0]);
+}
+
+#[test]
+fn a_schedule_sets_rate_and_momentum_of_each_step() {
+    /// The rate halved from the second step on, the momentum 0.5 in the first, then 0.
+    #[derive(Debug)]
+    struct Steps;
+    impl Schedule for Steps {
+        fn factor(&self, step: usize, _steps: usize) -> f32 {
+            if step == 0 { 1.0 } else { 0.5 }
+        }
+        fn momentum(&self, step: usize, _steps: usize) -> Option<f32> {
+            Some(if step == 1 { 0.5 } else { 0.0 })
+        }
+    }
+    let (mut model, data) = halving();
+    let fit = || Fit { batch: 2, schedule: Some(Box::new(Steps)), ..one_by_one(1) };
+    let message = model.fit(&data, fit()).unwrap_err().to_string();
+    assert!(message.starts_with("the momentum of the schedule is for the optimizer sgd, but must be"), "{message}");
+    model.compile(Sgd::new(0.25).momentum(0.9), MeanSquaredError).unwrap();
+    model.fit(&data, fit()).unwrap();
+    // v = -0.25 * 16 = -4, 8 - 4 = 4; v = 0.5 * -4 - 0.125 * 8 = -3, 4 - 3 = 1.
+    assert_eq!(model.parameter("dense/kernel").unwrap(), [1.0]);
+}
+
+#[test]
+fn constraints_hold_after_every_step_and_for_weights_that_learn() {
+    let (mut model, data) = halving();
+    model.set_constraint("dense/kernel", MaxNorm::new(1.5)).unwrap();
+    let mut seen = Vec::new();
+    let record = each_batch(|training: &mut Training<'_>| {
+        seen.push(training.parameter("dense/kernel")?[0]);
+        Ok(())
+    });
+    model.fit(&data, Fit { callbacks: vec![Box::new(record)], batch: 2, ..one_by_one(1) }).unwrap();
+    // 8 - 4 = 4 is kept within 1.5, which is halved.
+    assert_eq!(seen, [1.5, 0.75]);
+    model.set_parameter("dense/kernel", &[8.0]).unwrap();
+    model.set_trainable("dense", false).unwrap();
+    model.fit(&data, one_by_one(1)).unwrap();
+    assert_eq!(model.parameter("dense/kernel").unwrap(), [8.0]);
+    assert!(model.set_constraint("dense/bias", MaxNorm::new(1.0)).is_err());
 }

@@ -29,6 +29,8 @@ pub(super) struct Pace {
     pub momentum: Option<f32>,
     /// From 1.
     pub step: u64,
+    /// Where noise comes from.
+    pub seed: u64,
 }
 
 /// A plan with its memory.
@@ -210,6 +212,11 @@ impl Executor {
             let work = |block: &ParameterBlock, mut parts: Parts<'_>| parts.change(block, optimizer);
             for_each_block(blocks, 0, Parts::new(&mut values.weights, gradients, slots), &work);
         }
+        if optimizer.is_some() {
+            for (range, shape, constraint) in &self.plan.constraints {
+                constraint.apply(shape, &mut values.weights[range.clone()]);
+            }
+        }
         Ok(())
     }
 
@@ -329,9 +336,13 @@ impl<'a> Parts<'a> {
 
     /// Lets the optimizer, if there is one, change the block whose parts these are.
     fn change(&mut self, block: &ParameterBlock, optimizer: Option<(&dyn Optimizer, Pace)>) {
-        let Some((optimizer, Pace { learning_rate, momentum, step })) = optimizer else { return };
+        let Some((optimizer, Pace { learning_rate, momentum, step, seed })) = optimizer else { return };
         let mut slots = self.slots.each_mut().map(|slot| &mut **slot);
+        if let Some(noise) = optimizer.gradient_noise() {
+            noise.add(step, seed, block.offset, self.gradients);
+        }
         optimizer.update(&mut Update {
+            name: &block.name,
             step,
             learning_rate: learning_rate * block.layer.base().learning_rate_factor(),
             momentum,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Model;
+use crate::constraints::Constraint;
 use crate::error::{Error, Result};
 use crate::graph::{Layer, ParameterKind, SharedTransform, Transform};
 use crate::optimizers::check_option;
@@ -59,6 +60,21 @@ impl Model {
             return Err(Error::Argument { name: "the transform", found, expected });
         }
         entry.layer.base().parameters_mut()[entry.index].transform = transform;
+        Ok(())
+    }
+
+    /// Keeps a weight within something, from the next training on, for all models that its layer is part of, as Keras's
+    /// `kernel_constraint`; it is no part of a saved model. See [`constraints`](crate::constraints).
+    ///
+    /// # Errors
+    /// If there is no such parameter, or it is a statistic.
+    pub fn set_constraint(&self, name: &str, constraint: impl Constraint + 'static) -> Result<()> {
+        let entry = self.entry(name)?;
+        if entry.kind == ParameterKind::Statistic {
+            let (found, expected) = (format!("for the statistic {name}"), "for a weight".to_owned());
+            return Err(Error::Argument { name: "the constraint", found, expected });
+        }
+        entry.layer.base().parameters_mut()[entry.index].constraint = Some(Arc::new(constraint));
         Ok(())
     }
 

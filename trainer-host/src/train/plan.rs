@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::memory::{Lifetime, share};
+use crate::constraints::SharedConstraint;
 use crate::graph::Layer;
 use crate::graph::pass::{GradientPlace, ParameterPlace, Place};
 use crate::graph::{Graph, Node, ParameterEntry, ParameterKind, Shape, SharedTransform};
@@ -97,6 +98,8 @@ pub(super) struct PlanOutput {
 /// A block of a weight that learns: its gradient is brought together, then the optimizer changes it.
 #[derive(Debug)]
 pub(super) struct ParameterBlock {
+    /// Of its parameter.
+    pub name: String,
     /// Where the block starts within all weights.
     pub offset: usize,
     pub length: usize,
@@ -143,6 +146,8 @@ pub(super) struct Plan {
     pub regularized: Vec<(Range<usize>, SharedRegularizer)>,
     /// What makes effective weights from stored ones, with the shape and where the weight lies within all weights.
     pub transforms: Vec<(Range<usize>, Shape, SharedTransform)>,
+    /// What weights that learn are kept within after each step.
+    pub constraints: Vec<(Range<usize>, Shape, SharedConstraint)>,
     /// Number of values of all weights.
     pub weights: usize,
     /// Size of the buffer of a lane's gradients.
@@ -170,6 +175,14 @@ impl Plan {
     pub fn most_samples_at_once(graph: &Graph) -> usize {
         let shapes: Vec<Vec<Shape>> = (0..graph.nodes.len()).map(|node| graph.input_shapes(node)).collect();
         MOST_LANES * in_cache(working_set(graph.nodes.iter().map(|node| &node.shape).zip(shapes.iter().map(Vec::as_slice))))
+    }
+
+    /// Lets layers that make noise in training make it in this plan, too.
+    pub fn with_noise(mut self) -> Self {
+        for node in &mut self.nodes {
+            node.training |= node.layer.as_ref().is_some_and(|layer| layer.is_noise());
+        }
+        self
     }
 
     /// Plans the steps for a batch of this size. With losses the plan computes losses and metrics; with `training` also
@@ -226,6 +239,7 @@ impl Plan {
             blocks: if training { blocks(graph, &nodes) } else { Vec::new() },
             regularized: if losses.is_empty() { Vec::new() } else { regularized(graph, &parameters) },
             transforms: transforms(graph, &parameters),
+            constraints: constraints(graph, &parameters),
             weights: parameters.weights,
             inputs: graph.inputs.clone(),
             paddings: graph.inputs.iter().map(|&input| graph.padding(input)).collect(),
@@ -308,6 +322,12 @@ fn regularized(graph: &Graph, parameters: &PlacedParameters) -> Vec<(Range<usize
 fn transforms(graph: &Graph, parameters: &PlacedParameters) -> Vec<(Range<usize>, Shape, SharedTransform)> {
     let entries = graph.parameters.iter().zip(&parameters.places).filter(|(entry, _)| entry.kind == ParameterKind::Weight);
     entries.filter_map(|(entry, place)| Some((place.range.clone(), entry.shape.clone(), entry.transform()?))).collect()
+}
+
+/// The weights that are kept within something.
+fn constraints(graph: &Graph, parameters: &PlacedParameters) -> Vec<(Range<usize>, Shape, SharedConstraint)> {
+    let entries = graph.parameters.iter().zip(&parameters.places).filter(|(entry, _)| entry.learns());
+    entries.filter_map(|(entry, place)| Some((place.range.clone(), entry.shape.clone(), entry.constraint()?))).collect()
 }
 
 /// Decides for each output whether loss and last activation are computed as one.
@@ -570,7 +590,8 @@ fn blocks(graph: &Graph, nodes: &[PlanNode]) -> Vec<ParameterBlock> {
                 let length = step.min(place.range.len() - start);
                 let (offset, regularizer) = (place.range.start + start, entry.regularizer.clone());
                 let (layer, transform) = (layer.clone(), entry.transform().map(|transform| (transform, start)));
-                blocks.push(ParameterBlock { offset, length, gradient, regularizer, transform, layer });
+                let name = entry.name.clone();
+                blocks.push(ParameterBlock { name, offset, length, gradient, regularizer, transform, layer });
             }
         }
     }

@@ -12,6 +12,7 @@ use super::{
 use crate::data::{Source, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::Shape;
+use crate::numeric::random::derive;
 
 /// A model made ready to predict many times: plan, buffers and a copy of the parameters, as they were when it was made. It begins with
 /// the states that `stateful` layers then had, and from there goes on by itself.
@@ -21,6 +22,8 @@ pub struct Predictor<'m> {
     executor: Executor,
     values: Values,
     batch: usize,
+    /// Where noise comes from, if layers make any, and the number of the prediction.
+    noise: Option<(u64, u64)>,
 }
 
 impl Model {
@@ -81,11 +84,32 @@ impl Model {
             None => batch.min(Plan::most_samples_at_once(self.graph())),
         };
         let executor = Executor::new(Plan::new(self.graph(), batch, &[], false), Vec::new(), false);
-        Predictor { model: self, executor, values, batch }
+        Predictor { model: self, executor, values, batch, noise: None }
     }
 }
 
 impl Predictor<'_> {
+    /// Lets dropout and other layers that make noise in training make it in predictions, too; batch normalization goes by moving averages
+    /// all the same. Each prediction has other noise, the same for the same seed. The mean of many predictions is Monte-Carlo dropout (Gal and
+    /// Ghahramani 2015), and their deviation says how sure the model is. Dropout within recurrent layers stays out.
+    ///
+    /// ```
+    /// use samara_trainer::prelude::*;
+    ///
+    /// let x = input([64]);
+    /// let model = Model::new("m", &x, Dense::new(1).apply(Dropout::new(0.5).apply(&x)))?;
+    /// let sample = Tensor::new([1, 64], vec![1.0; 64])?;
+    /// let mut predictor = model.predictor(1)?.with_noise(7);
+    /// assert_ne!(predictor.predict(&sample)?, predictor.predict(&sample)?);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn with_noise(mut self, seed: u64) -> Self {
+        let plan = Plan::new(self.model.graph(), self.batch, &[], false).with_noise();
+        self.executor = Executor::new(plan, Vec::new(), false);
+        self.noise = Some((seed, 0));
+        self
+    }
+
     /// Lets `stateful` layers begin anew; those of the model keep their states.
     pub fn reset_states(&mut self) {
         self.values.carried.reset();
@@ -112,7 +136,7 @@ impl Predictor<'_> {
     /// # Errors
     /// As [`Model::predict_all`].
     pub fn predict_all(&mut self, inputs: &(impl Source + ?Sized)) -> Result<Vec<Tensor>> {
-        let Self { model, executor, values, batch } = self;
+        let Self { model, executor, values, batch, noise } = self;
         let feed = model.feed(&inputs, Purpose::Predict)?;
         let samples = feed.source().samples();
         let batch = (*batch).min(samples).max(1);
@@ -124,9 +148,15 @@ impl Predictor<'_> {
             })
             .collect();
         let mut loader = Loader::new(feed, batch);
+        let key = noise.as_mut().map_or(0, |(seed, number)| {
+            *number += 1;
+            derive(*seed, *number)
+        });
+        let mut batches = 0;
         in_pool(|| {
             loader.for_each(Order::Range(0..samples), 0, |feed, buffers| {
-                executor.run(values, Batch { feed, buffers, key: 0 })?;
+                executor.run(values, Batch { feed, buffers, key: derive(key, batches) })?;
+                batches += 1;
                 for (output, (to, lengths, ..)) in outputs.iter_mut().enumerate() {
                     executor.read_output(output, to);
                     executor.read_lengths(output, lengths);

@@ -13,7 +13,7 @@ use crate::layers::*;
 use crate::losses::*;
 use crate::numeric::random::Random;
 use crate::optimizers::*;
-use crate::schedules::{Cosine, OneCycle, Schedule};
+use crate::schedules::{Cosine, CosineRestarts, OneCycle, Schedule};
 
 /// Convolutions, one of them shared, batch-norms, dropout, a part that is frozen and one that learns slowly.
 fn conv_net() -> Model {
@@ -120,6 +120,8 @@ fn a_training_resumed_at_any_step_ends_with_the_same_bits() {
     let none = || None;
     let cosine = || Some(Box::new(Cosine::new().warm_up_steps(4)) as Box<dyn Schedule>);
     let one_cycle = || Some(Box::new(OneCycle::new()) as Box<dyn Schedule>);
+    let restarts = || Some(Box::new(CosineRestarts::new(5)) as Box<dyn Schedule>);
+    let momenta = || Some(Box::new(OneCycle::new().momenta(0.95, 0.85)) as Box<dyn Schedule>);
     let case = |net, optimizer, schedule| Case { net, optimizer, schedule, threads: 1 };
     let cases = [
         case(small_net, Arc::new(Adam::new(0.01)) as Arc<dyn Optimizer>, none as fn() -> _),
@@ -130,6 +132,9 @@ fn a_training_resumed_at_any_step_ends_with_the_same_bits() {
         case(small_net, Arc::new(AdamW::new(0.01).clip_value(0.01)), one_cycle),
         case(rounded_conv_net, Arc::new(RmsProp::new(0.01)), none),
         case(small_net, Arc::new(AdaGrad::new(0.01)), none),
+        case(small_net, Arc::new(AdaMax::new(0.01)), restarts),
+        case(small_net, Arc::new(RmsProp::new(0.01).centered().momentum(0.9).with_gradient_noise(0.01)), momenta),
+        case(conv_net, Arc::new(Lion::new(0.01).with_weight_decay(0.1).group("bias", 0.0).clip_norm(0.5)), none),
     ];
     let steps = SAMPLES.div_ceil(BATCH);
     let mut random = Random::new(21, 0);

@@ -188,7 +188,7 @@ impl Trainer {
         let key = derive(self.seed, self.state.steps);
         self.state.steps += 1;
         self.executor.run(&mut self.values, Batch { feed, buffers, key })?;
-        let optimizer = Some((&*self.optimizer, Pace { learning_rate, momentum, step: self.state.steps }));
+        let optimizer = Some((&*self.optimizer, Pace { learning_rate, momentum, step: self.state.steps, seed: self.seed }));
         self.executor.update(&mut self.values, &mut self.gradients, &mut self.state.slots, &self.sizes, optimizer)?;
         Ok(self.executor.results())
     }

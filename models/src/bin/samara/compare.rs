@@ -106,7 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn train_with(arguments: &Arguments, splits: &Splits, contestant: Contestant, number: usize) -> Result<Outcome> {
     let (name, own_rate) = contestant;
     let learning_rate = own_rate.or(arguments.learning_rate);
-    let optimizer = OptimizerArguments { name, learning_rate, weight_decay: None, clip_norm: None }.build()?;
+    let optimizer = OptimizerArguments { name, learning_rate, weight_decay: None, clip_norm: None }.build();
     let learning_rate = optimizer.learning_rate();
     let (shown, count) = (names::shown(name), arguments.optimizers.len());
     output::note(&format!("optimizer {number} of {count}: {shown}, learning rate {learning_rate}"));

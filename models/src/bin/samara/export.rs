@@ -118,7 +118,7 @@ fn source(arguments: &Arguments) -> Result<Model> {
 }
 
 /// Values from 0 to 1 for each input of the model.
-fn random_samples(model: &Model, seed: u64) -> Result<Vec<Tensor>> {
+pub fn random_samples(model: &Model, seed: u64) -> Result<Vec<Tensor>> {
     let mut generator = Generator::new((seed ^ (seed >> 32)) as u32);
     let graph = model.graph();
     let inputs = graph.inputs.iter().map(|&input| {

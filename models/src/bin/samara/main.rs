@@ -1,10 +1,11 @@
 //! `samara`: trains, quantizes, evaluates and inspects models.
 //!
 //! Results go to standard output, all else to standard error. What is wrong is told in a sentence, with exit code 1; wrong
-//! arguments give exit code 2. Files appear whole or not at all.
+//! arguments give exit code 2, an interruption 130. Files appear whole or not at all.
 
 mod arena;
 mod board;
+mod boards;
 mod budget;
 mod compare;
 mod completions;
@@ -19,6 +20,7 @@ mod files;
 mod frames;
 mod head;
 mod inspect;
+mod interrupt;
 mod layout;
 mod learned;
 mod losses;
@@ -27,9 +29,12 @@ mod optimizers;
 mod output;
 mod plot;
 mod quantize;
+mod room;
+mod schedule;
 mod task;
 mod tensorboard;
 mod train;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -46,7 +51,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a model of the zoo, or a net for a CSV file, and write it as f32 and as int8 file
-    Train(train::Arguments),
+    Train(Box<train::Arguments>),
     /// Train a model of the zoo with several optimizers, and draw their learning curves as SVG
     Compare(compare::Arguments),
     /// Measure the accuracy of a model file, or of trained weights, on the test samples
@@ -100,6 +105,10 @@ fn main() -> ExitCode {
         // `samara ... | head` closes the pipe: that is no failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            if error.is::<interrupt::Interrupted>() {
+                output::note(&error.to_string());
+                return interrupt::EXIT_CODE.into();
+            }
             output::note(&format!("error: {}", output::sentence(&error)));
             ExitCode::FAILURE
         }

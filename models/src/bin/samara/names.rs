@@ -9,7 +9,6 @@ use samara_models::{ZOO, ZooModel};
 use samara_trainer::data::sources::{self, SOURCES, SourceError, Splits, Targets};
 use samara_trainer::graph::Shape;
 use samara_trainer::quantize::Calibration;
-use samara_trainer::schedules::{Cosine, OneCycle, Schedule};
 
 use crate::output;
 
@@ -88,28 +87,6 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
-}
-
-/// A learning-rate schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ScheduleName {
-    /// The same in every step
-    Constant,
-    /// Down to zero along half a cosine
-    Cosine,
-    /// Up, then down to nearly zero
-    OneCycle,
-}
-
-impl ScheduleName {
-    /// The schedule.
-    pub fn build(self) -> Option<Box<dyn Schedule>> {
-        match self {
-            Self::Constant => None,
-            Self::Cosine => Some(Box::new(Cosine::new())),
-            Self::OneCycle => Some(Box::new(OneCycle::new())),
-        }
-    }
 }
 
 /// The name of a choice on the command line.

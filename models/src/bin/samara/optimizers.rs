@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
 use clap::ValueEnum;
-use samara_trainer::optimizers::{AdaGrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd};
+use samara_trainer::optimizers::{AdaGrad, AdaMax, Adam, AdamW, Lion, Nadam, Optimizer, RmsProp, Sgd};
 
 use crate::names;
 
@@ -19,6 +18,8 @@ pub enum OptimizerName {
     Nesterov,
     /// RMSprop with rho 0.9
     Rmsprop,
+    /// RMSprop by deviations from the mean gradient
+    RmspropCentered,
     /// AdaGrad
     Adagrad,
     /// Adam
@@ -27,6 +28,10 @@ pub enum OptimizerName {
     Adamw,
     /// Adam with Nesterov's look ahead
     Nadam,
+    /// Adam by largest gradients
+    Adamax,
+    /// Lion: steps of one size
+    Lion,
 }
 
 impl OptimizerName {
@@ -34,7 +39,7 @@ impl OptimizerName {
     pub const fn default_learning_rate(self) -> f32 {
         match self {
             Self::Sgd | Self::Momentum | Self::Nesterov => 0.01,
-            Self::Rmsprop | Self::Adagrad | Self::Adam | Self::Adamw | Self::Nadam => 0.001,
+            _ => 0.001,
         }
     }
 }
@@ -48,7 +53,7 @@ pub struct OptimizerArguments {
     /// Learning rate [default: 0.01 for sgd, momentum and nesterov, 0.001 for the others]
     #[arg(long, value_name = "NUMBER", value_parser = names::positive)]
     pub learning_rate: Option<f32>,
-    /// Share of each weight, times the learning rate, that adamw takes away in every step [default: 0.004]
+    /// Share of each weight, times the learning rate, that is taken away in every step [default: 0.004 for adamw, else 0]
     #[arg(long, value_name = "NUMBER", value_parser = names::positive)]
     pub weight_decay: Option<f32>,
     /// Scale each parameter's gradient down to this Euclidean norm where it is larger
@@ -58,26 +63,33 @@ pub struct OptimizerArguments {
 
 impl OptimizerArguments {
     /// The optimizer, with its learning rate.
-    ///
-    /// # Errors
-    /// If it has no weight decay, but one is given.
-    pub fn build(&self) -> Result<Arc<dyn Optimizer>> {
-        if self.weight_decay.is_some() && self.name != OptimizerName::Adamw {
-            bail!("--weight-decay is given with the optimizer {}, but only adamw has one", names::shown(self.name));
-        }
-        let Self { name, learning_rate, clip_norm, weight_decay } = *self;
+    pub fn build(&self) -> Arc<dyn Optimizer> {
+        let Self { name, learning_rate, weight_decay, .. } = *self;
         let learning_rate = learning_rate.unwrap_or(name.default_learning_rate());
-        let (sgd, adamw) = (Sgd::new(learning_rate), AdamW::new(learning_rate));
-        Ok(match name {
-            OptimizerName::Sgd => clipped(sgd, clip_norm),
-            OptimizerName::Momentum => clipped(sgd.momentum(0.9), clip_norm),
-            OptimizerName::Nesterov => clipped(sgd.momentum(0.9).nesterov(), clip_norm),
-            OptimizerName::Rmsprop => clipped(RmsProp::new(learning_rate), clip_norm),
-            OptimizerName::Adagrad => clipped(AdaGrad::new(learning_rate), clip_norm),
-            OptimizerName::Adam => clipped(Adam::new(learning_rate), clip_norm),
-            OptimizerName::Adamw => clipped(weight_decay.map_or(adamw, |decay| adamw.weight_decay(decay)), clip_norm),
-            OptimizerName::Nadam => clipped(Nadam::new(learning_rate), clip_norm),
-        })
+        let sgd = Sgd::new(learning_rate);
+        match name {
+            OptimizerName::Sgd => self.with_options(sgd),
+            OptimizerName::Momentum => self.with_options(sgd.momentum(0.9)),
+            OptimizerName::Nesterov => self.with_options(sgd.momentum(0.9).nesterov()),
+            OptimizerName::Rmsprop => self.with_options(RmsProp::new(learning_rate)),
+            OptimizerName::RmspropCentered => self.with_options(RmsProp::new(learning_rate).centered()),
+            OptimizerName::Adagrad => self.with_options(AdaGrad::new(learning_rate)),
+            OptimizerName::Adam => self.with_options(Adam::new(learning_rate)),
+            OptimizerName::Adamw => {
+                let adamw = AdamW::new(learning_rate);
+                clipped(weight_decay.map_or(adamw.clone(), |decay| adamw.weight_decay(decay)), self.clip_norm)
+            }
+            OptimizerName::Nadam => self.with_options(Nadam::new(learning_rate)),
+            OptimizerName::Adamax => self.with_options(AdaMax::new(learning_rate)),
+            OptimizerName::Lion => self.with_options(Lion::new(learning_rate)),
+        }
+    }
+
+    fn with_options(&self, optimizer: impl Optimizer + 'static) -> Arc<dyn Optimizer> {
+        match self.weight_decay {
+            Some(decay) => clipped(optimizer.with_weight_decay(decay), self.clip_norm),
+            None => clipped(optimizer, self.clip_norm),
+        }
     }
 }
 
@@ -99,14 +111,14 @@ mod tests {
         optimizer: OptimizerArguments,
     }
 
-    fn build(arguments: &str) -> Result<Arc<dyn Optimizer>> {
+    fn build(arguments: &str) -> Arc<dyn Optimizer> {
         Line::parse_from(format!("line {arguments}").split_whitespace()).optimizer.build()
     }
 
     /// What a Keras user gets by these names, and without further arguments by none.
     #[test]
     fn names_stand_for_keras_s_optimizers() {
-        let expected: [(&str, Arc<dyn Optimizer>); 11] = [
+        let expected: [(&str, Arc<dyn Optimizer>); 15] = [
             ("", Arc::new(Adam::new(0.001))),
             ("--optimizer sgd", Arc::new(Sgd::new(0.01))),
             ("--optimizer momentum", Arc::new(Sgd::new(0.01).momentum(0.9))),
@@ -117,16 +129,14 @@ mod tests {
             ("--optimizer adamw", Arc::new(AdamW::new(0.001).weight_decay(0.004))),
             ("--optimizer adamw --weight-decay 0.25", Arc::new(AdamW::new(0.001).weight_decay(0.25))),
             ("--optimizer nadam", Arc::new(Nadam::new(0.001))),
+            ("--optimizer adamax", Arc::new(AdaMax::new(0.001))),
+            ("--optimizer lion", Arc::new(Lion::new(0.001))),
+            ("--optimizer rmsprop-centered", Arc::new(RmsProp::new(0.001).centered())),
+            ("--optimizer sgd --weight-decay 0.1", Arc::new(Sgd::new(0.01).with_weight_decay(0.1))),
             ("--optimizer sgd --clip-norm 2", Arc::new(Sgd::new(0.01).clip_norm(2.0))),
         ];
         for (arguments, optimizer) in expected {
-            assert_eq!(format!("{:?}", build(arguments).unwrap()), format!("{optimizer:?}"), "{arguments}");
+            assert_eq!(format!("{:?}", build(arguments)), format!("{optimizer:?}"), "{arguments}");
         }
-    }
-
-    #[test]
-    fn only_adamw_decays() {
-        let message = build("--optimizer sgd --weight-decay 0.1").unwrap_err().to_string();
-        assert_eq!(message, "--weight-decay is given with the optimizer sgd, but only adamw has one");
     }
 }

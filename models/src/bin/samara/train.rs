@@ -1,24 +1,28 @@
 //! `samara train`: from data to model files.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
-use samara_trainer::callbacks::{Callback, SaveState};
+use samara_trainer::callbacks::Callback;
 use samara_trainer::data::sources::{Columns, Splits, Targets};
 use samara_trainer::data::{Dataset, Tensor};
 use samara_trainer::quantize::Options;
-use samara_trainer::{EpochLog, Fit, History, Model, TrainingState};
+use samara_trainer::{EpochLog, Error, Fit, History, Model, TrainingState};
 use serde_json::{Map, Value, json};
 
 use crate::head::{self, Added, HeadArguments, HeadName};
+use crate::interrupt::{self, Interrupted};
 use crate::losses::{LossName, Measured};
-use crate::names::ScheduleName;
 use crate::optimizers::OptimizerArguments;
+use crate::room::RoomArguments;
+use crate::schedule::{self, ScheduleArgument};
 use crate::task::{ClassArguments, TableArguments, Task};
 use crate::tensorboard::TensorBoardArguments;
+use crate::watching::WatchArguments;
 use crate::{convert, device, files, names, output, task};
 
 /// Name of the file with the weights in f32.
@@ -57,9 +61,8 @@ pub struct Arguments {
     batch: usize,
     #[command(flatten)]
     optimizer: OptimizerArguments,
-    /// How the learning rate changes from step to step
-    #[arg(long, value_enum, default_value = "constant")]
-    schedule: ScheduleName,
+    #[arg(long, value_name = "SCHEDULE", default_value = "constant", value_parser = ScheduleArgument::parse, help = schedule::HELP)]
+    schedule: ScheduleArgument,
     /// Where random numbers come from: the same seed gives the same model
     #[arg(long, default_value = "1")]
     seed: u64,
@@ -73,16 +76,21 @@ pub struct Arguments {
     /// What a device goes on learning with, in the int8 file, as `samara head` adds it; once for each
     #[arg(long = "head", value_enum)]
     heads: Vec<HeadName>,
-    #[command(flatten, next_help_heading = "Options of the head")]
-    head_options: HeadArguments,
-    #[command(flatten, next_help_heading = "Options of TensorBoard")]
-    tensorboard: TensorBoardArguments,
-    /// Go on from DIR/training.state, with the options that the training began with; --epochs may be larger
+    /// Go on from DIR/training.state, with the options that the training began with; --epochs may be larger. Where there is none, the
+    /// training begins
     #[arg(long)]
     resume: bool,
     /// Print one line of JSON instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten, next_help_heading = "What watches the training")]
+    watch: WatchArguments,
+    #[command(flatten, next_help_heading = "Room on the device")]
+    room: RoomArguments,
+    #[command(flatten, next_help_heading = "Options of the head")]
+    head_options: HeadArguments,
+    #[command(flatten, next_help_heading = "Options of TensorBoard")]
+    tensorboard: TensorBoardArguments,
 }
 
 /// Trains, quantizes, measures and writes.
@@ -91,7 +99,7 @@ pub struct Arguments {
 /// If the data cannot be had or does not fit the model, training diverges, or a file cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
-    let optimizer = arguments.optimizer.build()?;
+    let optimizer = arguments.optimizer.build();
     let learning_rate = optimizer.learning_rate();
     files::prepare_directory(&arguments.out)?;
     let task = Task::begin(arguments.model, &arguments.data, &arguments.table, arguments.loss)?;
@@ -103,10 +111,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     model.initialize(arguments.seed);
     model.compile_with(optimizer, loss.build())?;
     check(&model, &splits, &arguments.data)?;
+    arguments.room.check(&model, arguments.seed, arguments.golden)?;
 
     let state = arguments.out.join(STATE);
-    let resume = if arguments.resume {
-        let resumed = TrainingState::load(&state).context("there is no training to resume")?;
+    let is_there = state.exists();
+    if arguments.resume && !is_there {
+        output::note(&format!("there is no {} to resume from: the training begins", state.display()));
+    }
+    let resume = if arguments.resume && is_there {
+        let resumed = TrainingState::load(&state).context("the training cannot be resumed")?;
         if let Some(columns) = &columns
             && *columns != task::columns_in(&arguments.out)?
         {
@@ -130,25 +143,29 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             .hyperparameter("data", arguments.data.as_str())
             .hyperparameter("optimizer", names::shown(arguments.optimizer.name).as_str())
             .hyperparameter("learning_rate", output::decimal(learning_rate))
-            .hyperparameter("schedule", names::shown(arguments.schedule).as_str())
+            .hyperparameter("schedule", arguments.schedule.text.as_str())
             .hyperparameter("batch", arguments.batch as f64)
             .hyperparameter("seed", arguments.seed as f64);
         callbacks.push(Box::new(tensorboard));
     }
-    callbacks.push(Box::new(SaveState::new(&state)));
+    callbacks.extend(arguments.watch.build(&state));
     let fit = Fit {
         epochs: arguments.epochs,
         batch: arguments.batch,
         validation: Some(&splits.validation),
         seed: arguments.seed,
-        schedule: arguments.schedule.build(),
+        schedule: arguments.schedule.build(splits.train.samples().div_ceil(arguments.batch), arguments.epochs)?,
         callbacks,
         resume,
         ..Fit::default()
     };
     let training = Instant::now();
     output::note(&format!("after every epoch {} is written, from which --resume goes on", state.display()));
-    let history = model.fit(&splits.train, fit)?;
+    interrupt::handle()?;
+    let history = match model.fit(&splits.train, fit) {
+        Err(Error::File(cause)) if cause.kind() == ErrorKind::Interrupted => return Err(Interrupted { state }.into()),
+        result => result?,
+    };
     let training_seconds = training.elapsed().as_secs_f64();
     // What cost most is safe first.
     model.save_weights(arguments.out.join(WEIGHTS))?;
@@ -176,10 +193,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "model": model.name(),
             "data": arguments.data,
             "epochs": arguments.epochs,
+            "epochs_done": history.epochs.len(),
             "batch": arguments.batch,
             "optimizer": names::shown(arguments.optimizer.name),
             "learning_rate": output::decimal(learning_rate),
-            "schedule": names::shown(arguments.schedule),
+            "schedule": arguments.schedule.text,
             "seed": arguments.seed,
             "loss_function": names::shown(loss),
             "f32_accuracy": f32_test.accuracy,
