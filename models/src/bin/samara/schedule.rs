@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(factors("cosine", [0, 50, 75, 100]), [1.0, 0.5, 0.1464, 0.0]);
         assert_eq!(factors("cosine:warm-up=2,end=0.1", [0, 9, 20, 60]), [0.05, 0.5, 1.0, 0.55]);
         assert_eq!(factors("cosine-restarts:first=2,growth=1", [0, 10, 20, 30]), [1.0, 0.5, 1.0, 0.5]);
-        assert_eq!(factors("one-cycle:rise=0.5,from=0.1", [0, 50, 99, 99]), [0.1, 0.9998, 0.0, 0.0]);
+        assert_eq!(factors("one-cycle:rise=0.5,from=0.1", [0, 50, 99, 99]), [0.1, 0.9997, 0.0, 0.0]);
         assert_eq!(factors("step:every=3", [29, 30, 59, 60]), [1.0, 0.1, 0.1, 0.01]);
         assert_eq!(factors("exponential:factor=0.5", [0, 10, 20, 30]), [1.0, 0.5, 0.25, 0.125]);
         assert_eq!(factors("inverse-time:power=2", [0, 10, 20, 30]), [1.0, 0.25, 0.1111, 0.0625]);
