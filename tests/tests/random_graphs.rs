@@ -37,7 +37,7 @@ const LARGEST_MEAN_NOISE_OF_STEPS: f64 = 0.3;
 /// One output in so many may be below the least ratio.
 const OUTPUTS_PER_EXCUSE: usize = 100;
 /// Models on sequences of several lengths among those of an ordinary run.
-const VARIABLE: usize = 100;
+const VARIABLE: usize = 90;
 /// Half of the outputs keep so many decibels.
 const LEAST_MEDIAN: f64 = 42.0;
 

@@ -40,7 +40,7 @@ pub struct Fit<'a> {
     /// Who else wants to know, and perhaps to act.
     pub callbacks: Vec<Box<dyn Callback + 'a>>,
     /// Goes on where a training stood ([`Training::state`]) instead of beginning. Model, optimizer, losses, schedule, data and
-    /// options must be those of that training, which is checked but for the data's values and what a transform does; only
+    /// options must be those of that training, which is checked but for the data's values and what transforms and constraints do; only
     /// `epochs` may be larger (which a schedule notices).
     pub resume: Option<TrainingState>,
 }
