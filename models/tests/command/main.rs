@@ -10,6 +10,7 @@ mod heads;
 mod kills;
 mod model_files;
 mod quantities;
+mod report;
 mod tables;
 mod tensorboard;
 mod training;

@@ -41,10 +41,10 @@ impl Moment {
     }
 }
 
-/// The arena at each node. A tensor lives from the node that writes it to the last that reads it; inputs live from the first
-/// node on, outputs to the end.
-pub fn moments(file: &ModelFile) -> Vec<Moment> {
-    let mut lives: Vec<Option<(usize, usize)>> = vec![None; file.tensors.len()];
+/// The first and the last node at which each tensor lives: from the node that writes it to the last that reads it; inputs live from the
+/// first node on, outputs to the end, one beyond the last node. `None` for a tensor that no node has.
+pub fn lives(file: &ModelFile) -> Vec<Option<(usize, usize)>> {
+    let mut lives = vec![None; file.tensors.len()];
     for &input in &file.inputs {
         lives[input as usize] = Some((0, 0));
     }
@@ -56,6 +56,12 @@ pub fn moments(file: &ModelFile) -> Vec<Moment> {
     for &output in &file.outputs {
         lives[output as usize].get_or_insert((0, 0)).1 = file.nodes.len();
     }
+    lives
+}
+
+/// The arena at each node.
+pub fn moments(file: &ModelFile) -> Vec<Moment> {
+    let lives = lives(file);
     let range = |tensor: u32| file.tensors[tensor as usize].range();
     let moment = |(number, node): (usize, &samara_runtime::format::writer::NodeRecord)| {
         let used = |tensor: u32| node.output == tensor || node.inputs.contains(&tensor);

@@ -115,7 +115,7 @@ fn panel(number: usize, left: f64, curves: &[Curve]) -> String {
 
 /// A range with round numbers along it.
 #[derive(Debug)]
-struct Axis {
+pub struct Axis {
     low: f64,
     high: f64,
     step: f64,
@@ -123,7 +123,7 @@ struct Axis {
 
 impl Axis {
     /// From the lowest to the highest value, in steps of 1, 2 or 5 times a power of ten, none below `least_step`.
-    fn new(low: f64, high: f64, least_step: f64) -> Self {
+    pub fn new(low: f64, high: f64, least_step: f64) -> Self {
         // No values at all, or one.
         let (low, high) = match high - low {
             range if range > 0.0 => (low, high),
@@ -137,25 +137,25 @@ impl Axis {
     }
 
     /// Widened to the next round numbers.
-    fn whole_steps(self) -> Self {
+    pub fn whole_steps(self) -> Self {
         let Self { low, high, step } = self;
         Self { low: (low / step).floor() * step, high: (high / step).ceil() * step, step }
     }
 
     /// Where a value lies, from 0 at the lowest to 1 at the highest.
-    fn part(&self, value: f64) -> f64 {
+    pub fn part(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)
     }
 
     /// The round numbers within the range.
-    fn ticks(&self) -> impl Iterator<Item = f64> {
+    pub fn ticks(&self) -> impl Iterator<Item = f64> {
         let (first, last) = ((self.low / self.step - 1e-6).ceil() as i64, (self.high / self.step + 1e-6).floor() as i64);
         let step = self.step;
         (first..=last).map(move |number| number as f64 * step)
     }
 
     /// Digits behind the point that ticks need.
-    fn decimals(&self) -> usize {
+    pub fn decimals(&self) -> usize {
         (-(self.step * 1.001).log10().floor()) as usize
     }
 }

@@ -18,11 +18,20 @@ use crate::{files, losses::Measured};
 /// If it cannot be read, is no model, or has more inputs or outputs.
 pub fn load(path: &Path) -> Result<DeviceModel> {
     let model = DeviceModel::new(&files::read(path)?).with_context(|| path.display().to_string())?;
+    check_ports(&model, path)?;
+    Ok(model)
+}
+
+/// Checks that a model has one input and one output.
+///
+/// # Errors
+/// If not.
+pub fn check_ports(model: &DeviceModel, path: &Path) -> Result<()> {
     let parsed = model.model()?;
     if parsed.input(0).is_none() || parsed.input(1).is_some() || parsed.output(0).is_none() || parsed.output(1).is_some() {
         bail!("{}: this command takes models with one input and one output", path.display());
     }
-    Ok(model)
+    Ok(())
 }
 
 /// The model's name.
@@ -110,32 +119,53 @@ fn shape_of(tensor: &DeviceTensor) -> Shape {
     tensor.shape().iter().map(|&size| size as usize).collect::<Vec<_>>().into()
 }
 
-/// The loss, and the accuracy if it goes with the loss, of the outputs as numbers.
+/// What a model makes of a sample.
+pub struct Answer {
+    /// Its output, as numbers.
+    pub output: Vec<f32>,
+    /// What it should be.
+    pub target: Vec<f32>,
+    pub loss: f64,
+    /// 1 if it is right, 0 if not, where that can be said.
+    pub right: Option<f64>,
+}
+
+/// The outputs for all samples as numbers, with their losses, and what goes with the loss.
 ///
 /// # Errors
 /// If the data does not fit the model.
-pub fn measure(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<Measured> {
+pub fn answers(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<Vec<Answer>> {
     check(model, data, 1, loss)?;
     let shape = shape_of(&ports(model)?.1);
     let (samples, targets, metric) = (&data.inputs()[0], &data.targets()[0], loss.default_metric());
-    let measured = model.run_each(
+    Ok(model.run_each(
         data.samples(),
         |session, sample| write_sample(session, 0, samples, sample),
         |session, sample| {
             let output: Vec<f32> = session.output_f32(0).map(Iterator::collect).unwrap_or_default();
             // Of a sequence that is shorter than others, the output may have fewer steps than there are targets.
             let shape = &session.output(0).map_or_else(|| shape.clone(), |(tensor, _)| shape_of(&tensor));
-            let (output, targets) = (&output[..], targets.sample(sample).unwrap_or_default());
+            let targets = targets.sample(sample).unwrap_or_default();
             let targets = &targets[..loss.target_shape(shape).map_or(targets.len(), |shape| shape.size())];
-            let pass = LossPass { samples: 1, shape, output, before_activation: None, targets, gradient: None, scale: 1.0 };
-            let right = metric.as_ref().map(|metric| metric.value(&MetricPass { samples: 1, shape, output, targets }));
-            (loss.evaluate(&mut { pass }), right)
+            let right = metric.as_ref().map(|metric| metric.value(&MetricPass { samples: 1, shape, output: &output, targets }));
+            let mut pass =
+                LossPass { samples: 1, shape, output: &output, before_activation: None, targets, gradient: None, scale: 1.0 };
+            let loss = loss.evaluate(&mut pass);
+            Answer { target: targets.to_vec(), output, loss, right }
         },
-    )?;
-    let count = measured.len() as f64;
-    let right: Option<f64> = measured.iter().map(|(_, right)| *right).sum();
+    )?)
+}
+
+/// The loss, and the accuracy if it goes with the loss, of the outputs as numbers.
+///
+/// # Errors
+/// If the data does not fit the model.
+pub fn measure(model: &DeviceModel, data: &Dataset, loss: &dyn Loss) -> Result<Measured> {
+    let answers = answers(model, data, loss)?;
+    let count = answers.len() as f64;
+    let right: Option<f64> = answers.iter().map(|answer| answer.right).sum();
     Ok(Measured {
-        loss: measured.iter().map(|(loss, _)| loss).sum::<f64>() / count,
+        loss: answers.iter().map(|answer| answer.loss).sum::<f64>() / count,
         accuracy: right.map(|right| right / count),
     })
 }

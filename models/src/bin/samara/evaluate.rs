@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (name, measured, samples) = if are_weights {
         let saved = Weights::load(&arguments.file).with_context(|| arguments.file.display().to_string())?;
         let of_zoo = zoo_model(arguments, &saved);
-        let TestData { samples, loss, columns } = test_data(of_zoo.as_ref().ok().and_then(task::input_shape).as_ref())?;
+        let TestData { samples, loss, columns, .. } = test_data(of_zoo.as_ref().ok().and_then(task::input_shape).as_ref())?;
         let mut model = match columns {
             Some(columns) => table_mlp(&columns)?,
             None => of_zoo?,

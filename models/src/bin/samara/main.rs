@@ -17,11 +17,9 @@ mod evaluate;
 mod export;
 mod export_samples;
 mod files;
-mod frames;
 mod head;
 mod inspect;
 mod interrupt;
-mod layout;
 mod learned;
 mod losses;
 mod names;
@@ -29,6 +27,7 @@ mod optimizers;
 mod output;
 mod plot;
 mod quantize;
+mod report;
 mod room;
 mod schedule;
 mod task;
@@ -66,8 +65,10 @@ enum Command {
     Budget(budget::Arguments),
     /// Show what is in a model file
     Inspect(inspect::Arguments),
-    /// Draw the graph of a model file as SVG, with shapes
+    /// Draw the graph of a model as SVG or PNG, with shapes
     Plot(plot::Arguments),
+    /// Write all that is known of a model file as one page of HTML: curves, confusion, mistakes, layers, memory, boards
+    Report(report::Arguments),
     /// List the data sets that are known, or fetch one
     Data(data::Arguments),
     /// Write test samples as a model file takes them, and what it makes of them
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         Command::Budget(arguments) => budget::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::ExportSamples(arguments) => export_samples::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),

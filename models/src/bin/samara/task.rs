@@ -137,6 +137,8 @@ pub struct TestData {
     pub loss: LossName,
     /// What the columns are, if the data is a CSV file.
     pub columns: Option<Columns>,
+    /// The names of the classes, by number, if they have any.
+    pub class_names: Vec<String>,
 }
 
 impl TestData {
@@ -157,7 +159,8 @@ impl TestData {
                 bail!("--target names a column of a CSV file, but --data is {data}");
             }
             let loss = loss.unwrap_or_default();
-            return Ok(Self { samples: names::data(data, loss.targets(), shape)?.test, loss, columns: None });
+            let Splits { test: samples, class_names, .. } = names::data(data, loss.targets(), shape)?;
+            return Ok(Self { samples, loss, columns: None, class_names });
         }
         let (file, columns) = (CsvFile::open(data)?, columns_in(file_of_model.parent().unwrap_or(Path::new("")))?);
         if let Some(target) = target.filter(|target| *target != columns.target.name) {
@@ -173,7 +176,8 @@ impl TestData {
             output::note(&format!("data {data}: all {} rows, it is not the file of the training", file.rows()));
             columns.dataset(&file)?
         };
-        Ok(Self { samples, loss, columns: Some(columns) })
+        let class_names = columns.classes().unwrap_or_default().to_vec();
+        Ok(Self { samples, loss, columns: Some(columns), class_names })
     }
 }
 

@@ -20,17 +20,17 @@ use crate::losses::{LossName, Measured};
 use crate::optimizers::OptimizerArguments;
 use crate::room::RoomArguments;
 use crate::schedule::{self, ScheduleArgument};
-use crate::task::{ClassArguments, TableArguments, Task};
+use crate::task::{ClassArguments, TableArguments, Task, TestData};
 use crate::tensorboard::TensorBoardArguments;
 use crate::watching::WatchArguments;
-use crate::{convert, device, files, names, output, task};
+use crate::{convert, device, files, names, output, report, task};
 
 /// Name of the file with the weights in f32.
 pub const WEIGHTS: &str = "weights.bin";
 /// Name of the file with the training's state.
-const STATE: &str = "training.state";
+pub const STATE: &str = "training.state";
 /// Name of the f32 model file.
-const F32_MODEL: &str = "model-f32.samara";
+pub const F32_MODEL: &str = "model-f32.samara";
 /// Name of the int8 model file.
 const INT8_MODEL: &str = "model.samara";
 /// Training samples that int8 ranges are taken from.
@@ -69,6 +69,9 @@ pub struct Arguments {
     /// Directory for model.samara (int8), model-f32.samara, weights.bin and, after every epoch, training.state
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Write a page of HTML with all that is known of the int8 model, as `samara report` does
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     golden: convert::Golden,
     #[command(flatten)]
@@ -182,6 +185,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     files::write(&arguments.out.join(INT8_MODEL), int8_file.bytes())?;
     let int8_test = device::measure(&int8_file, &splits.test, &*loss.build())?;
+
+    if let Some(report) = &arguments.report {
+        let class_names = columns.as_ref().and_then(Columns::classes).unwrap_or(&splits.class_names).to_vec();
+        let test = TestData { samples: splits.test.clone(), loss, columns: columns.clone(), class_names };
+        report::of_training(&arguments.out.join(INT8_MODEL), &arguments.data, test, report)?;
+    }
 
     let parameters: usize = model.parameters().iter().map(|parameter| parameter.shape.size()).sum();
     let file = ModelFile::from_bytes(int8_file.bytes())?;
