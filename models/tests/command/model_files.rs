@@ -72,8 +72,12 @@ fn initial_weights_are_exported_and_drawn() {
 
     success(&["plot", &out, "--out", &picture]);
     let svg = fs::read_to_string(&picture).unwrap();
-    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">25x5x64 int8<"), "{svg}");
-    assert!(refusal(1, &["plot", &picture, "--out", &out]).contains("a.svg: the file does not start with SMRA"));
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">25 x 5 x 64 int8<"), "{svg}");
+    let png = place.text("b.png");
+    success(&["plot", "--model", "siamese-lstm", "--out", &png]);
+    assert!(fs::read(&png).unwrap().starts_with(b"\x89PNG\r\n"));
+    assert!(refusal(1, &["plot", &out, "--out", &place.text("a.gif")]).contains("a.gif, but must end in .svg or .png"));
+    assert!(refusal(1, &["plot", &picture, "--out", &picture]).contains("a.svg: the file does not start with SMRA"));
     assert!(refusal(2, &["export", "--model", "ds-cn", "--out", &out]).ends_with("did you mean ds-cnn?"));
 }
 

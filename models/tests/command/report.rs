@@ -19,7 +19,7 @@ fn text_of(html: &str) -> String {
         assert!(!["script", "link", "iframe"].contains(&node.tag_name().name()));
     }
     assert!(!html.contains("url(") && !html.contains("@import"));
-    document.descendants().filter_map(|node| node.text()).collect::<Vec<_>>().join("|")
+    document.descendants().filter(roxmltree::Node::is_text).filter_map(|node| node.text()).collect::<Vec<_>>().join("|")
 }
 
 #[test]
@@ -49,8 +49,7 @@ fn a_trained_model_is_reported_with_the_numbers_of_other_commands() {
     assert_eq!(cells.sum::<usize>(), 20, "{table}");
     let wrong = 20 - (evaluated["accuracy"].as_f64().unwrap() * 20.0).round() as usize;
     assert_eq!(html.matches("data:image/png;base64,").count(), wrong.min(12));
-    // The first row of the table of layers is the first node, whose parameters the weights have: 3 x 3 x 1 x 32 and 32.
-    assert!(html.contains(">dB<") || html.contains("int8, dB"), "model-f32.samara lies beside the model");
+    assert!(text.contains("int8, dB"), "model-f32.samara lies beside the model");
 }
 
 /// Three samples of two classes, whose answers are known: 0.75, 0.75 and 0.25 for the first class.
@@ -75,7 +74,7 @@ fn confusion_and_calibration_of_three_samples_are_right() {
     assert!(near(&reported["loss"], loss), "{reported} {loss}");
     let html = fs::read_to_string(&page).unwrap();
     let text = text_of(&html);
-    assert!(text.contains("taken for|0|") && text.contains("(75%)") && text.contains("sample 1, loss 1.386"), "{text}");
+    assert!(text.contains(", taken for |0| (75%)|sample 1, loss 1.386"), "{text}");
     assert!(!text.contains("Learning curves"), "there is no history beside the model");
 }
 

@@ -8,7 +8,10 @@
 const GAP: f64 = 22.0;
 /// Sweeps for the order, and for the places.
 const ORDER_SWEEPS: usize = 12;
-const PLACE_SWEEPS: usize = 60;
+const PLACE_SWEEPS: usize = 200;
+/// How much more a link resists being bent that alone leaves its upper end and alone reaches its lower one, phase by phase: chains become
+/// straight, and bend where lines part and meet. What is stiff moves slowly, so that it is soft at first.
+const STRAIGHT: [f64; 3] = [1.0, 16.0, 1000.0];
 
 /// A place in a layer: of a node, or of a line that passes.
 #[derive(Debug, Clone)]
@@ -60,10 +63,13 @@ pub fn place(nodes: &[Node], edges: &[(usize, usize)]) -> Placed {
     let layer_of = layers_of(nodes.len(), edges);
     let (mut layers, mut links) = with_passing(nodes, edges, &layer_of);
     order(&mut layers, &mut links);
-    for sweep in 0..PLACE_SWEEPS {
-        for step in 0..layers.len() {
-            let layer = if sweep % 2 == 0 { step } else { layers.len() - 1 - step };
-            align(&mut layers, &links, layer);
+    for straight in STRAIGHT {
+        let weights: Vec<f64> = links.iter().map(|link| if is_alone(link, &links) { straight } else { 1.0 }).collect();
+        for sweep in 0..PLACE_SWEEPS {
+            for step in 0..layers.len() {
+                let layer = if sweep % 2 == 0 { step } else { layers.len() - 1 - step };
+                align(&mut layers, &links, &weights, layer);
+            }
         }
     }
     for _ in 0..2 {
@@ -123,7 +129,8 @@ fn with_passing(nodes: &[Node], edges: &[(usize, usize)], layer_of: &[usize]) ->
 
 /// Orders the places of each layer by their neighbours', down and up, and keeps the order with the fewest crossings.
 fn order(layers: &mut [Vec<Item>], links: &mut [Link]) {
-    let mut best = (crossings(links), layers.to_vec(), links.to_vec());
+    // The order at the start counts nothing: members of groups are not together.
+    let mut best = (usize::MAX, layers.to_vec(), links.to_vec());
     for sweep in 0..ORDER_SWEEPS {
         for step in 0..layers.len() {
             let down = sweep % 2 == 0;
@@ -188,22 +195,22 @@ fn crossings(links: &[Link]) -> usize {
     links.iter().enumerate().map(|(number, a)| links[..number].iter().filter(|b| crosses(a, b)).count()).sum()
 }
 
+/// No line to elsewhere leaves its upper end, and none from elsewhere reaches its lower one.
+fn is_alone(link: &Link, links: &[Link]) -> bool {
+    let meets = |other: &Link| other.layer == link.layer && ((other.from == link.from) != (other.to == link.to));
+    !links.iter().any(meets)
+}
+
 /// Moves a layer's places as near to the mean of their neighbours' as the gaps allow: the least sum of squares, weighted by how
-/// much each place would rather be straight.
-fn align(layers: &mut [Vec<Item>], links: &[Link], layer: usize) {
-    let weight = |a: &Item, b: &Item| match (a.node, b.node) {
-        (None, None) => 8.0,
-        (Some(_), Some(_)) => 1.0,
-        _ => 2.0,
-    };
+/// much each link would rather be straight.
+fn align(layers: &mut [Vec<Item>], links: &[Link], weights: &[f64], layer: usize) {
     let mut wanted = vec![(0.0, 0.0); layers[layer].len()];
-    for link in links {
+    for (link, weight) in links.iter().zip(weights) {
         let (place, other) = match link.layer {
             upper if upper == layer => (link.from, &layers[layer + 1][link.to]),
             upper if upper + 1 == layer => (link.to, &layers[upper][link.from]),
             _ => continue,
         };
-        let weight = weight(&layers[layer][place], other);
         wanted[place] = (wanted[place].0 + weight * other.x, wanted[place].1 + weight);
     }
     // Where each place would be if all before it were at the same point: what must then not fall.

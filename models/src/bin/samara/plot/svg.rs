@@ -19,7 +19,7 @@ const FRAME_TITLE: f64 = 14.0;
 const ARROWS: f64 = 16.0;
 
 const STYLE: &str = "text { font: 13px 'DejaVu Sans', Verdana, sans-serif; text-anchor: middle; fill: #1c2733 } \
-    .title { font-size: 15px; font-weight: bold } .name { font-weight: bold } rect { rx: 6px } \
+    .title { font-size: 15px; font-weight: bold } .name { font-weight: bold } \
     .frame { fill: #1c2733; fill-opacity: 0.035; stroke: #8795a5; stroke-dasharray: 5 4 } \
     .of-frame { text-anchor: start; fill: #5a6b7d; font-style: italic } \
     .arrow { fill: none; stroke: #5a6b7d; stroke-width: 1.4 }";
@@ -45,15 +45,17 @@ pub fn draw(picture: &Picture) -> String {
          <style>{STYLE}</style>\n\
          <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">\
          <path d=\"M0 0.8L7.5 4L0 7.2z\" fill=\"#5a6b7d\"/></marker></defs>\n\
-         <rect width=\"100%\" height=\"100%\" style=\"rx: 0\" fill=\"#fff\"/>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
          <text class=\"title\" x=\"{:.1}\" y=\"28\">{}</text>\n",
         wide / 2.0,
         escape(&picture.title)
     );
-    svg += &scene.frames();
+    let [frames, names] = scene.frames();
+    svg += &frames;
     for edge in 0..picture.arrows.len() {
         svg += &scene.arrow(edge);
     }
+    svg += &names;
     for (layer, item) in scene.items() {
         if let Some(node) = item.node {
             svg += &draw_box(&picture.blocks[node], scene.area(layer, item));
@@ -122,28 +124,25 @@ impl<'a> Scene<'a> {
         Area { left: x - half, top: top + space, right: x + half, bottom: bottom - space }
     }
 
-    fn frames(&self) -> String {
+    /// The frames of applied models, and their names, which stand above arrows.
+    fn frames(&self) -> [String; 2] {
         let of_item =
             |(layer, item): (usize, &'_ Item)| Some((&self.picture.blocks[item.node?].path[..], self.area(layer, item)));
-        let mut svg = String::new();
-        for (name, Area { left, top, right, bottom }) in
-            frames(&self.items().filter_map(of_item).collect::<Vec<_>>(), FRAME, FRAME_TITLE)
-        {
+        let boxes: Vec<_> = self.items().filter_map(of_item).collect();
+        let [mut svg, mut names] = [String::new(), String::new()];
+        for (name, Area { left, top, right, bottom }) in frames(&boxes, FRAME, FRAME_TITLE) {
             let within = self.picture.blocks.iter().filter(|block| block.path.iter().any(|model| model == name));
             let times = within.map(|block| block.times).min().unwrap_or(1);
-            let times = if times > 1 { format!(", applied {times} times") } else { String::new() };
+            let times = if times > 1 { format!(" \u{d7} {times}") } else { String::new() };
+            let (wide, high) = (right - left, bottom - top);
             let _ = writeln!(
                 svg,
-                "<rect class=\"frame\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>\n\
-                 <text class=\"of-frame\" x=\"{:.1}\" y=\"{:.1}\">{}{times}</text>",
-                right - left,
-                bottom - top,
-                left + 8.0,
-                top + 15.0,
-                escape(name)
+                "<rect class=\"frame\" rx=\"6\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{wide:.1}\" height=\"{high:.1}\"/>"
             );
+            let (x, y) = (left + 8.0, top + 15.0);
+            let _ = writeln!(names, "<text class=\"of-frame\" x=\"{x:.1}\" y=\"{y:.1}\">{}{times}</text>", escape(name));
         }
-        svg
+        [svg, names]
     }
 
     /// A line from box to box, straight down through the layers that it passes.
@@ -188,7 +187,7 @@ impl<'a> Scene<'a> {
 fn draw_box(block: &Block, Area { left, top, right, bottom }: Area) -> String {
     let (fill, stroke) = colours(block.family);
     let mut svg = format!(
-        "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{fill}\" stroke=\"{stroke}\"/>\n",
+        "<rect rx=\"6\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{fill}\" stroke=\"{stroke}\"/>\n",
         right - left,
         bottom - top
     );
@@ -269,7 +268,7 @@ mod tests {
         let svg = draw(&picture());
         // The page, five boxes, a frame.
         assert_eq!((svg.matches("<rect").count(), svg.matches("<path class=\"arrow\"").count()), (7, 7), "{svg}");
-        assert_eq!(svg.matches(">base, applied 2 times<").count(), 1, "{svg}");
+        assert_eq!(svg.matches(">base \u{d7} 2<").count(), 1, "{svg}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 

@@ -49,7 +49,8 @@ impl Calibration {
         let (wide, high) = (LEFT + SIDE + 16.0, TOP + SIDE + 46.0);
         let most = self.bins.iter().map(|bin| bin.samples).max().unwrap_or(0).max(1) as f64;
         let (x, y) = (|part: f64| LEFT + part * SIDE, |part: f64| TOP + SIDE - part * SIDE);
-        let mut svg = format!("<svg class=\"chart\" viewBox=\"0 0 {wide} {high}\" role=\"img\" aria-label=\"reliability\">");
+        let mut svg =
+            format!("<svg class=\"chart small\" viewBox=\"0 0 {wide} {high}\" role=\"img\" aria-label=\"reliability\">");
         for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
             let _ = write!(
                 svg,

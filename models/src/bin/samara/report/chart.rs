@@ -62,14 +62,16 @@ pub fn draw(title: &str, lines: &[Line<'_>]) -> String {
         if let Some((x, y)) = points.last() {
             let _ = write!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
         }
-        // From the right, so that titles have room.
-        let at = right - 95.0 * (lines.len() - number) as f64 + 20.0;
-        let _ = write!(
-            svg,
-            "<path stroke=\"{colour}\" stroke-width=\"2\" d=\"M{at} 12h16\"/><text x=\"{}\" y=\"16\">{}</text>",
-            at + 21.0,
-            escape(line.name)
-        );
+        if lines.len() > 1 {
+            // From the right, so that titles have room.
+            let at = right - 95.0 * (lines.len() - number) as f64 + 20.0;
+            let _ = write!(
+                svg,
+                "<path stroke=\"{colour}\" stroke-width=\"2\" d=\"M{at} 12h16\"/><text x=\"{}\" y=\"16\">{}</text>",
+                at + 21.0,
+                escape(line.name)
+            );
+        }
     }
     svg + "</svg>"
 }

@@ -19,27 +19,44 @@ const SAMPLES: usize = 32;
 /// Decibels from the signal to the error that quantization makes, by node.
 pub type Noise = HashMap<String, f64>;
 
-/// Runs both files on the first samples, and compares what nodes of the same name give.
+/// Of a channel, over all samples: the sums of squares of what is exact and of what is quantized, and of their products.
+type Sums = [f64; 3];
+
+/// Runs both files on the first samples, and compares what nodes of the same name give; up to a factor for each channel, since
+/// quantization moves such factors from layer to layer.
 ///
 /// # Errors
 /// If the samples do not fit.
 pub fn noise(int8: &DeviceModel, f32: &DeviceModel, samples: &Tensor) -> Result<Noise> {
+    let file = ModelFile::from_bytes(int8.bytes())?;
     let (quantized, exact) = (outputs(int8, samples)?, outputs(f32, samples)?);
-    let mut sums: HashMap<&str, (f64, f64)> = HashMap::new();
-    for (quantized, exact) in quantized.iter().zip(&exact) {
-        for (name, values) in quantized {
-            let Some(wanted) = exact.get(name).filter(|wanted| wanted.len() == values.len()) else { continue };
-            let (signal, error) = sums.entry(name).or_default();
-            for (value, wanted) in values.iter().zip(wanted) {
-                *signal += f64::from(*wanted).powi(2);
-                *error += f64::from(value - wanted).powi(2);
+    let mut noise = Noise::new();
+    for (node, name) in file.nodes.iter().zip(&file.metadata.nodes) {
+        let channels = file.tensors[node.output as usize].shape().last().map_or(1, |&size| size as usize).max(1);
+        let mut sums: Vec<Sums> = vec![[0.0; 3]; channels];
+        for (quantized, exact) in quantized.iter().zip(&exact) {
+            let (Some(values), Some(wanted)) = (quantized.get(name), exact.get(name)) else { continue };
+            for (place, (value, wanted)) in values.iter().zip(wanted).enumerate() {
+                let (value, wanted) = (f64::from(*value), f64::from(*wanted));
+                let [signal, square, product] = &mut sums[place % channels];
+                *signal += wanted * wanted;
+                *square += value * value;
+                *product += value * wanted;
             }
         }
+        let signal: f64 = sums.iter().map(|[signal, ..]| signal).sum();
+        let error: f64 = sums.iter().map(rest).sum();
+        // What is equal to rounding has no error to speak of.
+        if signal > 0.0 && error > 1e-12 * signal {
+            noise.insert(name.clone(), 10.0 * (signal / error).log10());
+        }
     }
-    let decibels = |(name, (signal, error)): (&str, (f64, f64))| {
-        (signal > 0.0 && error > 0.0).then(|| (name.to_owned(), 10.0 * (signal / error).log10()))
-    };
-    Ok(sums.into_iter().filter_map(decibels).collect())
+    Ok(noise)
+}
+
+/// The square of what is left of a channel where the best multiple of what is quantized is taken away.
+fn rest([signal, square, product]: &Sums) -> f64 {
+    if *square > 0.0 { signal - product * product / square } else { *signal }
 }
 
 /// What each node gives, by name, for each of the first samples.
@@ -124,6 +141,14 @@ mod tests {
         let int8 = model.export_int8(std::slice::from_ref(&samples), quantize::Options::default()).unwrap();
         let f32 = model.export_f32().unwrap();
         (model, DeviceModel::new(&int8).unwrap(), DeviceModel::new(&f32).unwrap(), samples)
+    }
+
+    /// Exact values of 1 and 2: twice as much of both is no error; of 2 and 2 the best multiple is 1.5 and 1.5, which leaves 0.5.
+    #[test]
+    fn a_factor_is_no_error() {
+        assert_eq!(rest(&[5.0, 20.0, 10.0]), 0.0);
+        assert_eq!(rest(&[5.0, 8.0, 6.0]), 0.5);
+        assert_eq!(rest(&[5.0, 0.0, 0.0]), 5.0);
     }
 
     #[test]

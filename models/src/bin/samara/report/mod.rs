@@ -267,7 +267,7 @@ impl Report {
         let mut explanation = "In the order in which they run.".to_owned();
         if noise.is_some() {
             explanation += " The last column compares with model-f32.samara: decibels from what a node gives to the error of int8, on test \
-                            samples; more is better, 20 is an error of a tenth.";
+                            samples, up to a factor for each channel; more is better, 20 is an error of a tenth.";
         }
         let table = layers::draw(&model.file, weights.as_ref(), noise.as_ref());
         self.page.section("Layers", &explanation, &scrolling(&table));

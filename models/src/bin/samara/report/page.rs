@@ -16,7 +16,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .fact b { display: block; font-size: 1.3rem } .fact span { color: var(--soft); font-size: .85rem }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 14px }
 .scroll { overflow-x: auto }
-svg.chart { width: 100%; max-width: 560px; height: auto; display: block } svg.wide { display: block; height: auto }
+svg.chart { width: 100%; max-width: 560px; height: auto; display: block } svg.small { max-width: 380px } svg.wide { display: block; height: auto }
 svg text { font: 12px system-ui, 'DejaVu Sans', sans-serif; fill: #3c4a58 } svg .title { font-weight: bold }
 svg .x { text-anchor: middle } svg .y { text-anchor: end } svg .grid { stroke: #e3e8ed; fill: none }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums }
