@@ -1,0 +1,156 @@
+//! What the textbook says of deep nets, as tables: how activations and gradients fade or stay through layers, by activation and initial weights;
+//! SELU's mean and variance through 20 layers; residual connections, by depth; batch-norm, epoch by epoch.
+//!
+//! ```text
+//! cargo run --release -p samara-models --example depth                      # fashion-mnist, 10000 samples, seed 1
+//! cargo run --release -p samara-models --example depth -- DATA SAMPLES SEED
+//! ```
+//!
+//! Source: A. Géron, *Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow*, third edition, chapter 11.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use samara_trainer::data::Random;
+use samara_trainer::prelude::*;
+
+type Outcome = std::result::Result<(), Box<dyn Error>>;
+
+/// Layers of the chains whose activations are looked at.
+const DEPTH: usize = 20;
+/// Units of each.
+const UNITS: usize = 100;
+
+/// A chain of layers of one activation.
+fn chain(activation: Activation, initializer: impl Initializer + Clone + 'static) -> Result<Model> {
+    let mut model = Sequential::new("chain", [UNITS]);
+    for _ in 0..DEPTH {
+        model = model.add(Dense::new(UNITS).activation(activation).kernel_initializer(initializer.clone()));
+    }
+    model.build()
+}
+
+/// Mean and deviation of values.
+fn moments(values: &[f32]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
+    (mean, (values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count).sqrt())
+}
+
+/// The layers that are looked at.
+const LOOKED_AT: [usize; 5] = [1, 5, 10, 15, DEPTH];
+
+/// The name of a layer, counted from 1.
+fn layer(number: usize) -> String {
+    if number == 1 { "dense".to_owned() } else { format!("dense_{}", number - 1) }
+}
+
+/// For normal inputs and targets, mean and deviation of what layers give, and the deviation of the gradients of their kernels.
+fn look(title: &str, mut model: Model, seed: u64) -> Outcome {
+    model.initialize(seed);
+    model.compile(Sgd::new(0.0), MeanSquaredError)?;
+    let mut random = Random::new(seed, 1);
+    let mut normal = || Tensor::new([500, UNITS], (0..500 * UNITS).map(|_| random.normal() as f32).collect());
+    let (inputs, targets) = (normal()?, normal()?);
+    print!("{title:<30}");
+    for number in LOOKED_AT {
+        let part = Model::new("part", model.tensor("input")?, model.tensor(&layer(number))?)?;
+        let (mean, deviation) = moments(part.predict(&inputs)?.values());
+        print!("{:>16}", format!("{mean:.3} ± {deviation:.3}"));
+    }
+    let mut gradients = Vec::new();
+    let read = callbacks::each_batch(|training: &mut Training<'_>| {
+        for number in LOOKED_AT {
+            gradients.push(moments(&training.gradient(&format!("{}/kernel", layer(number)))?).1);
+        }
+        Ok(())
+    });
+    model.fit(
+        &Dataset::new(inputs, targets)?,
+        Fit { batch: 500, verbose: false, callbacks: vec![Box::new(read)], ..Fit::default() },
+    )?;
+    print!("\n{:<30}", "  gradients");
+    gradients.iter().for_each(|deviation| print!("{:>16}", format!("{deviation:.1e}")));
+    println!();
+    Ok(())
+}
+
+/// A net of so many hidden layers on images, with what stands behind each.
+fn net(layers: usize, activation: Activation, residual: bool, normalized: bool) -> Result<Model> {
+    let image = input([28, 28, 1]);
+    let dense = || match activation {
+        Activation::Relu => Dense::new(UNITS).kernel_initializer(initializers::he_normal()),
+        _ => Dense::new(UNITS),
+    };
+    let mut x = dense().activation(activation).apply(Flatten::new().apply(&image));
+    for _ in 1..layers {
+        let y = dense().apply(&x);
+        let y = if normalized { BatchNormalization::new().apply(&y) } else { y };
+        let y = ActivationLayer::new(activation).apply(&y);
+        x = if residual { Add::new().apply([&x, &y]) } else { y };
+    }
+    Model::new("net", &image, Dense::new(10).activation(Activation::Softmax).apply(&x))
+}
+
+/// The validation accuracy after each epoch.
+fn train(mut model: Model, train: &Dataset, validation: &Dataset, epochs: usize, seed: u64) -> Result<Vec<f64>> {
+    model.initialize(seed);
+    model.compile(Sgd::new(0.01), SparseCategoricalCrossentropy)?;
+    // Plain deep nets may diverge, which is part of the picture.
+    let stop = callbacks::TerminateOnNan;
+    let fit = Fit { epochs, batch: 32, seed, validation: Some(validation), verbose: false, ..Fit::default() };
+    let history = model.fit(train, Fit { callbacks: vec![Box::new(stop)], ..fit })?;
+    Ok(history.get("val_accuracy"))
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome {
+    let mut arguments = std::env::args().skip(1);
+    let data = arguments.next().unwrap_or_else(|| "fashion-mnist".to_owned());
+    let samples = arguments.next().map_or(Ok(10_000), |samples| samples.parse())?;
+    let seed = arguments.next().map_or(Ok(1), |seed| seed.parse())?;
+
+    println!("mean ± deviation of activations behind a layer, and deviation of its kernel's gradients");
+    print!("{:<30}", "layer");
+    LOOKED_AT.iter().for_each(|number| print!("{number:>16}"));
+    println!();
+    // Variance 1, whatever the size of the layer.
+    let normal =
+        initializers::VarianceScaling::new(UNITS as f64, initializers::FanMode::In, initializers::Distribution::Normal);
+    look("sigmoid, normal, deviation 1", chain(Activation::Sigmoid, normal)?, seed)?;
+    look("relu, Glorot", chain(Activation::Relu, initializers::glorot_normal())?, seed)?;
+    look("relu, He", chain(Activation::Relu, initializers::he_normal())?, seed)?;
+    look("selu, LeCun", chain(Activation::Selu, initializers::lecun_normal())?, seed)?;
+
+    let splits = sources::load(&data)?;
+    let part = splits.train.slice(0..samples)?;
+    println!("\nvalidation accuracy after 3 epochs, {samples} samples of {data}, batch-norm in all hidden layers");
+    println!("{:<14}{:>10}{:>10}", "hidden layers", "plain", "residual");
+    for layers in [2, 5, 10, 20, 40] {
+        let last = |residual| -> Result<f64> {
+            let accuracies = train(net(layers, Activation::Relu, residual, true)?, &part, &splits.validation, 3, seed)?;
+            Ok(accuracies.last().copied().unwrap_or(0.0))
+        };
+        println!("{layers:<14}{:>10.4}{:>10.4}", last(false)?, last(true)?);
+    }
+    println!("\nvalidation accuracy by epoch, 10 hidden layers");
+    for (title, activation, normalized) in [
+        ("relu", Activation::Relu, false),
+        ("relu, batch-norm", Activation::Relu, true),
+        ("sigmoid", Activation::Sigmoid, false),
+        ("sigmoid, batch-norm", Activation::Sigmoid, true),
+    ] {
+        let accuracies = train(net(10, activation, false, normalized)?, &part, &splits.validation, 4, seed)?;
+        println!("{title:<22}{}", accuracies.iter().map(|value| format!("{value:>10.4}")).collect::<String>());
+    }
+    Ok(())
+}
