@@ -15,12 +15,13 @@ use samara_models::{fashion_separable, motions, spoken_digits};
 use samara_runtime::arena::AlignedBuffer;
 use samara_runtime::format::writer::ModelFile;
 use samara_runtime::train::{
-    ClosedFormHead, GradientHead, GradientOptions, Replay, Target, TrainError, closed_form_bytes, gradient_bytes, replay_bytes,
-    solve_bytes,
+    BlockHead, ClosedFormHead, GradientHead, GradientOptions, Replay, Target, TrainError, block_bytes, closed_form_bytes,
+    gradient_bytes, replay_bytes, solve_bytes,
 };
 use samara_trainer::data::Random;
+use samara_trainer::device::block_head::{add_block_head, block_weights};
 use samara_trainer::device::dense_head::{DenseHeadOptions, add_dense_head, dense_weights};
-use samara_trainer::device::heads::{ClosedFormOptions, add_closed_form_head, features_of};
+use samara_trainer::device::heads::{ClosedFormOptions, add_closed_form_head, dense_of, features_at};
 use samara_trainer::prelude::*;
 
 type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
@@ -90,8 +91,14 @@ struct Rows {
 
 impl Rows {
     fn of(file: &ModelFile, data: &Dataset) -> Outcome<Self> {
+        let (node, tensor) = dense_of(file, 0)?;
+        Self::at(file, (node, tensor), data)
+    }
+
+    /// The values of a tensor at a node.
+    fn at(file: &ModelFile, (node, tensor): (u16, u32), data: &Dataset) -> Outcome<Self> {
         let labels = data.targets()[0].values().iter().map(|&label| label as usize).collect();
-        Ok(Self { rows: features_of(file, 0, data.inputs())?, labels })
+        Ok(Self { rows: features_at(file, node, tensor, data.inputs())?, labels })
     }
 
     fn iter(&self) -> impl Iterator<Item = (&Vec<i8>, usize)> {
@@ -194,8 +201,92 @@ const SPEAKERS: [&str; 6] = ["george", "jackson", "lucas", "nicolas", "theo", "y
 /// Recordings of each digit that a device hears of its owner.
 const OF_OWNER: usize = 5;
 
+/// Epochs, samples of a step and rates by which the owner's recordings are learned by gradients: of the head, and of the last block.
+const OWNER_EPOCHS: usize = 30;
+const OWNER_BATCH: usize = 10;
+const OWNER_RATES: [f32; 2] = [0.02, 0.02];
+
+/// What the owner's recordings do to accuracies.
+#[derive(Clone, Copy)]
+struct Personal {
+    /// Of the owner's and of the others' test recordings: before; with the head trained; with the last block trained.
+    shares: [[f64; 2]; 3],
+}
+
+impl Personal {
+    /// Trains the dense head and the last block of a net on some recordings.
+    fn learn(file: &mut ModelFile, [own, own_test, others_test]: [&Dataset; 3], seed: u64) -> Outcome<Self> {
+        let digits: Vec<usize> = (0..10).collect();
+        let (kernel, bias) = dense_weights(file, 0)?;
+        add_dense_head(file, DenseHeadOptions::default(), &kernel, &bias)?;
+        let weights = block_weights(file, 0)?;
+        add_block_head(file, DenseHeadOptions::default(), &weights)?;
+        let device = DeviceModel::new(&file.to_bytes())?;
+        let (model, number) = (device.model()?, file.heads.len() - 1);
+        let rates = OWNER_RATES.map(|learning_rate| GradientOptions { learning_rate, ..GradientOptions::DEFAULT });
+        let few = |rows: &Rows| -> Vec<(Vec<i8>, usize)> {
+            let of = |digit: &usize| {
+                rows.of_class(*digit).into_iter().take(OF_OWNER).map(|row| (row.clone(), *digit)).collect::<Vec<_>>()
+            };
+            digits.iter().flat_map(of).collect()
+        };
+        let epochs = |count: usize, mut learn: Box<dyn FnMut(usize) -> std::result::Result<(), TrainError> + '_>| {
+            let mut order: Vec<usize> = (0..count).collect();
+            for epoch in 0..OWNER_EPOCHS {
+                Random::new(seed, epoch as u64).shuffle(&mut order);
+                order.iter().try_for_each(|&sample| learn(sample))?;
+            }
+            Ok::<(), TrainError>(())
+        };
+
+        let [rows, tests @ ..] = [own, own_test, others_test].map(|data| Rows::of(file, data));
+        let (rows, tests) = (few(&rows?), tests.into_iter().collect::<Outcome<Vec<Rows>>>()?);
+        let mut memory = AlignedBuffer::zeros(gradient_bytes(device.bytes(), number - 1, OWNER_BATCH));
+        let mut head = GradientHead::new(&model, number - 1, OWNER_BATCH, rates[0], memory.as_mut_slice())?;
+        let shares = |head: &GradientHead<'_>| {
+            [&tests[0], &tests[1]]
+                .map(|test| test.mean(&digits, |row, class| head.classify(row).is_ok_and(|found| found == class)))
+        };
+        let before = shares(&head);
+        epochs(
+            rows.len(),
+            Box::new(|sample| {
+                head.add(&rows[sample].0, Target::Class(rows[sample].1))?;
+                if head.room() == 0 { head.step().map(drop) } else { Ok(()) }
+            }),
+        )?;
+        let with_head = shares(&head);
+
+        let record = model.head(number)?;
+        let place = (record.node, record.feature_tensor);
+        let [rows, tests @ ..] = [own, own_test, others_test].map(|data| Rows::at(file, place, data));
+        let (rows, tests) = (few(&rows?), tests.into_iter().collect::<Outcome<Vec<Rows>>>()?);
+        let mut memory = AlignedBuffer::zeros(block_bytes(device.bytes(), number));
+        let mut block = BlockHead::new(&model, number, OWNER_BATCH, rates[1], memory.as_mut_slice())?;
+        epochs(
+            rows.len(),
+            Box::new(|sample| {
+                block.add(&rows[sample].0, Target::Class(rows[sample].1))?;
+                if block.room() == 0 { block.step().map(drop) } else { Ok(()) }
+            }),
+        )?;
+        let with_block = [&tests[0], &tests[1]]
+            .map(|test| test.mean(&digits, |row, class| block.classify(row).is_ok_and(|found| found == class)));
+        Ok(Self { shares: [before, with_head, with_block] })
+    }
+
+    fn print(runs: &[Self]) {
+        let of = |what: usize, whose: usize| runs.iter().map(|run| run.shares[what][whose]).sum::<f64>() / runs.len() as f64;
+        println!("\n| an owner, {} recordings | the owner | the others |", 10 * OF_OWNER);
+        println!("|---|---|---|");
+        for (what, name) in ["before", "head trained", "last block trained"].into_iter().enumerate() {
+            println!("| {name} | {:.4} | {:.4} |", of(what, 0), of(what, 1));
+        }
+    }
+}
+
 /// Personalization: the net never heard its owner, who then says each digit a few times.
-fn owner(seed: u64) -> Outcome<Measured> {
+fn owner(seed: u64) -> Outcome<(Measured, Personal)> {
     let owner = SPEAKERS[seed as usize % SPEAKERS.len()];
     let shape = input_shape(&spoken_digits()?);
     let place = std::env::temp_dir().join(format!("samara-speakers-{}", std::process::id()));
@@ -238,7 +329,9 @@ fn owner(seed: u64) -> Outcome<Measured> {
     head.reset();
     own_rows.iter().try_for_each(|(row, label)| head.add(row, label))?;
     head.solve(scratch.as_mut_slice())?;
-    Ok(Measured { mean: after, joint: mean(&mut head, &own_test), old_before, old, new, ..Measured::default() })
+    let measured = Measured { mean: after, joint: mean(&mut head, &own_test), old_before, old, new, ..Measured::default() };
+    drop(head);
+    Ok((measured, Personal::learn(&mut file, [&own.train, &own.test, &others.test], seed)?))
 }
 
 fn closed_form(
@@ -327,8 +420,10 @@ fn main() -> Outcome<()> {
         let runs = (1..=seeds).map(|seed| case.run(&splits, seed)).collect::<Outcome<Vec<Measured>>>()?;
         case.print(case.what, case.samples, &runs);
         if case.data == sources::fsdd::NAME {
-            let runs = (1..=seeds).map(owner).collect::<Outcome<Vec<Measured>>>()?;
+            let (runs, personal): (Vec<_>, Vec<_>) =
+                (1..=seeds).map(owner).collect::<Outcome<Vec<(Measured, Personal)>>>()?.into_iter().unzip();
             case.print("an owner", 10 * OF_OWNER, &runs);
+            Personal::print(&personal);
         }
     }
     Ok(())

@@ -258,13 +258,19 @@ impl<'a> BlockHead<'a> {
         let share = 1.0 / sizes.places as f32;
         self.units.iter_mut().for_each(|slope| *slope *= share);
         kernels::descend_open(&weights, self.units, self.open);
-        for (number, masks) in self.masks.chunks_exact(sizes.units).enumerate() {
+        // From the last tile back: that is still there.
+        let mut is_there = true;
+        for (number, masks) in self.masks.chunks_exact(sizes.units).enumerate().rev() {
             let first = number * TILE;
             let tile = tile_at(sizes, self.tile, first);
-            features.read(&weights, first, tile, self.strip);
+            if !is_there {
+                features.read(&weights, first, tile, self.strip);
+            }
+            is_there = false;
             kernels::add_gradients(&mut to, tile, sizes.channels, self.units, masks, self.strip);
             if sizes.taps > 0 {
-                kernels::descend(&block.depthwise, &weights, tile, self.open, self.units, masks);
+                let bits = bytemuck::cast_slice_mut(self.strip);
+                kernels::descend(&block.depthwise, &weights, tile, (self.open, bits), self.units, masks);
                 features.add_gradients(&mut to, first, tile, self.strip);
             }
         }

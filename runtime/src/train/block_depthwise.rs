@@ -87,7 +87,7 @@ impl<'s> Features<'s> {
 
     /// A feature, but for its scale.
     fn real(&self, q: i8) -> f32 {
-        f32::from(i16::from(q) - i16::from(self.zero_point))
+        (i32::from(q) - i32::from(self.zero_point)) as f32
     }
 
     /// The taps of some places.
@@ -146,11 +146,13 @@ impl<'s> Features<'s> {
         for (to, taps) in tile.chunks_exact_mut(channels.max(1)).zip(&places.taps) {
             let mut sums = [0.0; N];
             places.rows(taps, |tap, pixel, count| {
-                let weights = weights_of.get(tap * channels..).unwrap_or_default().chunks(channels);
-                let pixels = strip.get(pixel..).unwrap_or_default().iter().step_by(places.along);
-                for (weights, pixel) in weights.zip(pixels).take(count) {
-                    let Some(weights) = weights.first_chunk::<N>() else { break };
+                let mut weights_from = weights_of.get(tap * channels..).unwrap_or_default();
+                let mut pixels = strip.get(pixel..).unwrap_or_default();
+                for _ in 0..count {
+                    let (Some(weights), Some(pixel)) = (weights_from.first_chunk::<N>(), pixels.first()) else { break };
                     sums.iter_mut().zip(weights).zip(pixel).for_each(|((sum, weight), x)| *sum += weight * x);
+                    weights_from = weights_from.get(channels..).unwrap_or_default();
+                    pixels = pixels.get(places.along..).unwrap_or_default();
                 }
             });
             let Some(to) = to.get_mut(channel..).and_then(<[f32]>::first_chunk_mut::<N>) else { return };

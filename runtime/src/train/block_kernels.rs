@@ -1,14 +1,11 @@
 //! The linear layer of a last block, some places at a time. Rows of channels lie side by side; sums ascend from 0.
 
-use super::{
-    block_record::{BlockSizes, TILE},
-    gradient::{row, row_mut},
-};
+use super::{block_record::BlockSizes, gradient::row};
 use crate::ops::linear::ClampF32;
 
 /// Channels whose gradients are summed side by side.
 const GRADIENT_BLOCK: usize = 16;
-/// Channels and places, or units and places, of a product that is computed side by side.
+/// Units, and places, of a product that is computed side by side.
 const SQUARE: usize = 4;
 
 /// Weights and biases, or what goes into them.
@@ -182,18 +179,26 @@ struct Gate<'t> {
 impl Gate<'_> {
     /// The sums of N channels.
     fn sums<const N: usize>(&self, tile: &[f32], channels: usize, channel: usize) -> [f32; N] {
-        let (mut sums, mut mask, mut rest) = ([0.0; N], self.mask, tile.get(channel..).unwrap_or_default());
-        while mask != 0 {
-            if mask & 1 == 1 {
-                let Some(values) = rest.first_chunk::<N>() else { break };
+        let (mut mask, tile) = (self.mask, tile.get(channel..).unwrap_or_default());
+        let mut next = || {
+            if mask == 0 {
+                return None;
+            }
+            let place = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            tile.get(place * channels..).and_then(<[f32]>::first_chunk::<N>)
+        };
+        let mut sums = [0.0; N];
+        if let Some(total) = self.total.and_then(|total| total.get(channel..)).and_then(<[f32]>::first_chunk::<N>) {
+            sums = *total;
+            while let Some(values) = next() {
+                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value);
+            }
+        } else if let Some(values) = next() {
+            sums = *values;
+            while let Some(values) = next() {
                 sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             }
-            mask >>= 1;
-            rest = rest.get(channels..).unwrap_or_default();
-        }
-        let total = self.total.and_then(|total| total.get(channel..)).and_then(<[f32]>::first_chunk::<N>);
-        if let Some(total) = total {
-            sums.iter_mut().zip(total).for_each(|(sum, total)| *sum = total - *sum);
         }
         sums
     }
@@ -208,73 +213,77 @@ pub(super) fn descend_open(weights: &Parts<'_>, slopes: &[f32], to: &mut [f32]) 
 }
 
 /// Puts the derivatives with respect to what the depthwise convolution gives in place of what it gave, in a tile. `open` are those of a place
-/// where all units pass, from which what does not is taken away, if it is less than half.
-pub(super) fn descend(clamp: &ClampF32, weights: &Parts<'_>, tile: &mut [f32], open: &[f32], slopes: &[f32], masks: &[u8]) {
-    let channels = open.len();
-    let mut passing = [0; TILE];
-    for mask in masks {
-        passing.iter_mut().enumerate().for_each(|(place, count)| *count += usize::from(mask >> place & 1));
-    }
-    let turned =
-        passing.iter().enumerate().fold(0, |turned, (place, &count)| turned | u8::from(2 * count > masks.len()) << place);
-    let whole = channels - channels % SQUARE;
-    for first in (0..tile.len() / channels.max(1)).step_by(SQUARE) {
-        let way = Way { weights: weights.linear, channels, slopes, masks, turned, first };
-        for channel in (0..whole).step_by(SQUARE) {
-            way.replace(clamp, tile, channel, open, &way.products::<SQUARE>(channel));
+/// where all units pass, from which what does not is taken away, if it is less than half. `bits` is room for a bit for each unit.
+pub(super) fn descend(
+    clamp: &ClampF32,
+    weights: &Parts<'_>,
+    tile: &mut [f32],
+    (open, bits): (&[f32], &mut [u32]),
+    slopes: &[f32],
+    masks: &[u8],
+) {
+    let Some(bits) = bits.get_mut(..masks.len().div_ceil(32)) else { return };
+    for (place, row) in tile.chunks_exact_mut(open.len().max(1)).enumerate() {
+        let mut passing = 0;
+        for (word, masks) in bits.iter_mut().zip(masks.chunks(32)) {
+            *word = bits_of(masks, place);
+            passing += word.count_ones() as usize;
         }
-        for channel in whole..channels {
-            way.replace(clamp, tile, channel, open, &way.products::<1>(channel));
+        let is_turned = 2 * passing > masks.len();
+        if is_turned {
+            let all = masks.chunks(32).map(|masks| u32::MAX >> (32 - masks.len()));
+            bits.iter_mut().zip(all).for_each(|(word, all)| *word ^= all);
+        }
+        let units = Units { bits, weights: weights.linear, slopes, open, is_turned };
+        let (blocks, rest) = row.as_chunks_mut::<GRADIENT_BLOCK>();
+        let after = blocks.len() * GRADIENT_BLOCK;
+        for (number, values) in blocks.iter_mut().enumerate() {
+            units.replace(clamp, values, number * GRADIENT_BLOCK);
+        }
+        for (channel, value) in rest.iter_mut().enumerate() {
+            units.replace(clamp, core::array::from_mut(value), after + channel);
         }
     }
 }
 
-/// The way from the units down to four places.
-struct Way<'t> {
+/// A bit for each of up to 32 masks: that of a place.
+fn bits_of(masks: &[u8], place: usize) -> u32 {
+    let (fours, rest) = masks.as_chunks::<4>();
+    // The lowest bits of four bytes, side by side from bit 24 on.
+    let gather = |four: &[u8; 4]| (u32::from_le_bytes(*four) >> place & 0x0101_0101).wrapping_mul(0x0102_0408) >> 24 & 15;
+    let last = rest.iter().rev().fold(0, |bits, mask| bits << 1 | u32::from(mask >> place & 1));
+    fours.iter().rev().fold(last, |bits, four| bits << 4 | gather(four))
+}
+
+/// The units that lead down to a place, or all but these.
+struct Units<'t> {
+    /// A bit for each that is added up.
+    bits: &'t [u32],
     weights: &'t [f32],
-    channels: usize,
     slopes: &'t [f32],
-    masks: &'t [u8],
-    /// A bit for each place of the tile: whether what does not pass is summed.
-    turned: u8,
-    /// The first of the four.
-    first: usize,
+    /// The sum of all, from which those that are added up are taken away, if turned.
+    open: &'t [f32],
+    is_turned: bool,
 }
 
-impl Way<'_> {
-    /// The sums over units of slope times weight, of N channels, where the units pass, or do not.
-    fn products<const N: usize>(&self, channel: usize) -> [[f32; N]; SQUARE] {
-        let mut sums = [[0.0; N]; SQUARE];
-        let rows = self.weights.chunks_exact(self.channels.max(1));
-        for ((row, slope), &mask) in rows.zip(self.slopes).zip(self.masks) {
-            let Some(weights) = row.get(channel..).and_then(<[f32]>::first_chunk::<N>) else { break };
-            let mask = (mask ^ self.turned) >> self.first;
-            let products = weights.map(|weight| slope * weight);
-            for (place, sums) in sums.iter_mut().enumerate() {
-                if mask >> place & 1 == 1 {
-                    sums.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
-                }
+impl Units<'_> {
+    /// Puts the sums of slope times weight in place of N channels, where these pass.
+    fn replace<const N: usize>(&self, clamp: &ClampF32, values: &mut [f32; N], channel: usize) {
+        let (mut sums, channels) = ([0.0; N], self.open.len());
+        let weights = self.weights.get(channel..).unwrap_or_default();
+        for (&word, first) in self.bits.iter().zip((0..).step_by(32)) {
+            let mut word = word;
+            while word != 0 {
+                let unit = first + word.trailing_zeros() as usize;
+                word &= word - 1;
+                let weights = weights.get(unit * channels..).and_then(<[f32]>::first_chunk::<N>);
+                let (Some(weights), Some(slope)) = (weights, self.slopes.get(unit)) else { return };
+                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += slope * weight);
             }
         }
-        sums
-    }
-
-    /// Puts sums in place of what was read, where that passes.
-    fn replace<const N: usize>(
-        &self,
-        clamp: &ClampF32,
-        tile: &mut [f32],
-        channel: usize,
-        open: &[f32],
-        sums: &[[f32; N]; SQUARE],
-    ) {
-        for (place, sums) in sums.iter().enumerate() {
-            let is_turned = self.turned >> (self.first + place) & 1 == 1;
-            let values = row_mut(tile, self.first + place, self.channels).iter_mut().zip(open).skip(channel);
-            for ((value, open), sum) in values.zip(sums) {
-                let slope = if is_turned { open - sum } else { *sum };
-                *value = if passes(clamp, *value) { slope } else { 0.0 };
-            }
+        if self.is_turned {
+            sums.iter_mut().zip(self.open.iter().skip(channel)).for_each(|(sum, open)| *sum = open - *sum);
         }
+        values.iter_mut().zip(sums).for_each(|(value, sum)| *value = if passes(clamp, *value) { sum } else { 0.0 });
     }
 }

@@ -192,10 +192,12 @@ impl BlockSizes {
         if self.places < TILE { self.places } else { TILE }
     }
 
-    /// Words of the features of a few channels, or of a row of sums.
+    /// Words of the features of a few channels, or of a row of sums, or of a bit for each unit.
     pub(super) const fn strip_words(&self) -> usize {
         let strip = self.strip * if self.channels < STRIP { 1 } else { STRIP };
-        if strip > self.channels { strip } else { self.channels }
+        let bits = self.units.div_ceil(32);
+        let row = if self.channels > bits { self.channels } else { bits };
+        if strip > row { strip } else { row }
     }
 
     /// Words of the derivatives that lead down from all units.
