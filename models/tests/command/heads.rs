@@ -65,6 +65,41 @@ fn heads_are_added_to_a_file() {
     assert!(message.contains("--head learns classes, but --loss is mean-squared-error"), "{message}");
 }
 
+/// What goes wrong: a block's memory or its layers told wrongly, a block that is measured on the features of another head.
+#[test]
+fn a_block_is_added_listed_and_measured() {
+    let place = Place::new();
+    let data = images(&place, 300, |sample| sample as u8 % 10);
+    let out = place.text("out");
+    let summary = json(&[&train(&data, &out)[..], &["--head", "dense", "--head", "block", "--learning-rate", "0.01"]].concat());
+    let model = format!("{out}/model.samara");
+    let [_, block] = &summary["heads"].as_array().unwrap()[..] else { panic!("{summary}") };
+    let parameters = 9 * 64 + 64 + 128 * 65 + 10 * 129;
+    // A copy of all weights for where they go; units, outputs, eight places, the features of eight channels around them, a row, bits.
+    let bytes = 4 * (2 * parameters + 128 + 10 + 8 * 64 + 4 * 7 * 8 + 64 + 7 * 32);
+    assert_eq!(
+        (&block["kind"], number(block, "features"), number(block, "memory_bytes")),
+        (&"block".into(), 7 * 7 * 64, bytes)
+    );
+    let apart = block["head_accuracy"].as_f64().unwrap() - summary["int8_accuracy"].as_f64().unwrap();
+    assert!(apart.abs() <= 0.15, "{summary}");
+    let shown = json(&["inspect", &model]);
+    assert_eq!(
+        (&shown["heads"][1]["kind"], &shown["heads"][1]["node"]),
+        (&"block".into(), &"separable_conv2d_3/depthwise".into())
+    );
+    let budget = json(&["budget", &model, "--training-ram", &(bytes - 1).to_string()]);
+    let way = budget["ways"].as_array().unwrap().iter().find(|way| way["kind"] == "block").unwrap();
+    assert_eq!((number(way, "head"), number(way, "over_training_ram"), number(way, "saved_bytes")), (1, 1, 4 * parameters));
+    let layers = ["separable_conv2d_3/depthwise", "separable_conv2d_3", "dense"];
+    assert_eq!(way["layers"], serde_json::json!(layers));
+    let text = success(&["budget", &model]);
+    assert!(text.contains(&format!("block of output 0 (head 1), batches of 1: {}", layers.join(", "))), "{text}");
+    let small = place.write("small.samara", &small_model());
+    let message = refusal(1, &["head", &small, "--kind", "block", "--data", &data, "--out", &place.text("head.samara")]);
+    assert!(message.contains("output 0 has no last block to train: \"the model's input\""), "{message}");
+}
+
 #[test]
 fn a_budget_says_what_fits_to_the_byte() {
     let place = Place::new();

@@ -84,7 +84,7 @@ impl Way {
         match self.name {
             HeadName::ClosedForm => 9 * self.learn_macs,
             HeadName::Dense => 10 * self.learn_macs,
-            HeadName::Block => 3 * self.learn_macs,
+            HeadName::Block => 4 * self.learn_macs,
         }
     }
 
