@@ -84,7 +84,7 @@ fn a_block_begins_with_the_answers_of_the_file() {
         assert_eq!(block.record.input.map(|size| size as usize), features, "{what}");
         let weights = block_weights(&file, 0).unwrap();
         add_block_head(&mut file, DenseHeadOptions::default(), &weights).unwrap();
-        let of_file = DeviceModel::new(&file.to_bytes()).unwrap().predict(&[samples.clone()]).unwrap();
+        let of_file = DeviceModel::new(&file.to_bytes()).unwrap().predict(std::slice::from_ref(&samples)).unwrap();
         let scale = file.tensors[file.outputs[0] as usize].scale;
         let options = GradientOptions { loss: Loss::MeanSquaredError, ..GradientOptions::DEFAULT };
         on_device(&file, options, |session, head| {
