@@ -22,7 +22,7 @@ pub struct Prediction {
     pub class: usize,
     /// By how much it is ahead of the second: a difference of log-likelihoods, 0 or more, infinite if there is one class.
     pub margin: f32,
-    /// How strange the sample is, in the measure of the file's [`Threshold`]; the larger, the stranger. 0 if
+    /// How strange the sample is, in the measure of the file's [`Threshold`](super::Threshold); the larger, the stranger. 0 if
     /// the file has no threshold; infinite for a distance before the first solution.
     pub strangeness: f32,
     /// Whether the strangeness is at most the file's limit; `true` if it has none.
