@@ -82,6 +82,7 @@ pub fn run() -> Result<()> {
 
     println!("\n4. The same on this machine, by the same code");
     let mut here = samara(&["learn", &model, "--data", DATA, "--count", IMAGES, "--out", &host, "--json"]);
+    here.args(["--curve", &file("curve.svg")]);
     json_of(here.args(NEW.iter().flat_map(|class| ["--class", *class])))?;
     let read = |name: &str| fs::read(out.join(name)).with_context(|| format!("{name} cannot be read"));
     let differing = differing(&read("device.head")?, &read("host.head")?);
@@ -128,7 +129,11 @@ pub fn run() -> Result<()> {
         row("power cuts", "1".to_owned()),
     ];
     println!("\n{}", table::render(&["test accuracy of the head", board.core], &rows));
-    println!("{} written in {}.", paths::shown(&path), watch.elapsed());
+    println!(
+        "{} written in {}; beside it, curve.svg draws accuracy by number of samples.",
+        paths::shown(&path),
+        watch.elapsed()
+    );
     if differing > 0 {
         bail!("the device's head differs from this machine's in {differing} bytes");
     }

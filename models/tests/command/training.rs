@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use samara_trainer::data::Random;
 use samara_trainer::prelude::*;
+use serde_json::Value;
 
 use crate::common::{Place, images, json, length, names, refusal, success, train};
 
@@ -45,6 +46,14 @@ fn from_training_to_samples_for_the_device() {
     };
     assert_eq!(again("minmax"), fs::read(file("model.samara")).unwrap());
     assert_ne!(again("percentile=0.99"), fs::read(file("model.samara")).unwrap());
+    // Weights go through another format and back, and mean the same there.
+    let [other, back] = ["w.safetensors", "w.bin"].map(|name| place.text(name));
+    success(&["weights", &out, "--out", &other]);
+    success(&["weights", &other, "--out", &back]);
+    assert!(fs::read(&back).unwrap() == sorted_by_name(&file("weights.bin")));
+    let measured = json(&["evaluate", &other, "--data", &data]);
+    assert_eq!(measured["accuracy"], summary["f32_accuracy"]);
+    assert!(refusal(1, &["weights", &out, "--out", "w.txt"]).ends_with("expected a file that ends in .bin or .safetensors"));
     let wrong = ["quantize", "--model", "fashion-mlp", "--weights", &out, "--data", &data, "--out", &place.text("x")];
     assert!(refusal(1, &wrong).contains("the weights do not fit the model fashion-mlp"));
 
@@ -56,6 +65,65 @@ fn from_training_to_samples_for_the_device() {
     assert_eq!([&inputs, &outputs, &labels].map(|path| length(path)), [7 * 784, 7 * 10, 7]);
     assert_eq!(fs::read(&labels).unwrap(), [0, 1, 2, 3, 4, 5, 6]);
     assert!(refusal(1, &[&arguments[..], &["21"]].concat()).ends_with("has 20 test samples, --count asks for 21"));
+}
+
+/// A file of weights with its parameters in the order of their names, as safetensors has them.
+fn sorted_by_name(path: &str) -> Vec<u8> {
+    let mut weights = Weights::load(path).unwrap();
+    weights.parameters.sort_by(|a, b| a.name.cmp(&b.name));
+    weights.to_bytes()
+}
+
+/// Channels that differ by far, in a net of the zoo: the doctor says where, and its file is the one that its arguments make.
+#[test]
+fn the_doctor_finds_what_hurts_and_mends_it() {
+    let place = Place::new();
+    let (data, out, mended, again) = (
+        images(&place, 300, |sample| (sample % 10) as u8),
+        place.text("out"),
+        place.text("mended.samara"),
+        place.text("again.samara"),
+    );
+    let name = "fashion-separable";
+    success(&[&train(&data, &out)[..], &["--learning-rate", "0.01", "--batch", "10"]].concat());
+    let model = samara_models::fashion_separable().unwrap();
+    model.load_weights(place.path("out/weights.bin")).unwrap();
+    let (before, behind) = ("separable_conv2d/depthwise_kernel", "separable_conv2d/pointwise_kernel");
+    let factor = |channel: usize| if channel.is_multiple_of(2) { 256.0 } else { 1.0 };
+    let scaled = |name: &str, factor: &dyn Fn(usize) -> f32| {
+        let values = model.parameter(name).unwrap().into_iter().enumerate().map(|(place, value)| value * factor(place));
+        model.set_parameter(name, &values.collect::<Vec<_>>()).unwrap();
+    };
+    scaled(before, &|place| factor(place % 16));
+    scaled(behind, &|place| 1.0 / factor(place / 32));
+    model.save_weights(place.path("out/weights.bin")).unwrap();
+
+    let line = ["doctor", "--model", name, "--weights", &out, "--data", &data];
+    let found = json(&[&line[..], &["--fix", "--out", &mended]].concat());
+    let nodes = found["nodes"].as_array().unwrap();
+    let narrow: Vec<&str> = nodes
+        .iter()
+        .filter(|node| node["worst_steps"].as_f64().unwrap() < 2.0)
+        .map(|node| node["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(narrow[0], "separable_conv2d/depthwise", "{narrow:?}");
+    let remedies = found["remedies"].as_array().unwrap();
+    assert_eq!(remedies[0]["arguments"], Value::Array(vec![]));
+    let chosen = &remedies[found["chosen"].as_u64().unwrap() as usize];
+    let arguments: Vec<&str> =
+        chosen["arguments"].as_array().unwrap().iter().flat_map(|argument| argument.as_str().unwrap().split(' ')).collect();
+    let quantize = ["quantize", "--model", name, "--weights", &out, "--data", &data, "--out", &again];
+    let quantized = json(&[&quantize[..], &arguments].concat());
+    assert!(fs::read(&mended).unwrap() == fs::read(&again).unwrap());
+    assert_eq!((&quantized["int8_accuracy"], &quantized["model_bytes"]), (&found["test_accuracy"], &chosen["bytes"]));
+    let text = success(&line);
+    assert!(
+        text.contains("Of what separable_conv2d/depthwise, ")
+            && text.contains(" give, a channel uses fewer than 16 of 255 steps"),
+        "{text}"
+    );
+    assert!(refusal(1, &[&quantize[..], &["--keep-f32", "dens"]].concat()).contains("no node is called \"dens\""));
+    refusal(2, &[&line[..], &["--fix"]].concat());
 }
 
 /// A training that is killed several times and resumed ends with the files of one that is not.

@@ -1,6 +1,6 @@
 //! `y = scale[c] * x + shift[c]` per channel of the last axis: a batch-norm that could not be folded into a layer.
 //!
-//! int8: `q = clamp(zero_point + (((bias[c] + weight[c] * x) * multiplier + 2^31) >> 32))`, weights of 16 bits with one scale
+//! int8: `q = clamp(zero_point + (((bias[c] + weight[c] * x) * multiplier + 2^31) >> 32))`, weights of 20 bits with one scale
 //! for the node, the input's zero point folded into the bias. f32: the formula, clamped. Shape: any; the output's is the input's.
 
 use super::linear::LinearF32;

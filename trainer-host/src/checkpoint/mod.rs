@@ -4,6 +4,7 @@ mod architecture;
 mod file;
 mod model;
 pub(crate) mod records;
+mod safetensors;
 mod weights;
 
 pub use file::write_file;

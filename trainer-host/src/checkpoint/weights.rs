@@ -179,16 +179,19 @@ impl Weights {
         records::write(MAGIC, &records)
     }
 
-    /// `true` if the bytes begin as a file of weights does.
+    /// `true` if the bytes begin as a file of weights does, the library's own or a safetensors file.
     pub fn are_in(bytes: &[u8]) -> bool {
-        bytes.starts_with(&MAGIC)
+        bytes.starts_with(&MAGIC) || Self::may_be_safetensors(bytes)
     }
 
-    /// Reads a file.
+    /// Reads a file, the library's own or a safetensors file.
     ///
     /// # Errors
     /// If it is none, of another version, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        if Self::may_be_safetensors(bytes) {
+            return Self::from_safetensors(bytes);
+        }
         let records = records::read(MAGIC, bytes)?;
         let damaged = |what: &str| CheckpointError::Damaged { reason: format!("{what} makes no sense") };
         let [Record { name, values: Values::Text(model), .. }, parameters @ ..] = &records[..] else {

@@ -24,6 +24,9 @@ pub enum ExportError {
         /// How much there may be.
         limit: usize,
     },
+    /// A node was named that the simplified graph does not have.
+    #[error("no node is called {0:?}; `samara inspect` lists the nodes of a model file")]
+    NoNode(String),
     /// The runtime refused a file that was just written: a defect of the exporter.
     #[error("the exported file was refused by the runtime: {0}")]
     Refused(#[from] samara_runtime::LoadError),

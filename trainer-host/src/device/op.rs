@@ -342,6 +342,11 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     /// stays from run to run.
     fn stream(&mut self) {}
 
+    /// Takes into its bias what rounding the weights to int8 moves each output's mean by, given the mean of each channel of the input.
+    fn correct_bias(&mut self, context: &NodeContext<'_>, input: Quantization, output: Quantization, means: &[f32]) {
+        let _ = (context, input, output, means);
+    }
+
     /// The op for f32 tensors.
     fn encode_f32(&self, context: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError>;
 

@@ -168,7 +168,8 @@ impl<'a> Observer<'a> {
     }
 }
 
-fn samples_of(graph: &DeviceGraph, inputs: &[Tensor]) -> Result<usize, ExportError> {
+/// How many samples there are, if they are samples of the graph's inputs.
+pub(super) fn samples_of(graph: &DeviceGraph, inputs: &[Tensor]) -> Result<usize, ExportError> {
     if inputs.len() != graph.inputs.len() {
         let found = inputs.len();
         return Err(ExportError::Calibration(format!(

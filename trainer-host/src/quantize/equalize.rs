@@ -7,17 +7,42 @@
 //! (cross-layer equalization: Nagel and others, *Data-Free Quantization Through Weight Equalization and Bias Correction*, 2019). The
 //! layer before has a scale of its own for each channel, so its precision stays; so has a depthwise convolution behind, or a
 //! batch-norm that could not be folded. A dense layer or a convolution behind has not: there, the factors were tried as the paper
-//! balances them, and lost as often as they won.
+//! balances them, and lost as often as they won. So that is an option, which pays where channels differ by far.
 
 use crate::device::{DeviceGraph, Value, simplify::behind_passing};
 
 /// A channel counts as at least this part of the largest: one that calibration hardly saw must not be blown up without bounds.
 const SMALLEST_PART: f32 = 1.0 / 64.0;
 
+/// Between which layers channels are evened out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Equalization {
+    /// Where it costs nothing: before a depthwise convolution or a batch-norm.
+    #[default]
+    Free,
+    /// Before dense layers and convolutions, too, by the root of the factors: half of the difference stays with the tensor, half goes
+    /// into the weights.
+    Balanced,
+    /// Before dense layers and convolutions, too, by the whole factors.
+    Full,
+}
+
+impl Equalization {
+    /// What becomes of a factor before a layer, whose weights share a scale or not; `None` if nothing is evened out there.
+    fn factor(self, factor: f32, is_free: bool) -> Option<f32> {
+        match self {
+            _ if is_free => Some(factor),
+            Self::Free => None,
+            Self::Balanced => Some(factor.sqrt()),
+            Self::Full => Some(factor),
+        }
+    }
+}
+
 /// Evens out the channels of every value that lies between two layers that take factors, given each channel's largest
 /// magnitude. The graph computes what it did, in real numbers. `false` if nothing was changed. The nodes of each group in
 /// `together` stay equal: they get the same factors, or none.
-pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>], together: &[Vec<usize>]) -> bool {
+pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>], equalization: Equalization, together: &[Vec<usize>]) -> bool {
     let links = graph.links();
     let mut group_of: Vec<Option<usize>> = vec![None; graph.nodes.len()];
     for (number, group) in together.iter().enumerate() {
@@ -38,9 +63,12 @@ pub fn equalize(graph: &mut DeviceGraph, magnitudes: &[Vec<f32>], together: &[Ve
         let Some(consumers) = consumers else { continue };
         let mut sorted = consumers.clone();
         sorted.sort_unstable();
-        if sorted != all_of(sorted[0]) || !graph.nodes[sorted[0]].op.takes_factors_for_free() {
+        if sorted != all_of(sorted[0]) {
             continue;
         }
+        let is_free = graph.nodes[sorted[0]].op.takes_factors_for_free();
+        let factors: Option<Vec<f32>> = factors.iter().map(|&factor| equalization.factor(factor, is_free)).collect();
+        let Some(factors) = factors else { continue };
         let inverse: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
         for (&producer, &consumer) in producers.iter().zip(&consumers) {
             if graph.nodes[producer].op.scale_output(&factors) {
@@ -100,10 +128,14 @@ mod tests {
         graph
     }
 
-    fn equalized(mut graph: DeviceGraph) -> String {
+    fn equalized(graph: DeviceGraph) -> String {
+        equalized_with(graph, Equalization::Free)
+    }
+
+    fn equalized_with(mut graph: DeviceGraph, equalization: Equalization) -> String {
         let magnitudes = vec![MAGNITUDES.to_vec(); graph.values.len()];
         let before = format!("{graph:?}");
-        let changed = equalize(&mut graph, &magnitudes, &[]);
+        let changed = equalize(&mut graph, &magnitudes, equalization, &[]);
         let after = format!("{graph:?}");
         assert_eq!(changed, before != after);
         after
@@ -114,6 +146,23 @@ mod tests {
         let text = equalized(graph(RELU));
         assert!(text.contains("rows: [[8.0, 0.0], [0.0, 8.0]], bias: [8.0, 8.0]"), "{text}");
         assert!(text.contains("scale: [1.0, 2.0], shift: [3.0, 4.0]"), "{text}");
+    }
+
+    /// Before a dense layer, whose weights share a scale, the factor of 16 is left out, its root or the whole.
+    #[test]
+    fn layers_that_pay_for_factors_take_them_when_asked() {
+        let two = || {
+            let mut graph = graph(RELU);
+            let rows = vec![vec![1.0, 32.0]];
+            graph.nodes[2].op = Box::new(Linear::new(Kind::Dense, rows, vec![3.0]));
+            graph
+        };
+        assert_eq!(equalized_with(two(), Equalization::Free), format!("{:?}", two()));
+        for (equalization, first, second) in [(Equalization::Balanced, "2.0", "8.0"), (Equalization::Full, "8.0", "2.0")] {
+            let text = equalized_with(two(), equalization);
+            assert!(text.contains(&format!("rows: [[8.0, 0.0], [0.0, {first}]]")), "{text}");
+            assert!(text.contains(&format!("rows: [[1.0, {second}]]")), "{text}");
+        }
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! [`quantize`] runs the f32 graph on given samples with the device's own kernels, evens out the channels of tensors
 //! ([`equalize()`]), takes each tensor's range, and gives every tensor a scale and a zero point. Tensors that a concatenation, pool, reshape or pad ties together share one.
 
+mod bias;
 mod calibrate;
+mod doctor;
 mod equalize;
 mod scales;
 mod shared;
 mod sketch;
 
 pub use calibrate::{Calibration, Observed, Observer, Range};
-pub use equalize::equalize;
+pub use doctor::{Diagnosis, NodeDiagnosis, diagnose};
+pub use equalize::{Equalization, equalize};
 pub use scales::{assign, part_fixed_inputs};
 
 use crate::data::Tensor;
@@ -19,15 +22,41 @@ use crate::device::{
     encode::{Numbers, encode},
     stream::stream,
 };
+use bias::correct_biases;
 use samara_runtime::format::writer::ModelFile;
 
 /// Options of [`quantize`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Options {
+pub struct Options<'a> {
     /// How ranges are taken.
     pub calibration: Calibration,
     /// `true` if inputs and outputs of the file are to be f32, converted on the device.
     pub float_ports: bool,
+    /// Where channels are evened out.
+    pub equalization: Equalization,
+    /// `true` if biases take up what rounding moves the mean of each channel by.
+    pub bias_correction: bool,
+    /// Names of nodes of the simplified graph that stay in f32; conversions stand where they meet int8.
+    pub keep_f32: &'a [String],
+}
+
+impl Options<'_> {
+    /// The numbers of a file with these options.
+    fn numbers<'a>(&self, quantizations: &'a [Quantization], real: &'a [bool]) -> Numbers<'a> {
+        Numbers::Mixed { quantizations, float_ports: self.float_ports, real }
+    }
+
+    /// Which nodes stay in f32.
+    ///
+    /// # Errors
+    /// If a name is no node's.
+    fn real(&self, graph: &DeviceGraph) -> Result<Vec<bool>, ExportError> {
+        let is_node = |name: &&String| graph.nodes.iter().any(|node| node.name == **name);
+        if let Some(name) = self.keep_f32.iter().find(|name| !is_node(name)) {
+            return Err(ExportError::NoNode(name.clone()));
+        }
+        Ok(graph.nodes.iter().map(|node| self.keep_f32.contains(&node.name)).collect())
+    }
 }
 
 /// Quantizes a simplified graph.
@@ -39,10 +68,10 @@ pub struct Options {
 ///
 /// # Errors
 /// If the samples do not fit the model's inputs or are not finite, or an op cannot be quantized.
-pub fn quantize(graph: &mut DeviceGraph, samples: &[Tensor], options: Options) -> Result<ModelFile, ExportError> {
+pub fn quantize(graph: &mut DeviceGraph, samples: &[Tensor], options: Options<'_>) -> Result<ModelFile, ExportError> {
     part_fixed_inputs(graph);
     match shared::shared_layers(graph)? {
-        shared if shared.is_empty() => quantize_with(graph, samples, options, &[]),
+        shared if shared.is_empty() => Ok(quantize_with(graph, samples, options, &[])?.1),
         shared => shared::quantize_shared(graph, samples, options, shared),
     }
 }
@@ -54,7 +83,7 @@ pub fn quantize(graph: &mut DeviceGraph, samples: &[Tensor], options: Options) -
 pub fn quantize_stream(
     graph: &mut DeviceGraph,
     samples: &[Tensor],
-    options: Options,
+    options: Options<'_>,
     hop: usize,
 ) -> Result<ModelFile, ExportError> {
     let whole = quantize(graph, samples, options)?;
@@ -64,26 +93,31 @@ pub fn quantize_stream(
         Quantization { scale: tensor.scale, zero_point: tensor.zero_point }
     };
     let quantizations: Vec<_> = streamed.origins.iter().map(of_origin).collect();
-    let numbers = Numbers::I8 { quantizations: &quantizations, float_ports: options.float_ports };
-    let mut file = streamed.noted(encode(&streamed.graph, numbers)?);
+    let real = options.real(&streamed.graph)?;
+    let mut file = streamed.noted(encode(&streamed.graph, options.numbers(&quantizations, &real))?);
     file.metadata.notes.extend(whole.metadata.notes);
     Ok(file)
 }
 
-/// Quantizes a graph; each group of nodes `together`, one layer used several times, has one set of constants.
+/// Quantizes a graph, and says how; each group of nodes `together`, one layer used several times, has one set of constants.
 fn quantize_with(
     graph: &mut DeviceGraph,
     samples: &[Tensor],
-    options: Options,
+    options: Options<'_>,
     together: &[Vec<usize>],
-) -> Result<ModelFile, ExportError> {
+) -> Result<(Vec<Quantization>, ModelFile), ExportError> {
     let mut observed = Observer::new(graph, samples)?.observe(options.calibration)?;
-    if equalize(graph, &observed.magnitudes, together) {
+    if equalize(graph, &observed.magnitudes, options.equalization, together) {
         observed = Observer::new(graph, samples)?.observe(options.calibration)?;
     }
     graph.nodes.iter_mut().for_each(|node| node.op.take_inner_magnitude(observed.inner[node.output.0]));
     let quantizations = assign(graph, &observed.ranges, together);
-    encode(graph, Numbers::I8 { quantizations: &quantizations, float_ports: options.float_ports })
+    let real = options.real(graph)?;
+    if options.bias_correction {
+        correct_biases(graph, samples, &quantizations, &real, together)?;
+    }
+    let file = encode(graph, options.numbers(&quantizations, &real))?;
+    Ok((quantizations, file))
 }
 
 #[cfg(test)]

@@ -40,13 +40,13 @@ pub fn shared_layers(graph: &DeviceGraph) -> Result<Vec<Vec<usize>>, ExportError
 pub fn quantize_shared(
     graph: &mut DeviceGraph,
     samples: &[Tensor],
-    options: Options,
+    options: Options<'_>,
     shared: Vec<Vec<usize>>,
 ) -> Result<ModelFile, ExportError> {
     let expected = outputs(&encode(graph, Numbers::F32)?, graph, samples)?;
     let attempt = |together: &[Vec<usize>]| -> Result<Attempt, ExportError> {
         let mut graph = graph.clone();
-        let file = quantize_with(&mut graph, samples, options, together)?;
+        let (_, file) = quantize_with(&mut graph, samples, options, together)?;
         let found = outputs(&file, &graph, samples)?;
         let noise = expected.iter().zip(&found).map(|(expected, found)| noise(expected, found)).collect();
         Ok(Attempt { graph, file, noise })

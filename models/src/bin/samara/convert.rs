@@ -7,7 +7,7 @@ use samara_trainer::data::Tensor;
 use samara_trainer::device::golden::{add_golden_samples, usual_count};
 use samara_trainer::device::run::DeviceModel;
 use samara_trainer::device::stream::{Start, stream};
-use samara_trainer::quantize::Options;
+use samara_trainer::quantize::{Calibration, Equalization, Options};
 
 use crate::{names, output};
 
@@ -18,6 +18,64 @@ pub struct Golden {
     /// in at most a sixteenth of the file]
     #[arg(long = "golden", value_name = "N")]
     count: Option<usize>,
+}
+
+/// How a net is quantized.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+pub struct Quantizing {
+    /// How ranges are taken: minmax, or percentile=P, which clips outliers
+    #[arg(long, default_value = "minmax", value_parser = names::calibration)]
+    pub calibration: Calibration,
+    /// Where channels of a tensor are evened out: where that is free; before all layers, by the root of what they differ by; or whole
+    #[arg(long, default_value = "free", value_enum)]
+    pub equalize: EqualizeName,
+    /// Let biases take up what rounded weights move means by
+    #[arg(long)]
+    pub correct_bias: bool,
+    /// Node that stays in f32, as `samara doctor` lists them; once for each
+    #[arg(long, value_name = "NODE")]
+    pub keep_f32: Vec<String>,
+}
+
+/// Where channels are evened out, by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EqualizeName {
+    /// Before depthwise convolutions and batch-norms.
+    #[default]
+    Free,
+    /// Before all layers, by the root of the factors.
+    Balanced,
+    /// Before all layers, by the factors.
+    Full,
+}
+
+impl Quantizing {
+    /// For the library.
+    pub fn options(&self) -> Options<'_> {
+        let equalization = match self.equalize {
+            EqualizeName::Free => Equalization::Free,
+            EqualizeName::Balanced => Equalization::Balanced,
+            EqualizeName::Full => Equalization::Full,
+        };
+        let (calibration, bias_correction, keep_f32) = (self.calibration, self.correct_bias, &self.keep_f32[..]);
+        Options { calibration, equalization, bias_correction, keep_f32, ..Options::default() }
+    }
+
+    /// As arguments; nothing for what is usual.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        if let Calibration::Percentile(part) = self.calibration {
+            arguments.push(format!("--calibration percentile={part}"));
+        }
+        if self.equalize != EqualizeName::default() {
+            arguments.push(format!("--equalize {}", names::shown(self.equalize)));
+        }
+        if self.correct_bias {
+            arguments.push("--correct-bias".to_owned());
+        }
+        arguments.extend(self.keep_f32.iter().map(|node| format!("--keep-f32 {node}")));
+        arguments
+    }
 }
 
 /// How much of a sequence a file takes at a time.
@@ -60,7 +118,7 @@ pub fn to_f32(model: &Model, samples: &[Tensor], pace: Pace, golden: Golden) -> 
 ///
 /// # Errors
 /// If a layer has no counterpart on the device, or cannot be quantized, or there are too few samples.
-pub fn to_int8(model: &Model, samples: &[Tensor], options: Options, pace: Pace, golden: Golden) -> Result<DeviceModel> {
+pub fn to_int8(model: &Model, samples: &[Tensor], options: Options<'_>, pace: Pace, golden: Golden) -> Result<DeviceModel> {
     let bytes = match pace.hop {
         Some(hop) => model.export_int8_stream(samples, options, hop)?,
         None => model.export_int8(samples, options)?,

@@ -14,6 +14,7 @@ use samara_trainer::device::run::DeviceModel;
 use samara_trainer::link::HeadFile;
 use serde_json::{Value, json};
 
+use crate::learning_curve::LearningCurve;
 use crate::{device, files, names, output, task};
 
 /// Arguments of `samara learn`.
@@ -33,6 +34,9 @@ pub struct Arguments {
     /// File that `samara device import-head` and `merge` take, and `samara evaluate --head`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// SVG file to draw test accuracy by number of samples in; the classes then come sample by sample in turn
+    #[arg(long, value_name = "FILE")]
+    curve: Option<PathBuf>,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -46,20 +50,36 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (model, splits) = load(&arguments.model, &arguments.data)?;
     let file = ModelFile::from_bytes(model.bytes())?;
     let mut learned = Vec::new();
+    let mut curve = None;
     with_head(&model, &arguments.model, |head| {
+        let output = head.record().output.into();
+        let mut samples = Vec::new();
         for &class in &arguments.classes {
-            let samples = splits.train.of_classes(|label| label == class);
-            let samples = samples.with_context(|| format!("{} has no training sample of class {class}", arguments.data))?;
-            let count = arguments.count.unwrap_or(usize::MAX).min(samples.samples());
-            for row in features_of(&file, head.record().output.into(), samples.slice(0..count)?.inputs())? {
-                head.add(&row, class)?;
-            }
+            let all = splits.train.of_classes(|label| label == class);
+            let all = all.with_context(|| format!("{} has no training sample of class {class}", arguments.data))?;
+            let count = arguments.count.unwrap_or(usize::MAX).min(all.samples());
+            let taken = if arguments.curve.is_some() { all } else { all.slice(0..count)? };
+            samples.push((class, features_of(&file, output, taken.inputs())?));
             learned.push(count);
+        }
+        let counts = || learned.iter().copied();
+        if arguments.curve.is_some() {
+            let test = features_of(&file, output, splits.test.inputs())?;
+            let scratch = solve_bytes(model.bytes(), 0);
+            curve = Some(LearningCurve::measure(head, &samples, counts(), scratch, |head| judge(head, &test, &splits.test))?);
+            head.reset();
+        }
+        for ((class, rows), count) in samples.iter().zip(counts()) {
+            rows[..count].iter().try_for_each(|row| head.add(row, *class))?;
         }
         let head_file = HeadFile { model: model.model()?.hash(), head: head.sums().to_vec() };
         files::write(&arguments.out, &head_file.to_bytes())
     })?;
-    let object = json!({"file": arguments.out, "classes": arguments.classes, "learned": learned});
+    let mut object = json!({"file": arguments.out, "classes": arguments.classes, "learned": learned});
+    if let (Some(curve), Some(path)) = (&curve, &arguments.curve) {
+        files::write(path, curve.draw(&arguments.data).as_bytes())?;
+        object["curve"] = curve.to_json();
+    }
     if arguments.json {
         return output::print_json(&object);
     }
@@ -78,7 +98,13 @@ pub struct MeasuredHead {
 
 impl MeasuredHead {
     fn mean(&self) -> f64 {
-        self.classes.iter().map(|(_, share)| share).sum::<f64>() / self.classes.len() as f64
+        self.mean_of(|_| true)
+    }
+
+    /// The mean of the shares of the classes that `is_meant`; 0 where there is none.
+    pub fn mean_of(&self, is_meant: impl Fn(usize) -> bool) -> f64 {
+        let shares: Vec<f64> = self.classes.iter().filter(|(class, _)| is_meant(*class)).map(|(_, share)| *share).collect();
+        shares.iter().sum::<f64>() / shares.len().max(1) as f64
     }
 
     /// Its figures.

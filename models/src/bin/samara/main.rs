@@ -7,12 +7,14 @@ mod arena;
 mod board;
 mod boards;
 mod budget;
+mod chart;
 mod compare;
 mod completions;
 mod convert;
 mod curves;
 mod data;
 mod device;
+mod doctor;
 mod evaluate;
 mod export;
 mod export_samples;
@@ -21,6 +23,7 @@ mod head;
 mod inspect;
 mod interrupt;
 mod learned;
+mod learning_curve;
 mod losses;
 mod names;
 mod optimizers;
@@ -34,6 +37,7 @@ mod task;
 mod tensorboard;
 mod train;
 mod watching;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -57,6 +61,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Make an int8 file from trained weights
     Quantize(quantize::Arguments),
+    /// Say which layers int8 hurts, and try what can be done about it
+    Doctor(doctor::Arguments),
     /// Add to an int8 file what a device goes on learning with: heads that are solved from exact sums, or trained by gradients
     Head(head::Arguments),
     /// Learn samples as a device with this model would, by the same code and to the same bits
@@ -65,6 +71,8 @@ enum Command {
     Budget(budget::Arguments),
     /// Show what is in a model file
     Inspect(inspect::Arguments),
+    /// Write trained weights in another format: the library's own, or safetensors
+    Weights(weights::Arguments),
     /// Draw the graph of a model as SVG or PNG, with shapes
     Plot(plot::Arguments),
     /// Write all that is known of a model file as one page of HTML: curves, confusion, mistakes, layers, memory, boards
@@ -90,10 +98,12 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Head(arguments) => head::run(&arguments),
         Command::Learn(arguments) => learned::run(&arguments),
         Command::Budget(arguments) => budget::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Weights(arguments) => weights::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),

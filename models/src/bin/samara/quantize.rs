@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
-use samara_trainer::checkpoint::Weights;
 use samara_trainer::optimizers::Sgd;
-use samara_trainer::quantize::{Calibration, Options};
 use serde_json::json;
 
 use crate::losses::LossName;
 use crate::task::Task;
-use crate::{convert, device, files, names, output, train};
+use crate::{convert, device, files, names, output, train, weights};
 
 /// Arguments of `samara quantize`.
 #[derive(Debug, clap::Args)]
@@ -20,7 +18,7 @@ pub struct Arguments {
     /// Model of the zoo that the weights belong to; none for those of a CSV file
     #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
     model: Option<&'static ZooModel>,
-    /// Directory that `samara train` wrote, or a weights.bin
+    /// Directory that `samara train` wrote, a weights.bin, or a .safetensors file
     #[arg(long, value_name = "DIR|FILE")]
     weights: PathBuf,
     /// Data set by name or path, as for `samara train`
@@ -29,9 +27,8 @@ pub struct Arguments {
     /// The loss of the training [default: as for `samara train`]
     #[arg(long, value_enum)]
     loss: Option<LossName>,
-    /// How ranges are taken: minmax, or percentile=P, which clips outliers
-    #[arg(long, default_value = "minmax", value_parser = names::calibration)]
-    calibration: Calibration,
+    #[command(flatten)]
+    quantizing: convert::Quantizing,
     /// Training samples that ranges are taken from
     #[arg(long, default_value_t = train::CALIBRATION_SAMPLES, value_parser = names::count)]
     samples: usize,
@@ -52,15 +49,14 @@ pub struct Arguments {
 /// # Errors
 /// If the weights are damaged or not the model's, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let path = if arguments.weights.is_dir() { arguments.weights.join(train::WEIGHTS) } else { arguments.weights.clone() };
-    let saved = Weights::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
+    let (path, saved) = weights::read(&arguments.weights)?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let Task { mut model, splits, loss, .. } = Task::trained(arguments.model, &arguments.data, directory, arguments.loss)?;
     saved.restore(&model).with_context(|| path.display().to_string())?;
     model.compile(Sgd::new(1.0), loss.build())?;
     train::check(&model, &splits, &arguments.data)?;
     let samples = train::calibration_samples(&splits.train, arguments.samples);
-    let options = Options { calibration: arguments.calibration, ..Options::default() };
+    let options = arguments.quantizing.options();
     let mut file = convert::to_int8(&model, &samples, options, convert::Pace::default(), arguments.golden)?;
     let measured = device::measure(&file, &splits.test, &*loss.build())?;
     if !arguments.pace.is_whole() {

@@ -116,6 +116,8 @@ fn weight_scales(rows: &[Vec<f32>], bias: &[f32], given: Option<&[f64]>, input_s
 pub(super) struct Matrix8 {
     /// The weights.
     pub rows: Vec<Vec<i8>>,
+    /// Their scales, one for each row.
+    pub scales: Vec<f64>,
     /// Bias, with the input's zero point folded in, and multiplier of each row.
     pub pairs: Vec<i32>,
     /// Left shift of accumulators.
@@ -140,7 +142,7 @@ impl Matrix8 {
         let Some((_, shift)) = multiplier(factor(largest), LARGEST_SHIFT) else {
             return Err(context.error(format!("its output's scale {output_scale} is too small for its input's {input_scale}")));
         };
-        let mut matrix = Self { rows: Vec::new(), pairs: Vec::new(), shift };
+        let mut matrix = Self { rows: Vec::new(), scales: Vec::new(), pairs: Vec::new(), shift };
         for (channel, mut scale) in scales.into_iter().enumerate() {
             let quantized = |scale: f64| {
                 let row: Vec<i8> = rows[channel]
@@ -167,6 +169,7 @@ impl Matrix8 {
             };
             matrix.pairs.extend([folded as i32, multiplier]);
             matrix.rows.push(row);
+            matrix.scales.push(scale);
         }
         Ok(matrix)
     }
@@ -259,6 +262,20 @@ impl DeviceOp for Linear {
         }
     }
 
+    fn correct_bias(&mut self, context: &NodeContext<'_>, input: Quantization, output: Quantization, means: &[f32]) {
+        let scales = self.weight_scales.as_deref();
+        let rounded = Matrix8::quantize(context, &self.rows, &self.bias, scales, input, f64::from(output.scale));
+        let Ok(Matrix8 { rows, scales, .. }) = rounded else { return };
+        let is_depthwise = matches!(self.kind, Kind::DepthwiseConv2d(_));
+        for (channel, ((row, real), scale)) in rows.iter().zip(&self.rows).zip(scales).enumerate() {
+            let mean_of = |place: usize| f64::from(means[if is_depthwise { channel } else { place } % means.len()]);
+            let moved = row.iter().zip(real).enumerate();
+            let moved: f64 =
+                moved.map(|(place, (&int8, &real))| (f64::from(int8) * scale - f64::from(real)) * mean_of(place)).sum();
+            self.bias[channel] -= moved as f32;
+        }
+    }
+
     fn encode_f32(&self, _: &NodeContext<'_>, constants: &mut Constants) -> Result<Encoded, ExportError> {
         let flat: Vec<f32> = self.rows.concat();
         let weights = match self.kind {
@@ -287,7 +304,7 @@ impl DeviceOp for Linear {
         }
         let scales = self.weight_scales.as_deref();
         let output_scale = f64::from(output.scale);
-        let Matrix8 { rows, pairs, shift } =
+        let Matrix8 { rows, pairs, shift, .. } =
             Matrix8::quantize(context, &self.rows, &self.bias, scales, inputs[0], output_scale)?;
         let (minimum, maximum) = self.clamp.quantized(output);
         let weights = match self.kind {
@@ -403,6 +420,17 @@ mod tests {
             .expect("an op that can be encoded");
         // Paired rows: four weights of the first row, four of a second that is not there.
         constants.into_bytes()[..2].iter().map(|&byte| byte as i8).collect()
+    }
+
+    /// 0.5 and 0.126 are 127 and 32 of 0.5 / 127: the second is 0.126 - 0.0000157 too small, times its input's mean of 10.
+    #[test]
+    fn a_bias_takes_up_what_rounded_weights_move() {
+        let graph = DeviceGraph::single("dense", Linear::new(Kind::Dense, vec![], vec![]), &[[2].into()], [1].into());
+        let quantization = Quantization { scale: 0.1, zero_point: 0 };
+        let mut dense = Linear::new(Kind::Dense, vec![vec![0.5, 0.126]], vec![1.0]);
+        dense.correct_bias(&graph.context(&graph.nodes[0]), quantization, quantization, &[3.0, 10.0]);
+        let expected = 1.0 - 10.0 * (32.0 * 0.5 / 127.0 - 0.126);
+        assert!((dense.bias[0] - expected).abs() < 1e-6, "{} is not {expected}", dense.bias[0]);
     }
 
     #[test]

@@ -21,8 +21,10 @@ pub struct ScaleShift {
     pub clamp: Clamp,
 }
 
-/// Weights have 16 bits.
-const LARGEST_WEIGHT: f64 = 32767.0;
+/// Weights have 20 bits: channels whose factors are a thousandth of the largest are left with ten.
+const LARGEST_WEIGHT: f64 = ((1 << 19) - 1) as f64;
+/// Summands stay within this, in units of the products.
+const LARGEST_SUMMAND: f64 = (1 << 26) as f64;
 /// Multipliers are below 2^31 with this shift at most, as the runtime checks.
 const LARGEST_SHIFT: u32 = 16;
 
@@ -37,16 +39,16 @@ impl ScaleShift {
     fn weight_scale(&self, input_scale: f64) -> f64 {
         let own = self.largest_scale() / LARGEST_WEIGHT;
         let largest_shift = self.shift.iter().fold(0.0, |largest: f64, &b| largest.max(f64::from(b.abs())));
-        let least = largest_shift / input_scale / f64::from(1 << 23);
+        let least = largest_shift / input_scale / LARGEST_SUMMAND;
         if own >= least { own } else { least }
     }
 }
 
 impl DeviceOp for ScaleShift {
-    /// A sixteenth of the products' scale: with shifts up to 6, accumulators stay within 32 bits.
+    /// A quarter of the products' scale: with shifts up to 3, accumulators stay within 32 bits.
     fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
         let input_scale = f64::from(inputs[0].scale);
-        (input_scale * self.weight_scale(input_scale) / 16.0) as f32
+        (input_scale * self.weight_scale(input_scale) / 4.0) as f32
     }
 
     fn fuse_clamp(&mut self, clamp: Clamp) -> bool {
@@ -76,7 +78,7 @@ impl DeviceOp for ScaleShift {
         true
     }
 
-    /// Weights of 16 bits: a factor of 64 leaves ten.
+    /// Weights of 20 bits: a factor of 64 leaves 14.
     fn takes_factors_for_free(&self) -> bool {
         true
     }
@@ -109,7 +111,7 @@ impl DeviceOp for ScaleShift {
         Ok(Encoded::new(&SCALE_SHIFT_F32, &parameters))
     }
 
-    /// The products' scale `s` is the input's times `max|scale| / 32767`, larger if a shift would not fit 30 bits:
+    /// The products' scale `s` is the input's times `max|scale| / 2^19`, larger if a shift would not fit 27 bits:
     /// `acc = (shift / s - weight * zero_point_in) + weight * x`, and `s / scale_out` becomes multiplier and shift.
     fn encode_i8(
         &self,

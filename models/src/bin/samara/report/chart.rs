@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::curves::Axis;
-pub use crate::curves::COLOURS;
+use crate::chart::Axis;
+pub use crate::chart::COLOURS;
 use crate::plot::escape;
 
 /// A line of a chart.

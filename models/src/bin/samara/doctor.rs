@@ -1,0 +1,296 @@
+//! `samara doctor`: where int8 hurts a net, and what helps.
+//!
+//! Remedies are judged on validation samples; the test samples are looked at once, for the one that is chosen.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use samara_models::ZooModel;
+use samara_trainer::Model;
+use samara_trainer::data::{Dataset, Tensor};
+use samara_trainer::device::run::DeviceModel;
+use samara_trainer::losses::Loss;
+use samara_trainer::optimizers::Sgd;
+use samara_trainer::quantize::{Calibration, Diagnosis, diagnose};
+use serde_json::{Value, json};
+
+use crate::convert::{self, EqualizeName, Quantizing};
+use crate::losses::{LossName, Measured};
+use crate::task::Task;
+use crate::{device, files, names, output, train, weights};
+
+/// Samples on which nodes are compared one by one.
+const COMPARED_SAMPLES: usize = 128;
+/// Numbers of nodes that are tried in f32, the worst first.
+const KEPT: [usize; 3] = [1, 2, 4];
+/// A channel that uses fewer steps of int8 than this is told.
+const FEW_STEPS: f64 = 16.0;
+/// A larger share of values that is cut off is told.
+const MUCH_CUT_OFF: f64 = 0.001;
+
+/// Arguments of `samara doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Model of the zoo that the weights belong to; none for those of a CSV file
+    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
+    model: Option<&'static ZooModel>,
+    /// Directory that `samara train` wrote, a weights.bin, or a .safetensors file
+    #[arg(long, value_name = "DIR|FILE")]
+    weights: PathBuf,
+    /// Data set by name or path, as for `samara train`
+    #[arg(long, value_name = "NAME|PATH")]
+    data: String,
+    /// The loss of the training [default: as for `samara train`]
+    #[arg(long, value_enum)]
+    loss: Option<LossName>,
+    /// Training samples that ranges are taken from
+    #[arg(long, default_value_t = train::CALIBRATION_SAMPLES, value_parser = names::count)]
+    samples: usize,
+    /// Validation samples that remedies are judged on
+    #[arg(long, value_name = "NUMBER", default_value = "2000", value_parser = names::count)]
+    judged: usize,
+    /// What int8 may cost: points of accuracy, or hundredths of the loss
+    #[arg(long, value_name = "POINTS", default_value = "0.5", value_parser = names::positive)]
+    within: f32,
+    /// Write the file of the first remedy that costs no more, or of the best one, to --out
+    #[arg(long, requires = "out")]
+    fix: bool,
+    /// The int8 file that --fix writes
+    #[arg(long, value_name = "FILE", requires = "fix")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    golden: convert::Golden,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks, tries, and says what helps.
+///
+/// # Errors
+/// If the weights are damaged or not the model's, or the data does not fit, or a layer cannot be quantized.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let (path, saved) = weights::read(&arguments.weights)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let Task { mut model, splits, loss, .. } = Task::trained(arguments.model, &arguments.data, directory, arguments.loss)?;
+    saved.restore(&model).with_context(|| path.display().to_string())?;
+    model.compile(Sgd::new(1.0), loss.build())?;
+    train::check(&model, &splits, &arguments.data)?;
+    if splits.validation.samples() == 0 {
+        bail!("{} has no validation samples to judge remedies on", arguments.data);
+    }
+    let practice = Practice {
+        calibration: train::calibration_samples(&splits.train, arguments.samples),
+        judged: splits.validation.slice(0..splits.validation.samples().min(arguments.judged))?,
+        loss: loss.build(),
+        model,
+        within: f64::from(arguments.within) / 100.0,
+        golden: arguments.golden,
+    };
+    let f32_file = convert::to_f32(&practice.model, &practice.calibration, convert::Pace::default(), practice.golden)?;
+    let float = device::measure(&f32_file, &practice.judged, &*practice.loss)?;
+    let compared = practice.judged.slice(0..practice.judged.samples().min(COMPARED_SAMPLES))?;
+    let options = Quantizing::default();
+    let diagnosis = diagnose(&practice.model.device_graph()?, &practice.calibration, compared.inputs(), options.options())?;
+    let trials = practice.try_remedies(&diagnosis)?;
+    let chosen = practice.choose(&float, &trials);
+    let test = |file| device::measure(file, &splits.test, &*practice.loss);
+    let (tested, float_tested) = (test(&trials[chosen].file)?, test(&f32_file)?);
+    if let Some(out) = &arguments.out {
+        files::write(out, trials[chosen].file.bytes())?;
+    }
+    let report =
+        Report { diagnosis: &diagnosis, float: &float, trials: &trials, chosen, tested: &tested, float_tested: &float_tested };
+    if arguments.json {
+        return output::print_json(&report.to_json(arguments));
+    }
+    output::print(&report.shown(arguments))
+}
+
+/// A net, and what its files are made from and judged on.
+struct Practice {
+    model: Model,
+    calibration: Vec<Tensor>,
+    judged: Dataset,
+    loss: Arc<dyn Loss>,
+    within: f64,
+    golden: convert::Golden,
+}
+
+/// A way to quantize, and what came of it.
+struct Trial {
+    remedy: Quantizing,
+    file: DeviceModel,
+    measured: Measured,
+}
+
+/// What is better is larger.
+fn score(measured: &Measured) -> f64 {
+    measured.accuracy.unwrap_or(-measured.loss)
+}
+
+impl Practice {
+    fn attempt(&self, remedy: Quantizing) -> Result<Trial> {
+        let file = convert::to_int8(&self.model, &self.calibration, remedy.options(), convert::Pace::default(), self.golden)?;
+        let measured = device::measure(&file, &self.judged, &*self.loss)?;
+        Ok(Trial { remedy, file, measured })
+    }
+
+    /// Plain int8; each remedy alone; what helped, together; and on top of it the worst nodes in f32.
+    fn try_remedies(&self, diagnosis: &Diagnosis) -> Result<Vec<Trial>> {
+        let mut trials = vec![self.attempt(Quantizing::default())?];
+        let plain = score(&trials[0].measured);
+        let mut together = Quantizing::default();
+        let kinds: [Vec<Quantizing>; 3] = [
+            [0.9999, 0.999]
+                .map(|part| Quantizing { calibration: Calibration::Percentile(part), ..Quantizing::default() })
+                .to_vec(),
+            [EqualizeName::Balanced, EqualizeName::Full]
+                .map(|equalize| Quantizing { equalize, ..Quantizing::default() })
+                .to_vec(),
+            vec![Quantizing { correct_bias: true, ..Quantizing::default() }],
+        ];
+        for kind in kinds {
+            let alone = kind.into_iter().map(|remedy| self.attempt(remedy)).collect::<Result<Vec<_>>>()?;
+            let best = alone.iter().max_by(|a, b| score(&a.measured).total_cmp(&score(&b.measured)));
+            if let Some(best) = best.filter(|best| score(&best.measured) > plain) {
+                let Quantizing { calibration, equalize, correct_bias, .. } = &best.remedy;
+                match &best.remedy {
+                    _ if *correct_bias => together.correct_bias = true,
+                    _ if *equalize != EqualizeName::default() => together.equalize = *equalize,
+                    _ => together.calibration = *calibration,
+                }
+            }
+            trials.extend(alone);
+        }
+        if trials.iter().all(|trial| trial.remedy != together) {
+            trials.push(self.attempt(together)?);
+        }
+        let best = trials.iter().max_by(|a, b| score(&a.measured).total_cmp(&score(&b.measured)));
+        let best = best.map(|trial| trial.remedy.clone()).unwrap_or_default();
+        let worst: Vec<String> = diagnosis.worst().into_iter().map(|node| node.name.clone()).collect();
+        for count in KEPT.into_iter().filter(|count| *count <= worst.len()) {
+            trials.push(self.attempt(Quantizing { keep_f32: worst[..count].to_vec(), ..best.clone() })?);
+        }
+        Ok(trials)
+    }
+
+    /// The first that costs no more than it may, of those without and then with nodes in f32; else the best.
+    fn choose(&self, float: &Measured, trials: &[Trial]) -> usize {
+        let allowed = float.accuracy.map_or(self.within * float.loss.abs(), |_| self.within);
+        let is_enough = |trial: &Trial| score(&trial.measured) >= score(float) - allowed;
+        let best = (0..trials.len()).max_by(|&a, &b| score(&trials[a].measured).total_cmp(&score(&trials[b].measured)));
+        trials.iter().position(is_enough).or(best).unwrap_or(0)
+    }
+}
+
+/// What was found.
+struct Report<'a> {
+    diagnosis: &'a Diagnosis,
+    float: &'a Measured,
+    trials: &'a [Trial],
+    chosen: usize,
+    tested: &'a Measured,
+    float_tested: &'a Measured,
+}
+
+impl Report<'_> {
+    fn shown(&self, arguments: &Arguments) -> String {
+        let what = self.float.shown().0;
+        let db = |value: f64| if value.is_finite() { format!("{value:.1}") } else { "exact".to_owned() };
+        let node = |node: &samara_trainer::quantize::NodeDiagnosis| {
+            vec![
+                node.name.clone(),
+                node.op.to_owned(),
+                db(node.node_db),
+                db(node.alone_db),
+                format!("{:.2} %", 100.0 * node.saturated),
+                format!("{}: {:.0}", node.worst_channel, node.worst_steps),
+            ]
+        };
+        let nodes: Vec<_> = self.diagnosis.nodes.iter().map(node).collect();
+        let titles = ["node", "op", "dB here", "dB of the output, it alone in int8", "cut off", "worst channel: steps of 255"];
+        let mut text = output::table(&titles, &nodes);
+        text += &format!("\n{}\n", self.verdict());
+        let row = |name: String, measured: &Measured, file: Option<&DeviceModel>| {
+            let bytes = file.map_or(String::new(), |file| output::thousands(file.bytes().len() as u64));
+            let arena = file
+                .and_then(|file| file.model().ok())
+                .map_or(String::new(), |model| output::thousands(model.arena_bytes() as u64));
+            vec![name, measured.shown().1, bytes, arena]
+        };
+        let float = row("f32".to_owned(), self.float, None);
+        let trials = self.trials.iter().map(|trial| row(trial.name(), &trial.measured, Some(&trial.file)));
+        let rows: Vec<_> = [float].into_iter().chain(trials).collect();
+        text += &format!("\n{}", output::table(&["remedy", &format!("validation {what}"), "bytes", "arena"], &rows));
+        let chosen = &self.trials[self.chosen];
+        let [test, float] = [self.tested, self.float_tested].map(|measured| measured.shown().1);
+        text += &format!("\nTaken: {}; test {what} {test}, in f32 {float}", chosen.name());
+        text += &match &arguments.out {
+            Some(out) => format!(", written to {}", out.display()),
+            None => format!(
+                ". --fix --out FILE writes the file; so does `samara quantize ... {}`",
+                chosen.remedy.arguments().join(" ")
+            ),
+        };
+        text
+    }
+
+    /// What hurts, in a sentence or two.
+    fn verdict(&self) -> String {
+        let Some(worst) = self.diagnosis.worst().first().copied() else { return "int8 loses nothing.".to_owned() };
+        let mut text = format!(
+            "The model's output has {:.1} dB of signal to noise. {} hurts most: it alone leaves {:.1} dB.",
+            self.diagnosis.output_db, worst.name, worst.alone_db
+        );
+        let narrow = self.diagnosis.nodes.iter().filter(|node| node.worst_steps < FEW_STEPS && node.node_db.is_finite());
+        let narrow: Vec<&str> = narrow.map(|node| node.name.as_str()).collect();
+        if !narrow.is_empty() {
+            text += &format!(
+                "\nOf what {} give, a channel uses fewer than {FEW_STEPS} of 255 steps: where that matters, evening channels out (--equalize) helps.",
+                narrow.join(", ")
+            );
+        }
+        if worst.saturated > MUCH_CUT_OFF {
+            text +=
+                &format!("\n{:.2} % of its values are cut off: more calibration samples may help.", 100.0 * worst.saturated);
+        }
+        text
+    }
+
+    fn to_json(&self, arguments: &Arguments) -> Value {
+        let finite = |value: f64| value.is_finite().then_some(value);
+        let nodes = self.diagnosis.nodes.iter().map(|node| {
+            json!({
+                "name": node.name, "op": node.op, "node_db": finite(node.node_db), "alone_db": finite(node.alone_db),
+                "saturated": node.saturated, "worst_channel": node.worst_channel, "worst_steps": node.worst_steps,
+            })
+        });
+        let trials = self.trials.iter().map(|trial| {
+            json!({
+                "arguments": trial.remedy.arguments(), "accuracy": trial.measured.accuracy, "loss": trial.measured.loss,
+                "bytes": trial.file.bytes().len(), "arena_bytes": trial.file.model().map(|model| model.arena_bytes()).ok(),
+            })
+        });
+        json!({
+            "nodes": nodes.collect::<Vec<_>>(), "output_db": finite(self.diagnosis.output_db),
+            "worst": self.diagnosis.worst().first().map(|node| &node.name),
+            "f32_accuracy": self.float.accuracy, "f32_loss": self.float.loss,
+            "remedies": trials.collect::<Vec<_>>(), "chosen": self.chosen,
+            "test_accuracy": self.tested.accuracy, "test_loss": self.tested.loss, "f32_test_accuracy": self.float_tested.accuracy, "f32_test_loss": self.float_tested.loss, "out": arguments.out,
+        })
+    }
+}
+
+impl Trial {
+    /// Its arguments; of nodes in f32 only how many.
+    fn name(&self) -> String {
+        let kept = self.remedy.keep_f32.len();
+        let mut parts = Quantizing { keep_f32: Vec::new(), ..self.remedy.clone() }.arguments();
+        if kept > 0 {
+            parts.push(format!("the worst {kept} in f32"));
+        }
+        if parts.is_empty() { "plain int8".to_owned() } else { parts.join(" ") }
+    }
+}
