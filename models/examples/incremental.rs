@@ -331,7 +331,6 @@ fn owner(seed: u64) -> Outcome<(Measured, Personal)> {
     own_rows.iter().try_for_each(|(row, label)| head.add(row, label))?;
     head.solve(scratch.as_mut_slice())?;
     let measured = Measured { mean: after, joint: mean(&mut head, &own_test), old_before, old, new, ..Measured::default() };
-    drop(head);
     Ok((measured, Personal::learn(&mut file, [&own.train, &own.test, &others.test], seed)?))
 }
 

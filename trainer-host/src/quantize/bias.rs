@@ -19,8 +19,8 @@ pub fn correct_biases(
     together: &[Vec<usize>],
 ) -> Result<(), ExportError> {
     let means = means(graph, samples)?;
-    for index in 0..graph.nodes.len() {
-        if real[index] || together.iter().any(|group| group.contains(&index)) {
+    for (index, &is_real) in real.iter().enumerate() {
+        if is_real || together.iter().any(|group| group.contains(&index)) {
             continue;
         }
         let node = &graph.nodes[index];

@@ -1,6 +1,6 @@
 //! `samara weights`: trained weights in another format.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use samara_trainer::checkpoint::Weights;
@@ -49,8 +49,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 ///
 /// # Errors
 /// If they cannot be read, or are damaged.
-pub fn read(path: &PathBuf) -> Result<(PathBuf, Weights)> {
-    let path = if path.is_dir() { path.join(train::WEIGHTS) } else { path.clone() };
+pub fn read(path: &Path) -> Result<(PathBuf, Weights)> {
+    let path = if path.is_dir() { path.join(train::WEIGHTS) } else { path.to_owned() };
     let weights = Weights::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
     Ok((path, weights))
 }
