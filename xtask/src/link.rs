@@ -128,7 +128,8 @@ impl Lesson {
 
 /// The command `samara` of the profile that tests have built.
 fn as_tests_have_it(arguments: &[&str]) -> Command {
-    let mut command = process::cargo(&["run", "--quiet", "--package", "samara-models", "--bin", "samara", "--"]);
+    // Of the whole workspace: a package alone has other features, and all would be built again.
+    let mut command = process::cargo(&["run", "--quiet", "--bin", "samara", "--"]);
     command.args(arguments);
     command
 }

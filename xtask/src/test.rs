@@ -323,8 +323,7 @@ fn data(tally: &mut Tally) {
     match setup::tensorboard() {
         Err(reason) => tally.skip("tests with TensorBoard", &format!("{reason:#}")),
         Ok(python) => tally.check("tests with TensorBoard", |tally| {
-            let test =
-                ["test", "--quiet", "--package", "samara-tests", "--test", "tensorboard", "--", "--ignored", TENSORBOARD];
+            let test = ["test", "--quiet", "--workspace", "--test", "tensorboard", "--", "--ignored", TENSORBOARD];
             harness(tally, process::cargo(&test).env("SAMARA_PYTHON", python))
         }),
     }
