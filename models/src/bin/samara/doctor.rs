@@ -2,23 +2,21 @@
 //!
 //! Remedies are judged on validation samples; the test samples are looked at once, for the one that is chosen.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use samara_models::ZooModel;
+use anyhow::{Result, bail};
 use samara_trainer::Model;
 use samara_trainer::data::{Dataset, Tensor};
 use samara_trainer::device::run::DeviceModel;
 use samara_trainer::losses::Loss;
-use samara_trainer::optimizers::Sgd;
 use samara_trainer::quantize::{Calibration, Diagnosis, diagnose};
 use serde_json::{Value, json};
 
 use crate::convert::{self, EqualizeName, Quantizing};
-use crate::losses::{LossName, Measured};
-use crate::task::Task;
-use crate::{device, files, names, output, train, weights};
+use crate::losses::Measured;
+use crate::weights::{Trained, TrainedArguments};
+use crate::{device, files, names, output};
 
 /// Samples on which nodes are compared one by one.
 const COMPARED_SAMPLES: usize = 128;
@@ -32,21 +30,8 @@ const MUCH_CUT_OFF: f64 = 0.001;
 /// Arguments of `samara doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model of the zoo that the weights belong to; none for those of a CSV file
-    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
-    model: Option<&'static ZooModel>,
-    /// Directory that `samara train` wrote, a weights.bin, or a .safetensors file
-    #[arg(long, value_name = "DIR|FILE")]
-    weights: PathBuf,
-    /// Data set by name or path, as for `samara train`
-    #[arg(long, value_name = "NAME|PATH")]
-    data: String,
-    /// The loss of the training [default: as for `samara train`]
-    #[arg(long, value_enum)]
-    loss: Option<LossName>,
-    /// Training samples that ranges are taken from
-    #[arg(long, default_value_t = train::CALIBRATION_SAMPLES, value_parser = names::count)]
-    samples: usize,
+    #[command(flatten)]
+    trained: TrainedArguments,
     /// Validation samples that remedies are judged on
     #[arg(long, value_name = "NUMBER", default_value = "2000", value_parser = names::count)]
     judged: usize,
@@ -71,19 +56,14 @@ pub struct Arguments {
 /// # Errors
 /// If the weights are damaged or not the model's, or the data does not fit, or a layer cannot be quantized.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let (path, saved) = weights::read(&arguments.weights)?;
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let Task { mut model, splits, loss, .. } = Task::trained(arguments.model, &arguments.data, directory, arguments.loss)?;
-    saved.restore(&model).with_context(|| path.display().to_string())?;
-    model.compile(Sgd::new(1.0), loss.build())?;
-    train::check(&model, &splits, &arguments.data)?;
+    let Trained { model, splits, loss, calibration, .. } = arguments.trained.load()?;
     if splits.validation.samples() == 0 {
-        bail!("{} has no validation samples to judge remedies on", arguments.data);
+        bail!("{} has no validation samples to judge remedies on", arguments.trained.data);
     }
     let practice = Practice {
-        calibration: train::calibration_samples(&splits.train, arguments.samples),
+        calibration,
         judged: splits.validation.slice(0..splits.validation.samples().min(arguments.judged))?,
-        loss: loss.build(),
+        loss,
         model,
         within: f64::from(arguments.within) / 100.0,
         golden: arguments.golden,

@@ -1,12 +1,21 @@
 //! `samara weights`: trained weights in another format.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use samara_models::ZooModel;
+use samara_trainer::Model;
 use samara_trainer::checkpoint::Weights;
+use samara_trainer::data::Tensor;
+use samara_trainer::data::sources::Splits;
+use samara_trainer::losses::Loss;
+use samara_trainer::optimizers::Sgd;
 use serde_json::json;
 
-use crate::{files, output, train};
+use crate::losses::LossName;
+use crate::task::Task;
+use crate::{files, names, output, train};
 
 /// Arguments of `samara weights`.
 #[derive(Debug, clap::Args)]
@@ -45,11 +54,63 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::print(&format!("{parameters} parameters with {values} values of {}, written to {out}", weights.model))
 }
 
+/// A trained net and its data, as arguments.
+#[derive(Debug, clap::Args)]
+pub struct TrainedArguments {
+    /// Model of the zoo that the weights belong to; none for those of a CSV file
+    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
+    model: Option<&'static ZooModel>,
+    /// Directory that `samara train` wrote, a weights.bin, or a .safetensors file
+    #[arg(long, value_name = "DIR|FILE")]
+    weights: PathBuf,
+    /// Data set by name or path, as for `samara train`
+    #[arg(long, value_name = "NAME|PATH")]
+    pub data: String,
+    /// The loss of the training [default: as for `samara train`]
+    #[arg(long, value_enum)]
+    loss: Option<LossName>,
+    /// Training samples that ranges are taken from
+    #[arg(long, default_value_t = train::CALIBRATION_SAMPLES, value_parser = names::count)]
+    samples: usize,
+}
+
+/// A trained net.
+pub struct Trained {
+    /// Where its weights were.
+    pub path: PathBuf,
+    /// The net with its weights, compiled with its loss.
+    pub model: Model,
+    /// Its data.
+    pub splits: Splits,
+    /// What training made small.
+    pub loss: Arc<dyn Loss>,
+    /// Training samples to take ranges from, a tensor for each input.
+    pub calibration: Vec<Tensor>,
+}
+
+impl TrainedArguments {
+    /// Reads the weights and the data.
+    ///
+    /// # Errors
+    /// If the weights are damaged or not the model's, or the data does not fit.
+    pub fn load(&self) -> Result<Trained> {
+        let (path, saved) = read(&self.weights)?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let Task { mut model, splits, loss, .. } = Task::trained(self.model, &self.data, directory, self.loss)?;
+        saved.restore(&model).with_context(|| path.display().to_string())?;
+        let loss = loss.build();
+        model.compile(Sgd::new(1.0), loss.clone())?;
+        train::check(&model, &splits, &self.data)?;
+        let calibration = train::calibration_samples(&splits.train, self.samples);
+        Ok(Trained { path, model, splits, loss, calibration })
+    }
+}
+
 /// The weights in a file, or in the directory of a training, and where they were.
 ///
 /// # Errors
 /// If they cannot be read, or are damaged.
-pub fn read(path: &Path) -> Result<(PathBuf, Weights)> {
+fn read(path: &Path) -> Result<(PathBuf, Weights)> {
     let path = if path.is_dir() { path.join(train::WEIGHTS) } else { path.to_owned() };
     let weights = Weights::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
     Ok((path, weights))
