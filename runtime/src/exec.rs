@@ -66,13 +66,14 @@ impl<'a> Tensors<'a> {
         (tensor, self.arena.get(tensor.range()).unwrap_or_default())
     }
 
-    /// The tensor of that index as real numbers, dequantized if it is int8.
+    /// The tensor of that index as real numbers, dequantized if it is int8 or int16.
     pub fn values(&self, index: u32) -> impl Iterator<Item = f32> + use<'a> {
         let (tensor, bytes) = self.get(index);
         bytes.chunks_exact(tensor.element_type.bytes()).map(move |element| match *element {
             [a, b, c, d] if tensor.element_type == ElementType::I32 => i32::from_le_bytes([a, b, c, d]) as f32,
             [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
             [q] => quant::dequantize(q as i8, tensor.scale, tensor.zero_point),
+            [a, b] => quant::dequantize_i16(i16::from_le_bytes([a, b]), tensor.scale),
             _ => 0.0,
         })
     }
@@ -172,7 +173,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Writes real values to an input, quantizing them if it is int8. One of integers takes integers.
+    /// Writes real values to an input, quantizing them if it is int8 or int16. One of integers takes integers.
     ///
     /// # Errors
     /// If the model has no such input, or it has another number of elements, or a value is NaN or infinite, or no integer where
@@ -194,6 +195,12 @@ impl<'a> Session<'a> {
                     .iter_mut()
                     .zip(values)
                     .for_each(|(byte, &value)| *byte = quant::quantize(value, tensor.scale, tensor.zero_point) as u8);
+            }
+            ElementType::I16 => {
+                bytes
+                    .chunks_exact_mut(2)
+                    .zip(values)
+                    .for_each(|(two, &value)| two.copy_from_slice(&quant::quantize_i16(value, tensor.scale).to_le_bytes()));
             }
             ElementType::I32 => {
                 if let Some(position) = values.iter().position(|&value| value as i32 as f32 != value) {
@@ -382,7 +389,7 @@ impl<'a> Session<'a> {
         (tensor.element_type == ElementType::I8).then_some(bytemuck::cast_slice(bytes))
     }
 
-    /// An output as real numbers, dequantized if it is int8, as [`output`](Self::output).
+    /// An output as real numbers, dequantized if it is int8 or int16, as [`output`](Self::output).
     pub fn output_f32(&self, index: usize) -> Option<impl Iterator<Item = f32> + '_> {
         self.output_index(index).map(|tensor| self.tensors().values(tensor))
     }

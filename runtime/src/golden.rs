@@ -106,7 +106,7 @@ pub fn checksum(session: &Session<'_>) -> u32 {
 /// Adds a tensor's bytes, every NaN counted as the same one: the bits of a NaN differ between processors.
 pub(crate) fn update(crc: &mut Crc32, element_type: ElementType, bytes: &[u8]) {
     match element_type {
-        ElementType::I8 | ElementType::I32 => {
+        ElementType::I8 | ElementType::I16 | ElementType::I32 => {
             crc.update(bytes);
         }
         ElementType::F32 => {

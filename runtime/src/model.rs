@@ -74,7 +74,10 @@ impl<'a> Model<'a> {
             let quantization_fits = match tensor.element_type {
                 ElementType::F32 | ElementType::I32 => tensor.scale.to_bits() == 1f32.to_bits() && tensor.zero_point == 0,
                 // Finite, positive, normal: by the exponent, since integer firmware has no floating point.
-                ElementType::I8 => (0x0080_0000..0x7f80_0000).contains(&tensor.scale.to_bits()),
+                ElementType::I8 | ElementType::I16 => {
+                    (0x0080_0000..0x7f80_0000).contains(&tensor.scale.to_bits())
+                        && (tensor.zero_point == 0 || tensor.element_type == ElementType::I8)
+                }
             };
             let fits = elements.is_some_and(|elements| {
                 (1..=1 << 28).contains(&elements)
@@ -92,7 +95,7 @@ impl<'a> Model<'a> {
                 && length_fits
                 && quantization_fits
                 && (1..=4).contains(&rank)
-                && element_type <= ElementType::I32 as u8
+                && element_type <= ElementType::I16 as u8
                 && tensor.offset as usize >= reserved_bytes
                 && dimensions_beyond_rank.iter().all(|&size| size == 1)
                 && (tensor.offset as usize).is_multiple_of(tensor.element_type.bytes()))

@@ -306,6 +306,16 @@ impl Overlapping<'_> {
         let part = if behind { &mut *self.behind } else { &mut *self.before };
         as_i8_mut(part.get_mut(start + at..start + at + bytes).unwrap_or_default())
     }
+
+    /// `count` int16 elements of the input from element `at` on.
+    pub fn input_i16(&self, at: usize, count: usize) -> &[i16] {
+        bytemuck::try_cast_slice(self.input_i8(2 * at, 2 * count)).unwrap_or_default()
+    }
+
+    /// `count` int16 elements of the output from element `at` on.
+    pub fn output_i16(&mut self, at: usize, count: usize) -> &mut [i16] {
+        bytemuck::try_cast_slice_mut(self.output_i8(2 * at, 2 * count)).unwrap_or_default()
+    }
 }
 
 /// What a running node can read: the arena but for its output and scratch region.
@@ -417,6 +427,11 @@ impl<'a> Inputs<'a> {
         as_i8(self.read(tensor))
     }
 
+    /// As [`read`](Self::read), as int16.
+    pub fn read_i16(&self, tensor: &Tensor) -> &'a [i16] {
+        as_i16(self.read(tensor))
+    }
+
     /// As [`read`](Self::read), as f32.
     pub fn read_f32(&self, tensor: &Tensor) -> &'a [f32] {
         as_f32(self.read(tensor))
@@ -444,6 +459,16 @@ pub(crate) fn as_i8(bytes: &[u8]) -> &[i8] {
 
 /// Bytes as int8.
 pub(crate) fn as_i8_mut(bytes: &mut [u8]) -> &mut [i8] {
+    bytemuck::try_cast_slice_mut(bytes).unwrap_or_default()
+}
+
+/// Bytes as int16; they lie at a multiple of 2, by the check of tensors and constants.
+pub(crate) fn as_i16(bytes: &[u8]) -> &[i16] {
+    bytemuck::try_cast_slice(bytes).unwrap_or_default()
+}
+
+/// Bytes as int16; they lie at a multiple of 2, by the check of tensors.
+pub(crate) fn as_i16_mut(bytes: &mut [u8]) -> &mut [i16] {
     bytemuck::try_cast_slice_mut(bytes).unwrap_or_default()
 }
 

@@ -64,7 +64,7 @@ fn draw_lengths(session: &mut Session<'_>, generator: &mut Generator) {
     }
 }
 
-/// Fills an input's bytes: int8 with any value, f32 with multiples of 1/32 in [-4, 4), i32 with numbers below 32; with extremes
+/// Fills an input's bytes: int8 and int16 with any value, f32 with multiples of 1/32 in [-4, 4), i32 with numbers below 32; with extremes
 /// in round 1.
 fn fill(bytes: &mut [u8], element_type: ElementType, round: u32, generator: &mut Generator) {
     let extreme = round == 1;
@@ -76,6 +76,15 @@ fn fill(bytes: &mut [u8], element_type: ElementType, round: u32, generator: &mut
                 (true, 0) => i8::MIN as u8,
                 (true, _) => i8::MAX as u8,
             };
+        }),
+        ElementType::I16 => bytes.chunks_exact_mut(2).for_each(|two| {
+            let random = generator.next_u32();
+            let value = match (extreme, random >> 31) {
+                (false, _) => (random >> 16) as i16,
+                (true, 0) => i16::MIN,
+                (true, _) => i16::MAX,
+            };
+            two.copy_from_slice(&value.to_le_bytes());
         }),
         ElementType::F32 => bytes.chunks_exact_mut(4).for_each(|four| {
             let random = generator.next_u32();

@@ -11,6 +11,8 @@ pub enum ElementType {
     I8 = 1,
     /// 32-bit integers, little-endian: tokens.
     I32 = 2,
+    /// Quantized, little-endian, symmetric: `real = scale * q`.
+    I16 = 3,
 }
 
 impl ElementType {
@@ -19,16 +21,18 @@ impl ElementType {
         match code {
             1 => Self::I8,
             2 => Self::I32,
+            3 => Self::I16,
             _ => Self::F32,
         }
     }
 
-    /// `"f32"`, `"int8"` or `"i32"`.
+    /// `"f32"`, `"int8"`, `"i32"` or `"int16"`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::I8 => "int8",
             Self::I32 => "i32",
+            Self::I16 => "int16",
         }
     }
 
@@ -37,6 +41,7 @@ impl ElementType {
         match self {
             Self::F32 | Self::I32 => 4,
             Self::I8 => 1,
+            Self::I16 => 2,
         }
     }
 }
@@ -53,7 +58,7 @@ pub struct Tensor {
     pub zero_point: i8,
     /// Dimensions, outermost first; 1 beyond `rank`.
     pub dimensions: [u32; 4],
-    /// Scale of an `I8` tensor, finite and positive; 1 for others.
+    /// Scale of an `I8` or `I16` tensor, finite and positive; 1 for others.
     pub scale: f32,
     /// First byte in the arena.
     pub offset: u32,

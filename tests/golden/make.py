@@ -1,4 +1,4 @@
-"""Makes the golden vectors: single int8 ops, run by LiteRT's reference kernels.
+"""Makes the golden vectors: single int8 and int16 ops, run by LiteRT's reference kernels.
 
     python -m venv venv && venv/bin/pip install -r tests/golden/requirements.txt
     venv/bin/python tests/golden/make.py            # writes tests/golden/*.json
@@ -26,8 +26,9 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 HERE = pathlib.Path(__file__).parent
-INT8, INT16, INT32, FLOAT32 = (getattr(schema.TensorType, name) for name in ("INT8", "INT16", "INT32", "FLOAT32"))
-NUMPY = {INT8: np.int8, INT16: np.int16, INT32: np.int32, FLOAT32: np.float32}
+INT8, INT16, INT32, INT64, FLOAT32 = (getattr(schema.TensorType, name) for name in ("INT8", "INT16", "INT32", "INT64", "FLOAT32"))
+NUMPY = {INT8: np.int8, INT16: np.int16, INT32: np.int32, INT64: np.int64, FLOAT32: np.float32}
+PORTS = {"i8": INT8, "i16": INT16, "f32": FLOAT32}
 CLAMPS = {
     "none": schema.ActivationFunctionType.NONE,
     "relu": schema.ActivationFunctionType.RELU,
@@ -77,7 +78,7 @@ class Model:
         shape = ([1] if batch else []) + port["shape"]
         if port["type"] == "f32":
             return self.tensor(shape, FLOAT32)
-        return self.tensor(shape, INT8, port["scale"], port["zero_point"])
+        return self.tensor(shape, PORTS[port["type"]], port["scale"], port["zero_point"])
 
     def operator(self, name, version, inputs, output, options=None):
         code = schema.OperatorCodeT()
@@ -122,6 +123,11 @@ def i8(shape, scale, zero_point):
     return {"type": "i8", "shape": list(shape), "scale": f32(scale), "zero_point": zero_point}
 
 
+def quantized(wide, shape, scale, zero_point):
+    """int8; or int16, whose zero point is 0."""
+    return {"type": "i16", "shape": list(shape), "scale": f32(scale), "zero_point": 0} if wide else i8(shape, scale, zero_point)
+
+
 def real(shape):
     return {"type": "f32", "shape": list(shape)}
 
@@ -137,15 +143,19 @@ def samples_for(random, ports, count=4):
                 spread = [1.0, 30.0, 1e-3, 1e5][number % 4]  # LiteRT does not saturate beyond 32 bits
                 values = (random.standard_normal(shape) * spread).astype(np.float32)
                 values.flat[: min(4, values.size)] = [0.5, -0.5, 1.5, -0.0][: min(4, values.size)]
-            elif number % 4 == 0:
-                values = random.integers(-128, 128, shape)
+                sample.append(values)
+                continue
+            kind = NUMPY[PORTS[port["type"]]]
+            least, most = np.iinfo(kind).min, np.iinfo(kind).max
+            if number % 4 == 0:
+                values = random.integers(least, most + 1, shape)
             elif number % 4 == 1:
-                values = random.choice([-128, 127], shape)
+                values = random.choice([least, most], shape)
             elif number % 4 == 2:
-                values = np.clip(np.rint(random.normal(port["zero_point"], 12, shape)), -128, 127)
+                values = np.clip(np.rint(random.normal(port["zero_point"], 12 * most / 127, shape)), least, most)
             else:
-                values = np.full(shape, 127 if number % 8 == 3 else -128)
-            sample.append(values if port["type"] == "f32" else values.astype(np.int8))
+                values = np.full(shape, most if number % 8 == 3 else least)
+            sample.append(values.astype(kind))
         samples.append(sample)
     return samples
 
@@ -156,14 +166,14 @@ def case(name, operator, inputs, output, samples, **fields):
     return {"name": name, "inputs": inputs, "output": output, **fields, "samples": rows}
 
 
-def linear_numbers(random, channels, fan_in, input_scale, gain):
+def linear_numbers(random, channels, fan_in, input_scale, gain, wide=False):
     """Weights whose largest is 127 in some channels and less in others, scales that differ per channel, biases, output scale."""
     largest = random.choice([127, 127, 100, 31, 5], channels)
     weights = random.integers(-largest[:, None], largest[:, None] + 1, (channels, fan_in))
     weights[np.arange(channels), random.integers(0, fan_in, channels)] = largest * random.choice([-1, 1], channels)
     scales = np.exp(random.uniform(math.log(0.002), math.log(0.02), channels)).astype(np.float32)
     spread = math.sqrt(fan_in) * 74 * 73
-    biases = np.rint(random.normal(0, spread / 2, channels)).astype(np.int64)
+    biases = np.rint(random.normal(0, spread / 2, channels) * (256 if wide else 1)).astype(np.int64)
     output_scale = f32(input_scale * float(np.max(scales)) * spread / 50 * gain)
     return weights.astype(np.int8), scales, biases, output_scale
 
@@ -183,7 +193,7 @@ def window_fields(kernel, stride, dilation, padding):
     return {"window": {"kernel": list(kernel), "stride": list(stride), "dilation": list(dilation), "padding": padding}}
 
 
-def fully_connected(random):
+def fully_connected(random, wide=False):
     for name, shape, channels, clamp, zero_points, gain in [
         ("one_to_one", [1], 1, "none", (0, 0), 1),
         ("small", [7], 5, "none", (-4, 9), 1),
@@ -197,13 +207,13 @@ def fully_connected(random):
         ("autoencoder", [128], 8, "relu", (-10, -128), 1),
     ]:
         fan_in, input_scale = shape[-1], 0.037
-        weights, scales, biases, output_scale = linear_numbers(random, channels, fan_in, input_scale, gain)
-        source = i8(shape, input_scale, zero_points[0])
-        target = i8(shape[:-1] + [channels], output_scale, zero_points[1])
+        weights, scales, biases, output_scale = linear_numbers(random, channels, fan_in, input_scale, gain, wide)
+        source = quantized(wide, shape, input_scale, zero_points[0])
+        target = quantized(wide, shape[:-1] + [channels], output_scale, zero_points[1])
         model, batch = Model(), len(shape) == 1
         x = model.port(source, batch)
         w = model.tensor([channels, fan_in], INT8, scales, 0, weights)
-        b = model.tensor([channels], INT32, scales * np.float32(source["scale"]), 0, biases)
+        b = model.tensor([channels], INT64 if wide else INT32, scales * np.float32(source["scale"]), 0, biases)
         y = model.port(target, batch)
         options = schema.FullyConnectedOptionsT()
         options.fusedActivationFunction, options.keepNumDims = CLAMPS[clamp], True
@@ -214,7 +224,7 @@ def fully_connected(random):
         )
 
 
-def convolution(random, depthwise):
+def convolution(random, depthwise, wide=False):
     cases = [
         # name, input, channels, kernel, stride, dilation, same, clamp, zero points, gain
         ("pointwise", [5, 4, 13], 7, (1, 1), (1, 1), (1, 1), False, "none", (3, -7), 1),
@@ -238,16 +248,17 @@ def convolution(random, depthwise):
             kernel, channels = (2, 2), 12
         depth = 1 if depthwise else shape[2]
         fan_in, input_scale = kernel[0] * kernel[1] * depth, 0.037
-        weights, scales, biases, output_scale = linear_numbers(random, channels, fan_in, input_scale, gain)
+        weights, scales, biases, output_scale = linear_numbers(random, channels, fan_in, input_scale, gain, wide)
         counts, padding = padded_window(shape, kernel, stride, dilation, same)
-        source, target = i8(shape, input_scale, zero_points[0]), i8(counts + [channels], output_scale, zero_points[1])
+        source = quantized(wide, shape, input_scale, zero_points[0])
+        target = quantized(wide, counts + [channels], output_scale, zero_points[1])
         model = Model()
         x = model.port(source)
         cube = weights.reshape(channels, *kernel, depth)
         if depthwise:
             cube = cube.transpose(3, 1, 2, 0)
         w = model.tensor(cube.shape, INT8, scales, 0, cube, 3 if depthwise else 0)
-        b = model.tensor([channels], INT32, scales * np.float32(source["scale"]), 0, biases)
+        b = model.tensor([channels], INT64 if wide else INT32, scales * np.float32(source["scale"]), 0, biases)
         y = model.port(target)
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
         options.padding = schema.Padding.SAME if same else schema.Padding.VALID
@@ -369,6 +380,9 @@ MAKERS = {
     "fully_connected": fully_connected,
     "conv2d": lambda random: convolution(random, False),
     "depthwise_conv2d": lambda random: convolution(random, True),
+    "fully_connected_i16": lambda random: fully_connected(random, True),
+    "conv2d_i16": lambda random: convolution(random, False, True),
+    "depthwise_conv2d_i16": lambda random: convolution(random, True, True),
     "scale_shift": scale_shift,
     "prelu": prelu,
 }
@@ -391,7 +405,7 @@ def declared(random, op):
         if isinstance(samples, int):
             samples = samples_for(random, inputs, samples)
         else:
-            kinds = [np.float32 if port["type"] == "f32" else np.int8 for port in inputs]
+            kinds = [NUMPY[PORTS[port["type"]]] for port in inputs]
             samples = [[np.frombuffer(bytes.fromhex(v), k) for v, k in zip(s["inputs"], kinds)] for s in samples]
         yield case(made.pop("name"), model, inputs, output, samples, model=says, **made)
 

@@ -21,6 +21,7 @@ pub fn checksums(file: &[u8]) -> Result<String, LoadError> {
             let value = |i: usize| (i * 73 + number * 31 + round * 97) as u8;
             let input = match tensor.element_type {
                 ElementType::I8 => (0..tensor.elements()).map(value).collect(),
+                ElementType::I16 => (0..tensor.elements()).flat_map(|i| (i16::from(value(i)) * 257).to_le_bytes()).collect(),
                 ElementType::I32 => (0..tensor.elements()).flat_map(|i| (i32::from(value(i)) % 8).to_le_bytes()).collect(),
                 ElementType::F32 => {
                     f32_bytes(&(0..tensor.elements()).map(|i| f32::from(value(i) as i8) / 16.0).collect::<Vec<_>>())

@@ -91,7 +91,7 @@ fn what_was_written_is_what_is_read() {
 #[test]
 fn released_files_stay_readable_and_give_the_same_bits() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-    for name in ["v1", "v1-f32"] {
+    for name in ["v1", "v1-f32", "v1-i16"] {
         let file = fs::read(directory.join(format!("{name}.samara"))).expect("the golden file");
         let expected = fs::read_to_string(directory.join(format!("{name}.checksums"))).expect("its checksums");
         let ours = golden::checksums(&file).unwrap_or_else(|error| panic!("{name}.samara is not readable any more: {error}"));
@@ -105,7 +105,7 @@ fn released_files_stay_readable_and_give_the_same_bits() {
 #[test]
 fn the_files_of_this_version_hold_every_op() {
     let mut codes = std::collections::BTreeSet::new();
-    for name in ["v1", "v1-f32"] {
+    for name in ["v1", "v1-f32", "v1-i16"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/{name}.samara"));
         let file = ModelFile::from_bytes(&fs::read(path).expect("the golden file")).expect("the golden file");
         codes.extend(file.nodes.iter().map(|node| node.code));
@@ -116,7 +116,7 @@ fn the_files_of_this_version_hold_every_op() {
 
 #[test]
 fn the_writer_still_writes_what_it_wrote() {
-    for name in ["v1", "v1-f32"] {
+    for name in ["v1", "v1-f32", "v1-i16"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/{name}.samara"));
         let released = fs::read(path).expect("the golden file");
         let file = ModelFile::from_bytes(&released).expect("the golden file");

@@ -267,7 +267,7 @@ fn mutate(file: &mut ModelFile, random: &mut StdRng) {
         14 => node.code = random.random_range(0..200),
         15 => {
             file.tensors[tensor].element_type =
-                *[ElementType::F32, ElementType::I8, ElementType::I32].choose(random).expect("a type");
+                *[ElementType::F32, ElementType::I8, ElementType::I32, ElementType::I16].choose(random).expect("a type");
         }
         16 => file.tensors[tensor].length_group = random.random_range(0..4),
         17 => {

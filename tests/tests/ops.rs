@@ -11,8 +11,9 @@ use samara_tests::{
     generator,
     random::{int8, real},
     signal_to_noise,
-    single::{f32_bytes, f32_values, i8_values, run},
+    single::{f32_bytes, f32_values, run},
     specification,
+    whole::quantized_values,
 };
 use samara_trainer::device::ops::{ALL_DEVICE_OPS, Encoding};
 use std::{collections::HashSet, fs};
@@ -32,6 +33,7 @@ fn inputs_of(file: &ModelFile, random: &mut StdRng) -> Vec<Vec<u8>> {
         match tensor.element_type {
             ElementType::I8 => int8(random, tensor.elements()).into_iter().map(|value| value as u8).collect(),
             ElementType::F32 => f32_bytes(&real(random, tensor.elements())),
+            ElementType::I16 => (0..2 * tensor.elements()).map(|_| random.random()).collect(),
             ElementType::I32 => tokens(random, tensor.elements()),
         }
     };
@@ -126,37 +128,44 @@ fn the_cursor_reads_every_ops_parameters_as_postcard_does() {
     }
 }
 
-/// In int8, every example gives what it gives in f32 on the same values, but for the noise of int8 itself.
-#[test]
-fn int8_is_close_to_f32() {
-    for example in ALL_DEVICE_OPS.iter().flat_map(|kind| (kind.examples)()).filter(|example| !example.float_ports) {
-        // What an example gets does not depend on those before it.
-        let mut random = generator(53);
-        let files = [example.f32_file(), example.i8_file()].map(|file| file.expect("an example"));
-        let [in_f32, in_i8] = &files;
-        let of_model = |tensor: u32| &in_i8.tensors[tensor as usize];
-        let (mut expected, mut found) = (Vec::new(), Vec::new());
-        for _ in 0..8 {
-            let mut bytes = inputs_of(in_i8, &mut random);
-            let mut reals = bytes.clone();
-            for ((&tensor, bytes), reals) in in_i8.inputs.iter().zip(&mut bytes).zip(&mut reals) {
-                let tensor = of_model(tensor);
-                if tensor.element_type == ElementType::I8 {
-                    bytes.iter_mut().for_each(|byte| *byte = random.random());
-                    let real = |&q: &u8| tensor.scale * f32::from(i16::from(q as i8) - i16::from(tensor.zero_point));
-                    *reals = f32_bytes(&bytes.iter().map(real).collect::<Vec<_>>());
-                }
+/// What an example gives in an int8 or int16 file, and in f32 on the same values, on random inputs.
+fn beside_f32(in_f32: &ModelFile, quantized: &ModelFile) -> (Vec<f32>, Vec<f32>) {
+    // What an example gets does not depend on those before it.
+    let mut random = generator(53);
+    let (mut expected, mut found) = (Vec::new(), Vec::new());
+    for _ in 0..8 {
+        let mut bytes = inputs_of(quantized, &mut random);
+        let mut reals = bytes.clone();
+        for ((&tensor, bytes), reals) in quantized.inputs.iter().zip(&mut bytes).zip(&mut reals) {
+            let tensor = &quantized.tensors[tensor as usize];
+            if matches!(tensor.element_type, ElementType::I8 | ElementType::I16) {
+                bytes.iter_mut().for_each(|byte| *byte = random.random());
+                *reals = f32_bytes(&quantized_values(tensor, bytes));
             }
-            let output = of_model(in_i8.outputs[0]);
-            let real = |q: i8| output.scale * f32::from(i16::from(q) - i16::from(output.zero_point));
-            // What int8 cannot hold is clipped on both sides.
-            let (lowest, highest) = (real(-128), real(127));
-            let ours = i8_values(&run(in_i8, &slices(&bytes)));
-            found.extend(ours.into_iter().map(real));
-            expected.extend(f32_values(&run(in_f32, &slices(&reals))).into_iter().map(|value| value.clamp(lowest, highest)));
         }
-        let ratio = signal_to_noise(&expected, &found);
-        assert!(ratio >= 30.0, "{}: {ratio:.1} dB of signal to quantization noise", example.name);
+        let output = &quantized.tensors[quantized.outputs[0] as usize];
+        // What int8 cannot hold is clipped on both sides.
+        let most = if output.element_type == ElementType::I16 { i16::MAX } else { i8::MAX.into() };
+        let [lowest, highest] = [-most - 1, most].map(|q| output.scale * (f32::from(q) - f32::from(output.zero_point)));
+        found.extend(quantized_values(output, &run(quantized, &slices(&bytes))));
+        expected.extend(f32_values(&run(in_f32, &slices(&reals))).into_iter().map(|value| value.clamp(lowest, highest)));
+    }
+    (expected, found)
+}
+
+/// In int8, every example gives what it gives in f32 on the same values, but for the noise of int8 itself; in int16, of less: that of
+/// the int8 weights.
+#[test]
+fn int8_and_int16_are_close_to_f32() {
+    for example in ALL_DEVICE_OPS.iter().flat_map(|kind| (kind.examples)()).filter(|example| !example.float_ports) {
+        let in_f32 = example.f32_file().expect("an example");
+        let in_i8 = example.i8_file().expect("an example");
+        let in_i16 = example.i16_file().expect("an example");
+        for (least, file) in [Some((30.0, in_i8)), in_i16.map(|file| (42.0, file))].into_iter().flatten() {
+            let (expected, found) = beside_f32(&in_f32, &file);
+            let ratio = signal_to_noise(&expected, &found);
+            assert!(ratio >= least, "{}: {ratio:.1} dB of signal to quantization noise", example.name);
+        }
     }
 }
 
@@ -171,6 +180,7 @@ fn outputs_are_spread_over_the_range() {
             .zip(&file.inputs)
             .map(|(bytes, &tensor)| match file.tensors[tensor as usize].element_type {
                 ElementType::I8 => bytes.iter().map(|_| random.random()).collect(),
+                ElementType::I16 => bytes.clone(),
                 ElementType::I32 => tokens(&mut random, bytes.len() / 4),
                 ElementType::F32 => {
                     f32_bytes(&(0..bytes.len() / 4).map(|_| random.random_range(-6.0..6.0)).collect::<Vec<_>>())
@@ -180,6 +190,7 @@ fn outputs_are_spread_over_the_range() {
         let output = run(&file, &slices(&inputs));
         let distinct: HashSet<&[u8]> = match file.tensors[file.outputs[0] as usize].element_type {
             ElementType::I8 => output.chunks(1).collect(),
+            ElementType::I16 => output.chunks(2).collect(),
             ElementType::F32 | ElementType::I32 => output.chunks(4).collect(),
         };
         // An enlarged image has no more values than the image.
@@ -226,7 +237,7 @@ fn the_specification_describes_every_op() {
     assert_eq!(text.len(), expected.len(), "{hint}");
     let described: HashSet<&str> = text.split("**").skip(1).step_by(2).flat_map(|names| names.split(", ")).collect();
     for op in ALL_OPS {
-        let name = op.name.trim_end_matches("_i8").trim_end_matches("_f32");
+        let name = op.name.trim_end_matches("_i8").trim_end_matches("_f32").trim_end_matches("_i16");
         assert!(described.contains(name), "docs/format.md does not say what {name} computes");
     }
 }
@@ -237,7 +248,7 @@ fn the_specification_describes_every_op() {
 fn every_example_is_left_for_the_boards() {
     let every_op = examples::side_by_side("every-int8-op").i8_file().expect("examples");
     for op in ALL_OPS {
-        let expected = !op.name.ends_with("f32") && !op.name.ends_with("quantize");
+        let expected = !["f32", "i16", "quantize"].iter().any(|ending| op.name.ends_with(ending));
         assert_eq!(uses(&every_op, op), expected, "{} in the model of every int8 op", op.name);
     }
     let Some(directory) = samara_tests::results() else { return };

@@ -9,10 +9,13 @@ use samara_tests::{
     signal_to_noise,
     whole::{self, Noises, check_bits, check_lengths, check_nodes, check_places, check_ranges, is_recurrent, of_sample},
 };
-use samara_trainer::device::encode::{Numbers, encode};
+use samara_trainer::device::{
+    DeviceGraph, DeviceNode,
+    encode::{Numbers, encode},
+};
 use samara_trainer::layers::ALL_LAYERS;
 use samara_trainer::prelude::*;
-use samara_trainer::quantize::{Options, quantize};
+use samara_trainer::quantize::{Int16, Options, quantize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::{env, fs};
@@ -34,6 +37,8 @@ const LARGEST_MEAN_NOISE: f64 = 0.09;
 const LARGEST_MEAN_NOISE_OF_TABLES: f64 = 0.11;
 /// That of ops that go on from what they rounded the step before.
 const LARGEST_MEAN_NOISE_OF_STEPS: f64 = 0.3;
+/// That of nodes with int16 activations, where the f32 sums that they are held against round, too.
+const LARGEST_MEAN_NOISE_OF_INT16: f64 = 0.1;
 /// One output in so many may be below the least ratio.
 const OUTPUTS_PER_EXCUSE: usize = 100;
 /// Models on sequences of several lengths among those of an ordinary run.
@@ -56,6 +61,8 @@ struct Tally {
     variable: usize,
     /// What nodes lost, by their ops.
     noises: Noises,
+    /// What nodes with int16 activations lost, in steps of theirs.
+    wide_noises: Noises,
 }
 
 impl Tally {
@@ -66,6 +73,7 @@ impl Tally {
         self.silent += more.silent;
         self.variable += more.variable;
         more.noises.into_iter().for_each(|(op, noise)| self.noises.entry(op).or_default().add(noise));
+        more.wide_noises.into_iter().for_each(|(op, noise)| self.wide_noises.entry(op).or_default().add(noise));
     }
 
     /// Outputs below the least ratio.
@@ -167,6 +175,8 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
         }
     }
     check_mixed(seed, &quantized, &model, &inputs)?;
+    let (wide, noises) = check_wide(seed, &quantized, &model, &inputs)?;
+    noises.into_iter().for_each(|(op, noise)| tally.wide_noises.entry(op).or_default().add(noise));
     let found = whole::run(&int8, &inputs, SAMPLES)?;
     for (output, expected) in expected.iter().enumerate() {
         let found = whole::real(&found, output);
@@ -183,7 +193,7 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
         }
         tally.ratios.push(signal_to_noise(&expected, &found));
     }
-    for (element_type, file) in [("f32", &f32_file), ("int8", &int8)] {
+    for (element_type, file) in [("f32", &f32_file), ("int8", &int8), ("int16", &wide)] {
         tally.ops.extend(file.nodes.iter().map(|node| node.code));
         keep(seed, element_type, file);
     }
@@ -218,6 +228,37 @@ fn check_mixed(seed: u64, real: &ModelFile, model: &Model, inputs: &[Tensor]) ->
         return Err("all nodes are kept in f32, and yet the bits are not those of the f32 file".to_owned());
     }
     Ok(())
+}
+
+/// Int16 activations: all nodes that can have them are exact but for one rounding, and a third of them among int8 ones and f32 ones give a
+/// file whose places and bits are sound.
+fn check_wide(seed: u64, real: &ModelFile, model: &Model, inputs: &[Tensor]) -> Result<(ModelFile, Noises), String> {
+    let file = |options: Options<'_>| {
+        let mut graph = model.device_graph().map_err(|error| error.to_string())?;
+        let file = quantize(&mut graph, inputs, Options { float_ports: true, ..options }).map_err(|error| error.to_string())?;
+        check_places(&file)?;
+        check_bits(&file, inputs, FEW)?;
+        Ok::<_, String>((graph, file))
+    };
+    let every_third = |graph: &DeviceGraph, rest: u64, takes: fn(&DeviceNode) -> bool| -> Vec<String> {
+        let nodes = graph.nodes.iter().enumerate();
+        let chosen = nodes.filter(|(number, node)| (*number as u64 ^ seed) % 3 == rest && takes(node));
+        chosen.map(|(_, node)| node.name.clone()).collect()
+    };
+    let graph = model.device_graph().map_err(|error| error.to_string())?;
+    let wide = every_third(&graph, 0, |node| node.op.takes_i16());
+    let keep_f32: Vec<String> = every_third(&graph, 1, |_| true).into_iter().filter(|name| !wide.contains(name)).collect();
+    let options = Options { int16: Int16::Nodes(&wide), keep_f32: &keep_f32, ..Options::default() };
+    file(options).map_err(|fault| format!("some in int16: {fault}"))?;
+    let options = Options { int16: Int16::All, ..Options::default() };
+    let (graph, all) = file(options).map_err(|fault| format!("int16: {fault}"))?;
+    check_lengths(&all, inputs, FEW).map_err(|fault| format!("int16: {fault}"))?;
+    let mut noises = Noises::new();
+    if real.length_groups.is_empty() {
+        let exact = encode(&graph, Numbers::F32).map_err(|error| error.to_string())?;
+        noises = check_nodes(&exact, &all, inputs).map_err(|fault| format!("int16: {fault}"))?;
+    }
+    Ok((all, noises))
 }
 
 /// The model as text: what to look at when it fails.
@@ -287,6 +328,8 @@ fn nothing_is_lost_on_the_way_to_the_device() {
     println!("{LEAST_RATIO} dB, {silent} without a signal; {} models on sequences of several lengths", tally.variable);
     let noises = tally.noises.iter().map(|(op, noise)| format!("{op} {:.3}", noise.mean()));
     println!("mean squared errors of nodes, in steps: {}", noises.collect::<Vec<_>>().join(", "));
+    let noises = tally.wide_noises.iter().map(|(op, noise)| format!("{op} {:.3}", noise.mean()));
+    println!("of those with int16 activations: {}", noises.collect::<Vec<_>>().join(", "));
     println!("layers: {:?}", tally.layers);
     assert!(faults.is_empty(), "{} of {count} graphs\n{}", faults.len(), faults.join("\n"));
     if count >= GRAPHS {
@@ -300,6 +343,13 @@ fn nothing_is_lost_on_the_way_to_the_device() {
                 _ => LARGEST_MEAN_NOISE,
             };
             assert!(noise.mean() <= largest, "{op}: a mean squared error of {:.3} steps", noise.mean());
+        }
+        for (op, noise) in &tally.wide_noises {
+            assert!(
+                noise.mean() <= LARGEST_MEAN_NOISE_OF_INT16,
+                "{op} of int16: a mean squared error of {:.3} steps",
+                noise.mean()
+            );
         }
         let missing = ALL_LAYERS.iter().filter(|kind| !tally.layers.contains_key(kind.name)).map(|kind| kind.name);
         assert_eq!(missing.collect::<Vec<_>>(), [""; 0], "kinds of layers that were not drawn");

@@ -135,6 +135,7 @@ fn the_tensors() {
     refused("an end that overflows", &|tensor| tensor.offset = u32::MAX);
     refused("a place in the state", &|tensor| tensor.offset = 15);
     refused("an unknown length group", &|tensor| tensor.length_group = 1);
+    refused("a zero point of int16", &|tensor| (tensor.element_type, tensor.zero_point) = (ElementType::I16, 1));
     for element_type in [ElementType::F32, ElementType::I32] {
         let as_words = |tensor: &mut Tensor| {
             *tensor = Tensor { element_type, dimensions: [1, 1, 4, 1], scale: 1.0, ..*tensor };
@@ -144,7 +145,7 @@ fn the_tensors() {
         refused("words at no multiple of 4", &|tensor| (as_words(tensor), tensor.offset = 66).1);
     }
     let type_of_the_last = field(44) as usize + 2 * 28;
-    assert_eq!(patched(type_of_the_last, &[3]), Err(LoadError::Tensor { tensor: 2 }), "an unknown type");
+    assert_eq!(patched(type_of_the_last, &[4]), Err(LoadError::Tensor { tensor: 2 }), "an unknown type");
 }
 
 #[test]

@@ -83,6 +83,12 @@ impl<'a> Cursor<'a> {
         (value >> 1) as i32 ^ -((value & 1) as i32)
     }
 
+    /// A zigzag varint of at most 16 bits.
+    pub fn i16(&mut self) -> i16 {
+        let value = self.u16();
+        (value >> 1) as i16 ^ -((value & 1) as i16)
+    }
+
     /// Four bytes.
     pub fn f32(&mut self) -> f32 {
         f32::from_le_bytes([self.u8(), self.u8(), self.u8(), self.u8()])
@@ -122,6 +128,8 @@ mod tests {
     #[test]
     fn reads_what_postcard_writes() {
         // 300 = 0xac 0x02; zigzag(-3) = 5; f32 1.5; bytes [7, 8].
+        assert_eq!(Cursor::new(&[0xff, 0xff, 0x03]).i16(), i16::MIN);
+        assert_eq!(Cursor::new(&[0xfe, 0xff, 0x03]).i16(), i16::MAX);
         let mut cursor = Cursor::new(&[0xac, 0x02, 0x05, 0, 0, 0xc0, 0x3f, 2, 7, 8, 0xff]);
         assert_eq!(cursor.u32(), 300);
         assert_eq!(cursor.i32(), -3);

@@ -83,7 +83,7 @@ pub fn factors(inputs: [(f32, i8); 2], coefficients: [f32; 2], output: (f32, i8)
     Some(ParametersI8 { offset, factors, shift, minimum: bounds.0, maximum: bounds.1 })
 }
 
-fn check_form(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
+pub(super) fn check_form(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
     let [a, b] = node.inputs(element_type)?;
     ensure(a.same_form(&node.output) && b.same_form(&node.output), NodeFault::Shape)
 }

@@ -20,6 +20,7 @@ use crate::{
         Tensor,
     },
 };
+use bytemuck::Pod;
 
 /// Parameters of the int8 op in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,12 +84,8 @@ fn alias_i8(input: &Tensor, output: &Tensor, mut parameters: Cursor<'_>) -> Alia
 fn run_i8(node: &mut NodeRun<'_>) {
     let ParametersI8 { window, linear } = ParametersI8::decode(&mut node.parameters());
     let (input, output) = (node.input(0), node.output);
-    let (Some((height, width, depth)), Some((rows, columns, channels))) =
-        (input.height_width_channels(), output.height_width_channels())
-    else {
-        return;
-    };
-    let fan_in = window.taps() * depth;
+    let Some((rows, columns, channels)) = output.height_width_channels() else { return };
+    let fan_in = window.taps() * input.channels();
     let weights = as_i8(node.constants(linear.weights, simd::paired_bytes(channels, fan_in)));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), output.zero_point);
     if window.is_pointwise() {
@@ -99,8 +96,7 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let Some((packed, patches)) = scratch.split_at_mut_checked(rows_scratch_bytes(rows * columns, fan_in)) else { return };
     let Some((first, second)) = as_i8_mut(patches).split_at_mut_checked(fan_in) else { return };
     let Some(second) = second.get_mut(..fan_in) else { return };
-    let vertical = window.rows(0, height);
-    let mut image = Image { pixels: image, height, width, depth, padding: input.zero_point, vertical };
+    let Some(mut image) = Image::new(image, &input, &window) else { return };
     let packed: &mut [u32] = bytemuck::try_cast_slice_mut(packed).unwrap_or_default();
     let mut positions = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
     for outputs in output.chunks_mut((2 * channels).max(1)) {
@@ -119,26 +115,34 @@ fn run_i8(node: &mut NodeRun<'_>) {
     }
 }
 
-struct Image<'a> {
-    pixels: &'a [i8],
+/// An image of int8 or int16 elements, and how far a walk over the output is.
+pub(super) struct Image<'a, T> {
+    pixels: &'a [T],
     height: usize,
     width: usize,
     depth: usize,
-    padding: i8,
+    /// Every byte of an element in the padding.
+    padding: u8,
     /// The taps of the output row that was begun last.
     vertical: Span,
 }
 
-impl Image<'_> {
+impl<'a, T: Pod> Image<'a, T> {
+    /// At the first row of the output. `None` if the tensor is no image.
+    pub fn new(pixels: &'a [T], tensor: &Tensor, window: &Window) -> Option<Self> {
+        let (height, width, depth) = tensor.height_width_channels()?;
+        Some(Self { pixels, height, width, depth, padding: tensor.zero_point as u8, vertical: window.rows(0, height) })
+    }
+
     /// Copies what lies under the window of an output pixel, from column 0 of a row on, `[kernel height][kernel width][depth]`.
-    fn gather(&mut self, window: &Window, row: usize, column: usize, patch: &mut [i8]) {
+    pub fn gather(&mut self, window: &Window, row: usize, column: usize, patch: &mut [T]) {
         if column == 0 {
             self.vertical = window.rows(row, self.height);
         }
         let (vertical, horizontal) = (self.vertical, window.columns(column, self.width));
         let kernel_width = usize::from(window.kernel[1]);
         if vertical.taps < usize::from(window.kernel[0]) || horizontal.taps < kernel_width {
-            fill(bytemuck::cast_slice_mut(patch), self.padding as u8);
+            fill(bytemuck::cast_slice_mut(patch), self.padding);
         }
         // Without dilation, the taps of a row are neighbours: one copy. Otherwise each is a copy of its own.
         let dilation = usize::from(window.dilation[1]);

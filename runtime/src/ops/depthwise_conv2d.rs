@@ -36,23 +36,12 @@ fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
 fn run_i8(node: &mut NodeRun<'_>) {
     let ParametersI8 { window, linear } = ParametersI8::decode(&mut node.parameters());
     let (input, output) = (node.input(0), node.output);
-    let (Some((height, width, channels)), Some((rows, columns, _))) =
-        (input.height_width_channels(), output.height_width_channels())
-    else {
-        return;
-    };
+    let channels = input.channels();
     let weights = as_i8(node.constants(linear.weights, window.taps() * channels));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), output.zero_point);
+    let Some(window) = window.over(&input, &output) else { return };
     let Buffers { output, scratch, inputs, .. } = node.buffers();
     let scratch: &mut [u32] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
-    let window = simd::Window {
-        input: [height, width],
-        output: [rows, columns],
-        kernel: window.kernel.map(usize::from),
-        stride: window.stride.map(usize::from),
-        dilation: window.dilation.map(usize::from),
-        padding: window.padding.map(usize::from),
-    };
     simd::depthwise(inputs.read_i8(&input), &window, input.zero_point, weights, &requantize, scratch, as_i8_mut(output));
 }
 

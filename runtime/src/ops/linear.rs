@@ -69,7 +69,7 @@ pub const fn rows_scratch_bytes(rows: usize, fan_in: usize) -> usize {
 }
 
 /// From the last row back where rows grow longer, so that the output may lie on its input and reach beyond it.
-fn order_of_rows(fan_in: usize, channels: usize) -> Order {
+pub(super) fn order_of_rows(fan_in: usize, channels: usize) -> Order {
     if channels > fan_in { Order::Backward } else { Order::Forward }
 }
 

@@ -31,6 +31,7 @@ pub mod simple_rnn;
 pub mod slice;
 pub mod softmax;
 pub mod upsample;
+pub mod wide;
 pub mod window;
 
 use crate::{
@@ -85,6 +86,19 @@ pub static ALL_OPS: &[&OpDef] = &[
     &simple_rnn::SIMPLE_RNN_I8,
     &simple_rnn::SIMPLE_RNN_F32,
     &slice::SLICE,
+    &wide::dense::DENSE_I16,
+    &wide::conv2d::CONV2D_I16,
+    &wide::depthwise_conv2d::DEPTHWISE_CONV2D_I16,
+    &wide::rescale::RESCALE,
+    &wide::convert::QUANTIZE_I16,
+    &wide::convert::DEQUANTIZE_I16,
+    &wide::add::ADD_I16,
+    &wide::pool::MAX_POOL_I16,
+    &wide::pool::AVERAGE_POOL_I16,
+    &wide::lut::LUT_I16,
+    &wide::softmax::SOFTMAX_I16,
+    &wide::multiply::MULTIPLY_I16,
+    &wide::scale_shift::SCALE_SHIFT_I16,
 ];
 
 /// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.

@@ -37,7 +37,7 @@ impl Parameters {
     }
 }
 
-fn check_form(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
+pub(super) fn check_form(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
     let [a, b] = node.inputs(element_type)?;
     let vector = b.elements() == b.channels() && b.channels() == a.channels();
     ensure(a.same_form(&node.output) && (b.same_form(&a) || vector), NodeFault::Shape)

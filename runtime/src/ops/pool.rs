@@ -14,7 +14,7 @@ use crate::{
 use bytemuck::Pod;
 use core::num::NonZeroU32;
 
-fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
+pub(super) fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFault> {
     let [input] = node.inputs(element_type)?;
     node.parameters(Window::decode)?.check_pool(node, &input)?;
     ensure(input.same_quantization(&node.output), NodeFault::Quantization)
@@ -22,7 +22,7 @@ fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFaul
 
 /// Calls `pixel(window, output)` for every output pixel; the window gives its rows, each the elements of the pixels in it.
 #[inline(never)] // One for both pools of a type.
-fn slide<T: Pod>(node: &mut NodeRun<'_>, pixel: fn(&Rows<'_, T>, &mut [T])) {
+pub(super) fn slide<T: Pod>(node: &mut NodeRun<'_>, pixel: fn(&Rows<'_, T>, &mut [T])) {
     let (window, input, output) = (Window::decode(&mut node.parameters()), node.input(0), node.output);
     let buffers = node.buffers();
     let from: &[T] = bytemuck::try_cast_slice(buffers.inputs.read(&input)).unwrap_or_default();
@@ -48,7 +48,7 @@ fn slide<T: Pod>(node: &mut NodeRun<'_>, pixel: fn(&Rows<'_, T>, &mut [T])) {
 }
 
 /// The part of the image under a window.
-struct Rows<'a, T> {
+pub(super) struct Rows<'a, T> {
     elements: &'a [T],
     rows: usize,
     stride: usize,
@@ -71,7 +71,7 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
-fn fold_maximum<T: Copy + PartialOrd>(rows: &Rows<'_, T>, out: &mut [T]) {
+pub(super) fn fold_maximum<T: Copy + PartialOrd>(rows: &Rows<'_, T>, out: &mut [T]) {
     out.iter_mut().zip(rows.elements).for_each(|(to, &from)| *to = from);
     rows.pixels(|pixel| keep_larger(out, pixel));
 }
@@ -88,16 +88,16 @@ fn run_max_f32(node: &mut NodeRun<'_>) {
 const LANES: usize = 8;
 
 #[inline(never)] // A loop that is unrolled, once.
-fn add(sums: &mut [i32; LANES], values: &[i8]) {
-    sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += i32::from(x));
+fn add<T: Copy + Into<i32>>(sums: &mut [i32; LANES], values: &[T]) {
+    sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum = sum.wrapping_add(x.into()));
 }
 
-fn average_i8(rows: &Rows<'_, i8>, out: &mut [i8]) {
+pub(super) fn average<T: Copy + Into<i32>>(rows: &Rows<'_, T>, out: &mut [T], mean: fn(i32, NonZeroU32) -> T) {
     let Some(count) = NonZeroU32::new(rows.count() as u32) else { return };
     for (block, out) in out.chunks_mut(LANES).enumerate() {
         let mut sums = [0i32; LANES];
         rows.pixels(|pixel| add(&mut sums, pixel.get(block * LANES..).unwrap_or_default()));
-        out.iter_mut().zip(sums).for_each(|(to, sum)| *to = quant::mean(sum, count));
+        out.iter_mut().zip(sums).for_each(|(to, sum)| *to = mean(sum, count));
     }
 }
 
@@ -109,7 +109,7 @@ fn average_f32(rows: &Rows<'_, f32>, out: &mut [f32]) {
 }
 
 fn run_average_i8(node: &mut NodeRun<'_>) {
-    slide(node, average_i8);
+    slide::<i8>(node, |rows, out| average(rows, out, quant::mean));
 }
 
 fn run_average_f32(node: &mut NodeRun<'_>) {

@@ -8,7 +8,7 @@ use crate::{
     tensor::ElementType::{self, F32, I8},
 };
 
-fn check(node: &NodeCheck<'_>, from: ElementType, to: ElementType) -> Result<(), NodeFault> {
+pub(super) fn check(node: &NodeCheck<'_>, from: ElementType, to: ElementType) -> Result<(), NodeFault> {
     let input = node.only_input()?;
     ensure(input.element_type == from && node.output.element_type == to, NodeFault::ElementType)?;
     ensure(input.shape() == node.output.shape(), NodeFault::Shape)?;

@@ -4,6 +4,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{NodeCheck, ensure},
+    simd,
     tensor::Tensor,
 };
 
@@ -102,6 +103,19 @@ impl Window {
         }
         ensure(self.dilation == [1, 1] && self.taps() <= 1 << 16, NodeFault::Parameter)?;
         ensure(input.channels() == node.output.channels(), NodeFault::Shape)
+    }
+
+    /// The window with the sizes of the images that it slides over. `None` if one is no image.
+    pub(crate) fn over(&self, input: &Tensor, output: &Tensor) -> Option<simd::Window> {
+        let ((height, width, _), (rows, columns, _)) = (input.height_width_channels()?, output.height_width_channels()?);
+        Some(simd::Window {
+            input: [height, width],
+            output: [rows, columns],
+            kernel: self.kernel.map(usize::from),
+            stride: self.stride.map(usize::from),
+            dilation: self.dilation.map(usize::from),
+            padding: self.padding.map(usize::from),
+        })
     }
 
     /// Taps of output row `row` within an image of `height` rows.

@@ -74,6 +74,7 @@ pub fn self_check(seed: u32, rounds: u32) -> u32 {
         mismatches += check_multiply(&mut random).unwrap_or(1);
         mismatches += check_depthwise(&mut random).unwrap_or(1);
         mismatches += check_add(&mut random).unwrap_or(1);
+        mismatches += check_wide(&mut random).unwrap_or(1);
     }
     mismatches
 }
@@ -198,4 +199,26 @@ fn check_add(random: &mut Random) -> Option<u32> {
     sum.copy_from_slice(first);
     active::add_assign(sum, second, &constants);
     Some(differing(expected, found) + differing(expected, in_place))
+}
+
+/// Sums of int16 inputs, each variant on columns in its own order.
+#[inline(never)]
+fn check_wide(random: &mut Random) -> Option<u32> {
+    const GROUPS: usize = DEPTH / 4;
+    let groups = 1 + random.below(GROUPS);
+    let mut weights = Aligned([0; 8 * GROUPS]);
+    random.fill(&mut weights.0);
+    let weights = weights.0.get(..8 * groups)?;
+    let mut columns = [[0u32; 4 * GROUPS]; 2];
+    for group in 0..2 * groups {
+        let inputs = [(); 4].map(|()| (i16::from(random.byte()) << 8) | (i16::from(random.byte()) & 255));
+        for (columns, inputs) in columns.iter_mut().zip([portable::wide_group(inputs), active::wide_group(inputs)]) {
+            let places: &mut [i16] = bytemuck::cast_slice_mut(columns);
+            *places.as_chunks_mut::<4>().0.get_mut(group)? = inputs;
+        }
+    }
+    let [expected, found] = &columns;
+    let of_two = (portable::wide_sums::<2>(weights, expected), active::wide_sums::<2>(weights, found));
+    let of_one = (portable::wide_sums::<1>(weights, expected), active::wide_sums::<1>(weights, found));
+    Some(u32::from(of_two.0 != of_two.1) + u32::from(of_one.0 != of_one.1))
 }

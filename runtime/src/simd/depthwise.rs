@@ -83,7 +83,7 @@ pub(super) fn walk<Kernels: Depthwise>(
 
 /// The output columns that need no padding to the left or right.
 #[inline(never)]
-fn inner_columns(window: &Window) -> core::ops::Range<usize> {
+pub(super) fn inner_columns(window: &Window) -> core::ops::Range<usize> {
     let last_tap = (window.kernel[1] - 1) * window.dilation[1];
     let fits = |x: &usize| {
         let left = x * window.stride[1];
@@ -95,7 +95,7 @@ fn inner_columns(window: &Window) -> core::ops::Range<usize> {
 
 /// Writes where the taps of the output pixel at `[y, x]` lie; says whether any lies in the padding.
 #[inline(never)]
-fn place_taps(taps: &mut [u32], window: &Window, channels: usize, [y, x]: [usize; 2], padding_tap: u32) -> bool {
+pub(super) fn place_taps(taps: &mut [u32], window: &Window, channels: usize, [y, x]: [usize; 2], padding_tap: u32) -> bool {
     let mut padded = false;
     let mut y = (y * window.stride[0]).wrapping_sub(window.padding[0]);
     let left = (x * window.stride[1]).wrapping_sub(window.padding[1]);

@@ -9,8 +9,13 @@
 
 mod depthwise;
 mod product;
+mod wide;
 
-pub(super) use self::{depthwise::Kernels, product::multiply};
+pub(super) use self::{
+    depthwise::Kernels,
+    product::multiply,
+    wide::{wide_group, wide_sums, wide_tap_sums},
+};
 
 use super::{AddConstants, Variant, portable};
 use core::arch::asm;

@@ -57,6 +57,9 @@ mod mve;
 mod portable;
 #[cfg(test)]
 mod tests;
+mod wide;
+#[cfg(test)]
+mod wide_tests;
 
 #[cfg(simd_dsp)]
 use dsp as active;
@@ -68,6 +71,7 @@ use portable as active;
 pub use check::self_check;
 pub use depthwise::Window;
 pub use layout::{columns_words, depthwise_words, pair_rows, paired_bytes, paired_position};
+pub use wide::{wide_columns_words, wide_depthwise_words};
 
 /// A set of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,21 +178,15 @@ pub fn depthwise(
     scratch: &mut [u32],
     output: &mut [i8],
 ) {
-    if depthwise_fits(input, window, weights, requantize, scratch, output).is_some() {
+    let channels = requantize.channels.len();
+    let taps = depthwise_taps(input.len(), window, channels, weights, output.len());
+    if taps.is_some_and(|taps| scratch.len() >= depthwise_words(taps, channels)) {
         depthwise::walk::<active::Kernels>(input, window, padding, weights, requantize, scratch, output);
     }
 }
 
-/// Whether all lengths agree, and no offset overflows 32 bits.
-fn depthwise_fits(
-    input: &[i8],
-    window: &Window,
-    weights: &[i8],
-    requantize: &Requantize,
-    scratch: &[u32],
-    output: &[i8],
-) -> Option<()> {
-    let channels = requantize.channels.len();
+/// The window's taps, if all lengths agree and no offset overflows 32 bits.
+fn depthwise_taps(input: usize, window: &Window, channels: usize, weights: &[i8], output: usize) -> Option<usize> {
     let area = |[height, width]: [usize; 2], depth| height.checked_mul(width)?.checked_mul(depth);
     let (inputs, outputs) = (area(window.input, channels)?, area(window.output, channels)?);
     let taps = area(window.kernel, 1)?;
@@ -198,14 +196,72 @@ fn depthwise_fits(
     let fits = [window.input, window.output, window.padding].iter().all(|pair| within(pair, 1 << 16))
         && [window.kernel, window.stride, window.dilation].iter().all(|pair| within(pair, (1 << 15) - 1))
         && [window.input, window.output, window.kernel, window.stride, window.dilation].iter().all(some)
-        && input.len() == inputs
-        && output.len() == outputs
+        && input == inputs
+        && output == outputs
         && outputs > 0
         && inputs < 1 << 31
         && area([window.stride[1], channels], 1)? < 1 << 31
-        && weights.len() == area(window.kernel, channels)?
-        && scratch.len() >= depthwise_words(taps, channels);
-    fits.then_some(())
+        && weights.len() == area(window.kernel, channels)?;
+    fits.then_some(taps)
+}
+
+/// How accumulators become int16: [`requantize_i16`](crate::quant::requantize_i16), or its long form for more than
+/// [`SHORT_SUM`](crate::quant::SHORT_SUM) inputs.
+#[derive(Clone, Copy, Debug)]
+pub struct RequantizeWide<'a> {
+    /// `[bias, multiplier]` of each output channel.
+    pub channels: &'a [[i32; 2]],
+    /// Right shift of all products, 1 to 62.
+    pub shift: u32,
+    /// Smallest output.
+    pub minimum: i16,
+    /// Largest output.
+    pub maximum: i16,
+}
+
+/// As [`pack_columns`] for int16, all inputs of the pixels at once. `columns` has at least [`wide_columns_words`]`(k, pixels)` words.
+pub fn pack_wide(columns: &mut [u32], first: &[i16], second: &[i16]) {
+    if second.is_empty() {
+        wide::pack(columns, [first]);
+    } else {
+        wide::pack(columns, [first, second]);
+    }
+}
+
+/// As [`multiply`] for int16.
+pub fn multiply_wide(
+    weights: &[i8],
+    k: usize,
+    columns: &[u32],
+    requantize: &RequantizeWide,
+    first: &mut [i16],
+    second: &mut [i16],
+) {
+    let channels = requantize.channels.len();
+    if k == 0 || weights.len() != paired_bytes(channels, k) || !(weights.as_ptr() as usize).is_multiple_of(4) {
+        return;
+    }
+    if second.is_empty() {
+        wide::multiply(weights, k, columns, requantize, [first]);
+    } else {
+        wide::multiply(weights, k, columns, requantize, [first, second]);
+    }
+}
+
+/// As [`depthwise`] for int16. `scratch` has at least [`wide_depthwise_words`] for its taps, of which there are at most
+/// [`SHORT_SUM`](crate::quant::SHORT_SUM).
+pub fn depthwise_wide(
+    input: &[i16],
+    window: &Window,
+    weights: &[i8],
+    requantize: &RequantizeWide,
+    scratch: &mut [u32],
+    output: &mut [i16],
+) {
+    let taps = depthwise_taps(input.len(), window, requantize.channels.len(), weights, output.len());
+    if let Some(scratch) = taps.and_then(|taps| scratch.get_mut(..wide_depthwise_words(taps))) {
+        wide::depthwise(input, window, weights, requantize, scratch, output);
+    }
 }
 
 /// Constants of the sum of two tensors: `clamp((offset + first * x1 + second * x2) >> shift, minimum, maximum)`.

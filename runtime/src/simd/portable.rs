@@ -72,6 +72,48 @@ pub(super) fn add_products(weights: &[i8], k: usize, input: &[i8], channels: &[[
     }
 }
 
+/// Four inputs in the order of [`wide_sums`]: as they are.
+#[inline(always)]
+pub(super) fn wide_group(inputs: [i16; 4]) -> [i16; 4] {
+    inputs
+}
+
+/// Sums of int16 inputs times int8 weights, of two channels over each pixel; at most
+/// [`SHORT_SUM`](crate::quant::SHORT_SUM) products each.
+#[inline(always)]
+pub(super) fn wide_sums<const PIXELS: usize>(pair: &[i8], columns: &[u32]) -> [[i32; 2]; PIXELS] {
+    let inputs: &[i16] = bytemuck::cast_slice(columns);
+    let mut all = [[0i32; 2]; PIXELS];
+    for (weights, inputs) in pair.as_chunks::<8>().0.iter().zip(inputs.chunks_exact(4 * PIXELS)) {
+        let [a, b, c, d, e, f, g, h] = weights.map(i32::from);
+        for (sums, inputs) in all.iter_mut().zip(inputs.as_chunks::<4>().0) {
+            let [w, x, y, z] = inputs.map(i32::from);
+            sums[0] = sums[0].wrapping_add(a * w + b * x + c * y + d * z);
+            sums[1] = sums[1].wrapping_add(e * w + f * x + g * y + h * z);
+        }
+    }
+    all
+}
+
+/// Sums of int16 inputs times int8 weights, of `N` channels of one pixel.
+///
+/// # Safety
+/// For each tap and its weights, `input` and `weights` point to `N` numbers there.
+#[inline(always)]
+pub(super) unsafe fn wide_tap_sums<const N: usize>(input: *const i16, taps: &[[u32; 2]], weights: *const i8) -> [i32; N] {
+    let mut sums = [0i32; N];
+    for &[tap, weight] in taps {
+        // SAFETY: as the caller promises. Inputs are as aligned as the tensor is; int8 needs no alignment.
+        let (inputs, weights) = unsafe {
+            (&*input.wrapping_add(tap as usize).cast::<[i16; N]>(), &*weights.wrapping_add(weight as usize).cast::<[i8; N]>())
+        };
+        for ((sum, &weight), &input) in sums.iter_mut().zip(weights).zip(inputs) {
+            *sum = sum.wrapping_add(i32::from(weight) * i32::from(input));
+        }
+    }
+    sums
+}
+
 /// Sums of two channels over one pixel.
 #[inline(always)]
 fn sum_one(pair: &[i8], inputs: &[i8]) -> [i32; 2] {

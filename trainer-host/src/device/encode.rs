@@ -1,12 +1,18 @@
 //! A [`DeviceGraph`] as a [`ModelFile`].
 
-use super::{Constants, DeviceGraph, Encoded, ExportError, Quantization, Value, lengths::LengthGroups, plan::arrange};
+use super::{
+    Constants, DeviceGraph, Encoded, ExportError, Form, NodeContext, Quantization, Value, lengths::LengthGroups, ops::rescale,
+    plan::arrange,
+};
 use crate::graph::Shape;
 use samara_runtime::{
     ALL_OPS, ElementType, LengthGroup, Model, Tensor,
     arena::AlignedBuffer,
     format::writer::{Metadata, ModelFile, NodeRecord},
-    ops::quantize::{DEQUANTIZE, QUANTIZE},
+    ops::{
+        quantize::{DEQUANTIZE, QUANTIZE},
+        wide::convert::{DEQUANTIZE_I16, QUANTIZE_I16},
+    },
 };
 use std::collections::HashMap;
 
@@ -22,14 +28,15 @@ pub enum Numbers<'a> {
         /// `true` if inputs and outputs are f32 all the same, converted on the device.
         float_ports: bool,
     },
-    /// int8 but for some nodes, which compute in f32; conversions stand where the two meet.
+    /// Each node in a form of its own; conversions stand where two meet. Inputs are int16 if a node reads them so, and outputs if a node
+    /// makes them so, else int8.
     Mixed {
         /// By value.
         quantizations: &'a [Quantization],
         /// `true` if inputs and outputs are f32 all the same.
         float_ports: bool,
-        /// By node: `true` for f32.
-        real: &'a [bool],
+        /// By node.
+        forms: &'a [Form],
     },
 }
 
@@ -39,99 +46,125 @@ pub enum Numbers<'a> {
 /// # Errors
 /// If an op cannot be encoded, or there are more tensors or nodes than a file holds.
 pub fn encode(graph: &DeviceGraph, numbers: Numbers<'_>) -> Result<ModelFile, ExportError> {
-    let (quantizations, float_ports, real) = match numbers {
-        Numbers::F32 => (None, false, &[][..]),
-        Numbers::I8 { quantizations, float_ports } => (Some(quantizations), float_ports, &[][..]),
-        Numbers::Mixed { quantizations, float_ports, real } => (Some(quantizations), float_ports, real),
+    let (quantizations, float_ports, forms) = match numbers {
+        Numbers::F32 => (&[][..], false, vec![Form::F32; graph.nodes.len()]),
+        Numbers::I8 { quantizations, float_ports } => (quantizations, float_ports, vec![Form::I8; graph.nodes.len()]),
+        Numbers::Mixed { quantizations, float_ports, forms } => (quantizations, float_ports, forms.to_vec()),
     };
-    let is_real = |node: usize| quantizations.is_none() || real.get(node).is_some_and(|&real| real);
+    let is_port_form = |form: Form| form != Form::F32 || float_ports || quantizations.is_empty();
     let tokens = graph.tokens()?;
     let lengths = LengthGroups::of(graph)?;
-    let mut made_real = vec![quantizations.is_none(); graph.values.len()];
-    for node in (0..graph.nodes.len()).filter(|&node| is_real(node)).map(|node| &graph.nodes[node]) {
-        made_real[node.output.0] = true;
-        // An f32 input that is read in f32 is itself what is read.
-        let is_port = |input: &&Value| float_ports && graph.inputs.contains(input) && !tokens.contains(input);
-        node.inputs.iter().filter(is_port).for_each(|input| made_real[input.0] = true);
+    let mut made = vec![if quantizations.is_empty() { Form::F32 } else { Form::I8 }; graph.values.len()];
+    for (node, &form) in graph.nodes.iter().zip(&forms) {
+        made[node.output.0] = form;
+        // An input of the model is in the widest form in which it is read, so that nothing is lost.
+        let inputs = node.inputs.iter().filter(|&input| graph.inputs.contains(input) && !tokens.contains(input));
+        inputs.filter(|_| is_port_form(form)).for_each(|input| made[input.0] = made[input.0].max(form));
     }
-    let kind = |value: usize| match quantizations {
-        _ if tokens.contains(&Value(value)) => Elements::Tokens,
-        Some(quantizations) if !made_real[value] => Elements::Quantized(quantizations[value]),
-        _ => Elements::Real,
-    };
-    let mut draft = Draft::default();
+    let mut all = Forms { graph, quantizations, lengths: &lengths, draft: Draft::default(), other: HashMap::new(), made };
     for (index, (shape, name)) in graph.values.iter().enumerate() {
-        draft.tensor(shape, name, kind(index), lengths.of_value[index])?;
+        let elements = if tokens.contains(&Value(index)) { Elements::Tokens } else { all.elements(index, all.made[index]) };
+        all.draft.tensor(shape, name, elements, lengths.of_value[index])?;
     }
-    let mut forms = Forms { graph, quantizations, lengths: &lengths, draft, other: HashMap::new(), made_real };
     let mut inputs: Vec<usize> = graph.inputs.iter().map(|value| value.0).collect();
     if float_ports {
         for input in &mut inputs {
-            if tokens.contains(&Value(*input)) || forms.made_real[*input] {
+            if tokens.contains(&Value(*input)) || all.made[*input] == Form::F32 {
                 continue;
             }
-            let port = forms.tensor(*input, true)?;
-            let name = format!("{}/quantize", graph.values[*input].1);
-            forms.draft.node(&name, Encoded::new(&QUANTIZE, &()), vec![port], *input, 0);
+            let port = all.tensor(*input, Form::F32)?;
+            all.convert(*input, (port, Form::F32), (*input, all.made[*input]))?;
             *input = port;
         }
     }
-    for (index, node) in graph.nodes.iter().enumerate() {
-        let read = |value: &Value| forms.read(value.0, is_real(index) && !tokens.contains(value));
+    for (node, &form) in graph.nodes.iter().zip(&forms) {
+        let read = |value: &Value| if tokens.contains(value) { Ok(value.0) } else { all.read(value.0, form) };
         let inputs = node.inputs.iter().map(read).collect::<Result<_, _>>()?;
         let context = graph.context(node);
-        let constants = &mut forms.draft.constants;
-        let encoded = match quantizations {
-            Some(quantizations) if !is_real(index) => {
+        let constants = &mut all.draft.constants;
+        let encoded = match form {
+            Form::F32 => node.op.encode_f32(&context, constants)?,
+            Form::I8 => {
                 let inputs: Vec<_> = node.inputs.iter().map(|&Value(input)| quantizations[input]).collect();
                 node.op.encode_i8(&context, &inputs, quantizations[node.output.0], constants)?
             }
-            _ => node.op.encode_f32(&context, constants)?,
+            Form::I16 => {
+                let scale = |value: &Value| quantizations[value.0].wide_scale();
+                let inputs: Vec<_> = node.inputs.iter().map(scale).collect();
+                node.op.encode_i16(&context, &inputs, scale(&node.output), constants)?
+            }
         };
-        forms.draft.node(&node.name, encoded, inputs, node.output.0, node.op.macs(&context));
+        all.draft.node(&node.name, encoded, inputs, node.output.0, node.op.macs(&context));
     }
-    let ports_are_real = float_ports || quantizations.is_none();
-    let port = |output: &Value| forms.read(output.0, ports_are_real && !tokens.contains(output));
+    let port = |output: &Value| {
+        let form = match all.made[output.0] {
+            _ if tokens.contains(output) => return Ok(output.0),
+            _ if float_ports => Form::F32,
+            form if is_port_form(form) => form,
+            _ => Form::I8,
+        };
+        all.read(output.0, form)
+    };
     let outputs = graph.outputs.iter().map(port).collect::<Result<_, _>>()?;
-    forms.draft.finish(&graph.name, inputs, outputs, lengths.groups.clone())
+    all.draft.finish(&graph.name, inputs, outputs, lengths.groups.clone())
 }
 
-/// The graph's values as a file has them: each in the form in which it is made, and in the other where that is read.
+/// The graph's values as a file has them: each in the form in which it is made, and in others where it is read in those.
 struct Forms<'a> {
     graph: &'a DeviceGraph,
-    quantizations: Option<&'a [Quantization]>,
+    /// By value; none in a file that is f32 throughout.
+    quantizations: &'a [Quantization],
     lengths: &'a LengthGroups,
     draft: Draft,
-    /// Tensors with a value's other form.
-    other: HashMap<usize, usize>,
-    /// Values that are made in f32.
-    made_real: Vec<bool>,
+    /// Tensors with a value in another form.
+    other: HashMap<(usize, Form), usize>,
+    /// The form in which each value is made.
+    made: Vec<Form>,
 }
 
 impl Forms<'_> {
-    /// A tensor for a value, in f32 or in int8.
-    fn tensor(&mut self, value: usize, real: bool) -> Result<usize, ExportError> {
-        let (shape, name) = &self.graph.values[value];
-        let (form, elements) = match self.quantizations {
-            Some(quantizations) if !real => ("i8", Elements::Quantized(quantizations[value])),
-            _ => ("f32", Elements::Real),
-        };
-        self.draft.tensor(shape, &format!("{name}/{form}"), elements, self.lengths.of_value[value])
+    /// What a tensor holds that has a value in a form.
+    fn elements(&self, value: usize, form: Form) -> Elements {
+        match form {
+            Form::I8 => Elements::Quantized(self.quantizations[value]),
+            Form::I16 => Elements::Wide(self.quantizations[value].wide_scale()),
+            Form::F32 => Elements::Real,
+        }
     }
 
-    /// The tensor that holds a value in f32 or in int8; a conversion fills it where nothing else did.
-    fn read(&mut self, value: usize, real: bool) -> Result<usize, ExportError> {
-        if self.made_real[value] == real || self.quantizations.is_none() {
+    /// A tensor for a value in a form that is not the one in which it is made.
+    fn tensor(&mut self, value: usize, form: Form) -> Result<usize, ExportError> {
+        let (shape, name) = &self.graph.values[value];
+        self.draft.tensor(shape, &format!("{name}/{}", form.name()), self.elements(value, form), self.lengths.of_value[value])
+    }
+
+    /// A node that makes one tensor of a value from another.
+    fn convert(&mut self, value: usize, (from, is): (usize, Form), (to, becomes): (usize, Form)) -> Result<(), ExportError> {
+        let (shape, name) = &self.graph.values[value];
+        let quantization = &self.quantizations[value];
+        let scale = |form: Form| if form == Form::I8 { quantization.scale } else { quantization.wide_scale() };
+        let encoded = match (is, becomes) {
+            (Form::F32, Form::I8) => Encoded::new(&QUANTIZE, &()),
+            (Form::F32, _) => Encoded::new(&QUANTIZE_I16, &()),
+            (Form::I8, Form::F32) => Encoded::new(&DEQUANTIZE, &()),
+            (_, Form::F32) => Encoded::new(&DEQUANTIZE_I16, &()),
+            _ => rescale(&NodeContext { name, inputs: vec![shape], output: shape }, scale(is), scale(becomes))?,
+        };
+        self.draft.node(&format!("{name}/{}", encoded.op.name), encoded, vec![from], to, 0);
+        Ok(())
+    }
+
+    /// The tensor that holds a value in a form; a conversion fills it where nothing else did.
+    fn read(&mut self, value: usize, form: Form) -> Result<usize, ExportError> {
+        if self.made[value] == form {
             return Ok(value);
         }
-        if let Some(&tensor) = self.other.get(&value) {
+        if let Some(&tensor) = self.other.get(&(value, form)) {
             return Ok(tensor);
         }
-        let tensor = self.tensor(value, real)?;
-        let (form, op) = if real { ("dequantize", &DEQUANTIZE) } else { ("quantize", &QUANTIZE) };
-        let name = format!("{}/{form}", self.graph.values[value].1);
-        self.draft.node(&name, Encoded::new(op, &()), vec![value], tensor, 0);
-        self.other.insert(value, tensor);
+        let tensor = self.tensor(value, form)?;
+        self.convert(value, (value, self.made[value]), (tensor, form))?;
+        self.other.insert((value, form), tensor);
         Ok(tensor)
     }
 }
@@ -151,6 +184,8 @@ pub fn to_checked_bytes(file: &ModelFile) -> Result<Vec<u8>, ExportError> {
 enum Elements {
     Real,
     Quantized(Quantization),
+    /// int16 of that scale.
+    Wide(f32),
     Tokens,
 }
 
@@ -165,32 +200,31 @@ struct Draft {
 
 impl Draft {
     fn tensor(&mut self, shape: &Shape, name: &str, elements: Elements, length_group: u8) -> Result<usize, ExportError> {
-        let quantization = if let Elements::Quantized(quantization) = elements { Some(quantization) } else { None };
+        let (element_type, scale, zero_point) = match elements {
+            Elements::Real => (ElementType::F32, 1.0, 0),
+            Elements::Quantized(Quantization { scale, zero_point }) => (ElementType::I8, scale, zero_point),
+            Elements::Wide(scale) => (ElementType::I16, scale, 0),
+            Elements::Tokens => (ElementType::I32, 1.0, 0),
+        };
         // A scalar is a vector of one element.
         let shape: &[usize] = if shape.is_empty() { &[1] } else { shape };
         if shape.len() > 4 {
             let reason = format!("its output has {} dimensions, {shape:?}; a file holds at most 4", shape.len());
             return Err(ExportError::Layer { layer: name.to_owned(), reason });
         }
-        if let Some(Quantization { scale, .. }) = quantization
-            && !scale.is_normal()
-        {
-            let reason = format!("its values are beyond int8: a scale of {scale} is no normal f32");
+        if !scale.is_normal() {
+            let reason = format!("its values are beyond {}: a scale of {scale} is no normal f32", element_type.name());
             return Err(ExportError::Layer { layer: name.to_owned(), reason });
         }
         let mut dimensions = [1; 4];
         dimensions.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u32);
         self.metadata.tensors.push(name.to_owned());
         self.tensors.push(Tensor {
-            element_type: match elements {
-                Elements::Real => ElementType::F32,
-                Elements::Quantized(_) => ElementType::I8,
-                Elements::Tokens => ElementType::I32,
-            },
+            element_type,
             rank: shape.len() as u8,
-            zero_point: quantization.map_or(0, |quantization| quantization.zero_point),
+            zero_point,
             dimensions,
-            scale: quantization.map_or(1.0, |quantization| quantization.scale),
+            scale,
             offset: 0,
             length_group,
         });
@@ -263,15 +297,15 @@ mod tests {
         graph
     }
 
-    fn file(real: [bool; 3], float_ports: bool) -> ModelFile {
+    fn file(forms: [Form; 3], float_ports: bool) -> ModelFile {
         let quantizations = [Quantization { scale: 0.125, zero_point: 3 }; 4];
-        let numbers = Numbers::Mixed { quantizations: &quantizations, float_ports, real: &real };
+        let numbers = Numbers::Mixed { quantizations: &quantizations, float_ports, forms: &forms };
         encode(&chain(), numbers).expect("three small layers")
     }
 
     /// The names of a file's nodes, and what it makes of 1.0625, half a step above 1.
-    fn nodes_and_output(real: [bool; 3], float_ports: bool) -> (Vec<String>, f32) {
-        let file = file(real, float_ports);
+    fn nodes_and_output(forms: [Form; 3], float_ports: bool) -> (Vec<String>, f32) {
+        let file = file(forms, float_ports);
         let model = DeviceModel::new(&to_checked_bytes(&file).unwrap()).unwrap();
         let write = |session: &mut samara_runtime::Session<'_>, _| session.write_f32(0, &[1.0625]);
         let read = |session: &samara_runtime::Session<'_>, _| session.output_f32(0).unwrap().next().unwrap();
@@ -280,17 +314,38 @@ mod tests {
 
     #[test]
     fn conversions_stand_where_f32_and_int8_meet() {
-        let (nodes, output) = nodes_and_output([false, true, false], false);
+        let (nodes, output) = nodes_and_output([Form::I8, Form::F32, Form::I8], false);
         assert_eq!(nodes, ["first", "first/dequantize", "second", "second/quantize", "third"]);
         // 1.0625 is 1.125 in int8, ties going away from zero.
         assert_eq!(output, -6.75);
-        let (nodes, output) = nodes_and_output([true, false, true], true);
+        let (nodes, output) = nodes_and_output([Form::F32, Form::I8, Form::F32], true);
         assert_eq!(nodes, ["first", "first/quantize", "second", "second/dequantize", "third"]);
         // 2.125 is a step: nothing is lost.
         assert_eq!(output, -6.375);
-        let (nodes, output) = nodes_and_output([true; 3], true);
+        let (nodes, output) = nodes_and_output([Form::F32; 3], true);
         assert_eq!((nodes.len(), output), (3, -6.375));
-        let (nodes, _) = nodes_and_output([true; 3], false);
+        let (nodes, _) = nodes_and_output([Form::F32; 3], false);
         assert_eq!(nodes, ["x/dequantize", "first", "second", "third", "third/quantize"], "ports stay int8");
+    }
+
+    #[test]
+    fn int16_nodes_meet_int8_ones_and_f32_ports() {
+        let wide = Quantization { scale: 0.125, zero_point: 3 }.wide_scale();
+        assert_eq!(wide, 0.125 * 131.0 / 32768.0, "int8 reaches from -131 to 124 steps");
+        assert_eq!(Quantization { scale: 1.0 / 256.0, zero_point: -128 }.wide_scale(), 1.0 / 32768.0);
+        let (nodes, output) = nodes_and_output([Form::I8, Form::I16, Form::I8], false);
+        assert_eq!(nodes, ["first", "first/rescale_i16", "second", "second/rescale_i16", "third"]);
+        // 2.25 is 18 steps of int8, and they come back.
+        assert_eq!(output, -6.75);
+        let (nodes, output) = nodes_and_output([Form::I16; 3], true);
+        assert_eq!(nodes, ["x/quantize_i16", "first", "second", "third", "third/dequantize_i16"]);
+        assert!((output + 6.375).abs() < 4.0 * wide, "{output}");
+        let (nodes, output) = nodes_and_output([Form::F32, Form::I16, Form::F32], true);
+        assert_eq!(nodes, ["first", "first/quantize_i16", "second", "second/dequantize_i16", "third"]);
+        assert!((output + 6.375).abs() < 4.0 * wide, "{output}");
+        // An int16 node at a port makes it int16.
+        let file = file([Form::I16, Form::I8, Form::I16], false);
+        let types = |ports: &[u32]| file.tensors[ports[0] as usize].element_type;
+        assert_eq!((types(&file.inputs), types(&file.outputs)), (ElementType::I16, ElementType::I16));
     }
 }

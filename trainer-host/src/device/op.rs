@@ -16,6 +16,37 @@ pub struct Quantization {
     pub zero_point: i8,
 }
 
+impl Quantization {
+    /// The scale of the same tensor in int16: a power of two finer where the zero point is 0 or an end of int8, and large enough for
+    /// all that int8 covers.
+    pub fn wide_scale(self) -> f32 {
+        let (below, above) = (128 + i16::from(self.zero_point), 128 - i16::from(self.zero_point));
+        self.scale * f32::from(below.max(above)) / 32768.0
+    }
+}
+
+/// The form in which a node computes, and in which a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// int8 throughout.
+    I8,
+    /// Activations int16, weights int8.
+    I16,
+    /// f32.
+    F32,
+}
+
+impl Form {
+    /// `"i8"`, `"i16"` or `"f32"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::F32 => "f32",
+        }
+    }
+}
+
 /// How an op ties the quantization of its output to that of its inputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OutputQuantization {
@@ -360,5 +391,25 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     ) -> Result<Encoded, ExportError> {
         let _ = (inputs, output);
         self.encode_f32(context, constants)
+    }
+
+    /// `true` if there is an op for int16 tensors.
+    fn takes_i16(&self) -> bool {
+        false
+    }
+
+    /// The op for int16 tensors of the given scales; that for f32 if the op moves elements of any type.
+    fn encode_i16(
+        &self,
+        context: &NodeContext<'_>,
+        inputs: &[f32],
+        output: f32,
+        constants: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let _ = (inputs, output);
+        if self.takes_i16() {
+            return self.encode_f32(context, constants);
+        }
+        Err(context.error("it has no kernel for int16 activations"))
     }
 }

@@ -4,23 +4,23 @@
 use super::calibrate::samples_of;
 use crate::data::Tensor;
 use crate::device::{
-    DeviceGraph, ExportError, Quantization,
+    DeviceGraph, ExportError, Form, Quantization,
     encode::{Numbers, encode, to_checked_bytes},
     run::{DeviceModel, write_sample},
 };
 
-/// Corrects the bias of every layer that is to be int8. One that is used several times, as the groups `together` say, stays as it is:
+/// Corrects the bias of every layer whose weights are to be int8. One that is used several times, as the groups `together` say, stays as it is:
 /// its inputs have several means.
 pub fn correct_biases(
     graph: &mut DeviceGraph,
     samples: &[Tensor],
     quantizations: &[Quantization],
-    real: &[bool],
+    forms: &[Form],
     together: &[Vec<usize>],
 ) -> Result<(), ExportError> {
     let means = means(graph, samples)?;
-    for (index, &is_real) in real.iter().enumerate() {
-        if is_real || together.iter().any(|group| group.contains(&index)) {
+    for (index, &form) in forms.iter().enumerate() {
+        if form == Form::F32 || together.iter().any(|group| group.contains(&index)) {
             continue;
         }
         let node = &graph.nodes[index];

@@ -3,11 +3,11 @@
 use super::{Options, calibrate::samples_of, quantize_with, scales::part_fixed_inputs};
 use crate::data::Tensor;
 use crate::device::{
-    DeviceGraph, ExportError, Quantization,
+    DeviceGraph, ExportError, Form, Quantization,
     encode::{Numbers, encode, to_checked_bytes},
     run::{DeviceModel, RunError, write_sample},
 };
-use samara_runtime::{ALL_OPS, InputError, Session, arena::AlignedBuffer, format::writer::ModelFile};
+use samara_runtime::{ALL_OPS, ElementType, InputError, Session, arena::AlignedBuffer, format::writer::ModelFile};
 use std::collections::HashMap;
 
 /// What int8 makes of a graph.
@@ -38,6 +38,8 @@ pub struct NodeDiagnosis {
     pub worst_channel: usize,
     /// How many of 255 steps that channel's values reach over.
     pub worst_steps: f64,
+    /// Whether it may have int16 activations.
+    pub takes_int16: bool,
 }
 
 impl Diagnosis {
@@ -71,6 +73,7 @@ pub fn diagnose(
 struct Comparison<'a> {
     graph: DeviceGraph,
     quantizations: Vec<Quantization>,
+    forms: Vec<Form>,
     real: DeviceModel,
     int8: DeviceModel,
     int8_file: ModelFile,
@@ -89,7 +92,8 @@ impl<'a> Comparison<'a> {
         let (quantizations, int8_file) = quantize_with(&mut graph, samples, options, &[])?;
         let (real, int8) = (load(&encode(&graph, Numbers::F32)?)?, load(&int8_file)?);
         let count = samples_of(&graph, judged)?;
-        Ok(Self { graph, quantizations, real, int8, int8_file, judged, count })
+        let forms = options.forms(&graph)?;
+        Ok(Self { graph, quantizations, forms, real, int8, int8_file, judged, count })
     }
 
     fn write(&self, session: &mut Session<'_>, sample: usize) -> Result<(), InputError> {
@@ -125,7 +129,8 @@ impl<'a> Comparison<'a> {
                 if let Some(&producer) = producers.get(&output) {
                     let (found, tensor) = (tensors.values(output as u32), &self.int8_file.tensors[output]);
                     let bound = |q: f32| (q - f32::from(tensor.zero_point)) * tensor.scale;
-                    all[producer].add(&expected[output], found, [bound(-128.5), bound(127.5)]);
+                    let most = if tensor.element_type == ElementType::I16 { 32767.5 } else { 127.5 };
+                    all[producer].add(&expected[output], found, [bound(-most - 1.0), bound(most)]);
                 }
             });
             Ok(())
@@ -137,8 +142,9 @@ impl<'a> Comparison<'a> {
 
     /// What was seen of a node, and what it costs if it alone is in int8.
     fn node(&self, number: usize, seen: &Seen, exact: &Outputs) -> Result<NodeDiagnosis, ExportError> {
-        let real: Vec<bool> = (0..self.graph.nodes.len()).map(|other| other != number).collect();
-        let alone = Numbers::Mixed { quantizations: &self.quantizations, float_ports: true, real: &real };
+        let mut forms = vec![Form::F32; self.graph.nodes.len()];
+        forms[number] = self.forms[number];
+        let alone = Numbers::Mixed { quantizations: &self.quantizations, float_ports: true, forms: &forms };
         let alone = load(&encode(&self.graph, alone)?)?;
         let node = &self.graph.nodes[number];
         let record = self.int8_file.nodes.iter().find(|record| record.output as usize == node.output.0);
@@ -152,6 +158,7 @@ impl<'a> Comparison<'a> {
             saturated: seen.saturated as f64 / seen.count.max(1) as f64,
             worst_channel,
             worst_steps: f64::from(reach / self.quantizations[node.output.0].scale),
+            takes_int16: node.op.takes_i16(),
         })
     }
 }

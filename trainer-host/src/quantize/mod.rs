@@ -18,12 +18,13 @@ pub use scales::{assign, part_fixed_inputs};
 
 use crate::data::Tensor;
 use crate::device::{
-    DeviceGraph, ExportError, Quantization, Value,
+    DeviceGraph, DeviceNode, ExportError, Form, OutputQuantization, Quantization, Value,
     encode::{Numbers, encode},
     stream::stream,
 };
 use bias::correct_biases;
 use samara_runtime::format::writer::ModelFile;
+use std::collections::HashSet;
 
 /// Options of [`quantize`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -38,24 +39,58 @@ pub struct Options<'a> {
     pub bias_correction: bool,
     /// Names of nodes of the simplified graph that stay in f32; conversions stand where they meet int8.
     pub keep_f32: &'a [String],
+    /// Nodes whose activations are int16.
+    pub int16: Int16<'a>,
+}
+
+/// Which nodes have int16 activations, with the int8 weights that they would have anyway. Conversions stand where they meet others.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Int16<'a> {
+    /// None of them.
+    #[default]
+    None,
+    /// Nodes of the simplified graph by their names; and those that only move what these give (reshape, pad, concat, pools).
+    Nodes(&'a [String]),
+    /// All that have a kernel for it and do not stay in f32; the others are int8.
+    All,
 }
 
 impl Options<'_> {
     /// The numbers of a file with these options.
-    fn numbers<'a>(&self, quantizations: &'a [Quantization], real: &'a [bool]) -> Numbers<'a> {
-        Numbers::Mixed { quantizations, float_ports: self.float_ports, real }
+    fn numbers<'a>(&self, quantizations: &'a [Quantization], forms: &'a [Form]) -> Numbers<'a> {
+        Numbers::Mixed { quantizations, float_ports: self.float_ports, forms }
     }
 
-    /// Which nodes stay in f32.
+    /// The form in which each node computes.
     ///
     /// # Errors
-    /// If a name is no node's.
-    fn real(&self, graph: &DeviceGraph) -> Result<Vec<bool>, ExportError> {
-        let is_node = |name: &&String| graph.nodes.iter().any(|node| node.name == **name);
-        if let Some(name) = self.keep_f32.iter().find(|name| !is_node(name)) {
+    /// If a name is no node's, or a node cannot be what it is to be.
+    fn forms(&self, graph: &DeviceGraph) -> Result<Vec<Form>, ExportError> {
+        let wide = if let Int16::Nodes(names) = self.int16 { names } else { &[] };
+        let known: HashSet<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+        if let Some(name) = self.keep_f32.iter().chain(wide).find(|name| !known.contains(name.as_str())) {
             return Err(ExportError::NoNode(name.clone()));
         }
-        Ok(graph.nodes.iter().map(|node| self.keep_f32.contains(&node.name)).collect())
+        if let Some(name) = wide.iter().find(|name| self.keep_f32.contains(name)) {
+            let reason = "it is to stay in f32 and to be int16".to_owned();
+            return Err(ExportError::Layer { layer: name.clone(), reason });
+        }
+        let mut is_wide = vec![false; graph.values.len()];
+        let mut form = |node: &DeviceNode| {
+            let moves_wide = || {
+                let is_move = node.op.output_quantization() == OutputQuantization::Shared;
+                is_move && node.op.takes_i16() && node.inputs.iter().all(|input| is_wide[input.0])
+            };
+            let form = match self.int16 {
+                _ if self.keep_f32.contains(&node.name) => Form::F32,
+                Int16::All if node.op.takes_i16() => Form::I16,
+                Int16::Nodes(names) if names.contains(&node.name) || moves_wide() => Form::I16,
+                _ => Form::I8,
+            };
+            is_wide[node.output.0] = form == Form::I16;
+            form
+        };
+        Ok(graph.nodes.iter().map(&mut form).collect())
     }
 }
 
@@ -69,9 +104,18 @@ impl Options<'_> {
 /// # Errors
 /// If the samples do not fit the model's inputs or are not finite, or an op cannot be quantized.
 pub fn quantize(graph: &mut DeviceGraph, samples: &[Tensor], options: Options<'_>) -> Result<ModelFile, ExportError> {
+    Ok(quantize_whole(graph, samples, options)?.1)
+}
+
+/// Quantizes a simplified graph, and says how.
+fn quantize_whole(
+    graph: &mut DeviceGraph,
+    samples: &[Tensor],
+    options: Options<'_>,
+) -> Result<(Vec<Quantization>, ModelFile), ExportError> {
     part_fixed_inputs(graph);
     match shared::shared_layers(graph)? {
-        shared if shared.is_empty() => Ok(quantize_with(graph, samples, options, &[])?.1),
+        shared if shared.is_empty() => quantize_with(graph, samples, options, &[]),
         shared => shared::quantize_shared(graph, samples, options, shared),
     }
 }
@@ -86,15 +130,11 @@ pub fn quantize_stream(
     options: Options<'_>,
     hop: usize,
 ) -> Result<ModelFile, ExportError> {
-    let whole = quantize(graph, samples, options)?;
+    let (of_whole, whole) = quantize_whole(graph, samples, options)?;
     let streamed = stream(graph, hop)?;
-    let of_origin = |origin: &Value| {
-        let tensor = &whole.tensors[origin.0];
-        Quantization { scale: tensor.scale, zero_point: tensor.zero_point }
-    };
-    let quantizations: Vec<_> = streamed.origins.iter().map(of_origin).collect();
-    let real = options.real(&streamed.graph)?;
-    let mut file = streamed.noted(encode(&streamed.graph, options.numbers(&quantizations, &real))?);
+    let quantizations: Vec<_> = streamed.origins.iter().map(|&Value(origin)| of_whole[origin]).collect();
+    let forms = options.forms(&streamed.graph)?;
+    let mut file = streamed.noted(encode(&streamed.graph, options.numbers(&quantizations, &forms))?);
     file.metadata.notes.extend(whole.metadata.notes);
     Ok(file)
 }
@@ -112,11 +152,11 @@ fn quantize_with(
     }
     graph.nodes.iter_mut().for_each(|node| node.op.take_inner_magnitude(observed.inner[node.output.0]));
     let quantizations = assign(graph, &observed.ranges, together);
-    let real = options.real(graph)?;
+    let forms = options.forms(graph)?;
     if options.bias_correction {
-        correct_biases(graph, samples, &quantizations, &real, together)?;
+        correct_biases(graph, samples, &quantizations, &forms, together)?;
     }
-    let file = encode(graph, options.numbers(&quantizations, &real))?;
+    let file = encode(graph, options.numbers(&quantizations, &forms))?;
     Ok((quantizations, file))
 }
 
@@ -125,7 +165,7 @@ mod tests {
     use super::*;
     use crate::{
         device::{
-            Clamp, Constants, DeviceOp, Encoded, NodeContext, OutputQuantization, Quantization, Value,
+            Clamp, Constants, DeviceOp, Encoded, NodeContext,
             ops::{Add, Concat, Kind, Linear, Reshape, ScaleShift, Softmax},
             simplify::simplify,
         },
@@ -274,5 +314,28 @@ mod tests {
             visits.encodings.load(Relaxed)
         };
         assert_eq!((passes(false), passes(true)), (1 + 1, 1 + 2));
+    }
+
+    #[test]
+    fn int16_nodes_are_those_that_are_named_and_what_moves_theirs() {
+        let mut graph = DeviceGraph::default();
+        let x = graph.input(pair(), "x");
+        let y = dense(&mut graph, x);
+        let y = graph.push("same", Reshape, &[y], pair());
+        let y = graph.push("other", Linear::new(Kind::Dense, vec![vec![1.0, 0.5]; 2], vec![0.0; 2]), &[y], pair());
+        graph.outputs.push(y);
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let forms = |int16: Int16<'_>, keep_f32: &[&str]| {
+            Options { int16, keep_f32: &names(keep_f32), ..Options::default() }.forms(&graph)
+        };
+        let (i8, i16, f32) = (Form::I8, Form::I16, Form::F32);
+        assert_eq!(forms(Int16::None, &[]).unwrap(), [i8; 3]);
+        assert_eq!(forms(Int16::Nodes(&names(&["dense"])), &[]).unwrap(), [i16, i16, i8]);
+        assert_eq!(forms(Int16::Nodes(&names(&["other"])), &["dense"]).unwrap(), [f32, i8, i16]);
+        assert_eq!(forms(Int16::All, &["other"]).unwrap(), [i16, i16, f32]);
+        let unknown = forms(Int16::Nodes(&names(&["dens"])), &[]).unwrap_err().to_string();
+        assert!(unknown.contains("no node is called \"dens\""), "{unknown}");
+        let both = forms(Int16::Nodes(&names(&["dense"])), &["dense"]).unwrap_err().to_string();
+        assert!(both.contains("\"dense\"") && both.contains("to stay in f32 and to be int16"), "{both}");
     }
 }

@@ -7,7 +7,7 @@
 use super::{Options, quantize_with};
 use crate::data::Tensor;
 use crate::device::{
-    Constants, DeviceGraph, ExportError,
+    Constants, DeviceGraph, ExportError, Quantization,
     encode::{Numbers, encode, to_checked_bytes},
     run::{DeviceModel, write_sample},
 };
@@ -42,14 +42,14 @@ pub fn quantize_shared(
     samples: &[Tensor],
     options: Options<'_>,
     shared: Vec<Vec<usize>>,
-) -> Result<ModelFile, ExportError> {
+) -> Result<(Vec<Quantization>, ModelFile), ExportError> {
     let expected = outputs(&encode(graph, Numbers::F32)?, graph, samples)?;
     let attempt = |together: &[Vec<usize>]| -> Result<Attempt, ExportError> {
         let mut graph = graph.clone();
-        let (_, file) = quantize_with(&mut graph, samples, options, together)?;
+        let (quantizations, file) = quantize_with(&mut graph, samples, options, together)?;
         let found = outputs(&file, &graph, samples)?;
         let noise = expected.iter().zip(&found).map(|(expected, found)| noise(expected, found)).collect();
-        Ok(Attempt { graph, file, noise })
+        Ok(Attempt { graph, quantizations, file, noise })
     };
     let apart = attempt(&[])?;
     let mut best = attempt(&shared)?;
@@ -73,12 +73,13 @@ pub fn quantize_shared(
     }
     *graph = best.graph;
     best.file.metadata.notes.extend(notes);
-    Ok(best.file)
+    Ok((best.quantizations, best.file))
 }
 
 /// A graph quantized in one way.
 struct Attempt {
     graph: DeviceGraph,
+    quantizations: Vec<Quantization>,
     file: ModelFile,
     /// Power of each output's noise.
     noise: Vec<f64>,

@@ -85,6 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let quantize = |&value: &f32| match input.element_type {
         samara_runtime::ElementType::I8 => vec![samara_runtime::quant::quantize(value, input.scale, input.zero_point) as u8],
+        samara_runtime::ElementType::I16 => samara_runtime::quant::quantize_i16(value, input.scale).to_le_bytes().to_vec(),
         samara_runtime::ElementType::I32 => (value as i32).to_le_bytes().to_vec(),
         samara_runtime::ElementType::F32 => value.to_le_bytes().to_vec(),
     };

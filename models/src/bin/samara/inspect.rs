@@ -161,6 +161,7 @@ fn shape(tensor: &Tensor) -> String {
 fn quantization(tensor: &Tensor) -> String {
     match tensor.element_type {
         ElementType::F32 | ElementType::I32 => tensor.element_type.name().to_owned(),
+        ElementType::I16 => format!("int16 {:.4e}", tensor.scale),
         ElementType::I8 => format!("int8 {:.4e} {:+}", tensor.scale, tensor.zero_point),
     }
 }

@@ -1,10 +1,11 @@
 //! Pointwise functions: a clamp where they are one, else a table in int8 and code in f32.
 
-use super::{DeviceOpKind, OpExample, encode_lut, registry::encoding};
+use super::{DeviceOpKind, OpExample, encode_lut, registry::encoding, wide};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
 use samara_runtime::ops::{
     activation::{ACTIVATION_F32, Function, Parameters},
     lut::{self, LUT_I8},
+    wide::lut::LUT_I16,
 };
 
 /// A pointwise function. Its values are the runtime's, to the bit.
@@ -41,6 +42,21 @@ impl DeviceOp for Activation {
     ) -> Result<Encoded, ExportError> {
         Ok(encode_lut(inputs[0], output, constants, |x| f64::from(self.0.apply(x as f32))))
     }
+
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
+    fn encode_i16(
+        &self,
+        _: &NodeContext<'_>,
+        inputs: &[f32],
+        output: f32,
+        constants: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let function = |x: f64| f64::from(self.0.apply(x as f32));
+        Ok(wide::encode_lut(inputs[0], output, constants, function))
+    }
 }
 
 pub(super) static KIND: DeviceOpKind = DeviceOpKind {
@@ -48,6 +64,7 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     encodings: &[
         encoding!(LUT_I8, lut::Parameters, "u32 offset of the table"),
         encoding!(ACTIVATION_F32, Parameters, "u8 function, f32 alpha"),
+        encoding!(LUT_I16, lut::Parameters, "u32 offset of the table"),
     ],
     examples,
     #[cfg(test)]

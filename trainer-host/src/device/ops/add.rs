@@ -1,8 +1,11 @@
 //! Weighted sum of two tensors, with a clamp: sums, differences, averages.
 
-use super::{DeviceOpKind, OpExample, registry::encoding};
+use super::{DeviceOpKind, OpExample, registry::encoding, wide};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
-use samara_runtime::ops::add::{ADD_F32, ADD_I8, ParametersF32, ParametersI8, factors};
+use samara_runtime::ops::{
+    add::{ADD_F32, ADD_I8, ParametersF32, ParametersI8, factors},
+    wide::add::{self, ADD_I16},
+};
 
 /// `c_1 * x_1 + c_2 * x_2` for two tensors of one shape.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +52,25 @@ impl DeviceOp for Add {
             ))),
         }
     }
+
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
+    fn encode_i16(
+        &self,
+        context: &NodeContext<'_>,
+        inputs: &[f32],
+        output: f32,
+        _: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let ratio = |input: usize| f64::from(self.coefficients[input]) * f64::from(inputs[input]) / f64::from(output);
+        let Some((factors, shift)) = wide::factors([ratio(0), ratio(1)], add::LARGEST_SHIFT) else {
+            return Err(context.error(format!("the sum's scale {output} is too small for its inputs'")));
+        };
+        let (minimum, maximum) = wide::bounds(self.clamp, output);
+        Ok(Encoded::new(&ADD_I16, &add::Parameters { factors, shift: shift as u8, minimum, maximum }))
+    }
 }
 
 pub(super) static KIND: DeviceOpKind = DeviceOpKind {
@@ -56,11 +78,13 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     encodings: &[
         encoding!(ADD_I8, ParametersI8, "i32 offset, 2 × i32 factors, u8 shift, i8 minimum, i8 maximum"),
         encoding!(ADD_F32, ParametersF32, "2 × f32 coefficients, clamp"),
+        encoding!(ADD_I16, add::Parameters, "2 × i32 factors, u8 shift, i16 minimum, i16 maximum"),
     ],
     examples,
     #[cfg(test)]
     golden: &[
         super::golden::vectors("add", 0.1, |case| case.model(Add { coefficients: [1.0; 2], clamp: case.clamp() })),
+        super::golden::vectors("add_i16", 0.1, |case| case.model(Add { coefficients: [1.0; 2], clamp: case.clamp() })),
         super::golden::vectors("subtract", 0.1, |case| case.model(Add { coefficients: [1.0, -1.0], clamp: case.clamp() })),
     ],
 };

@@ -20,6 +20,10 @@ impl DeviceOp for Concat {
         if self.axis == 0 { Rows::All } else { context.each_row(1) }
     }
 
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&CONCAT, &Parameters { axis: self.axis as u8 }))
     }

@@ -17,7 +17,8 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
 };
 
 fn examples() -> Vec<OpExample> {
-    let example = |name: &str, size| OpExample { name: name.to_owned(), graph: identity(size), float_ports: true };
+    let example =
+        |name: &str, size| OpExample { name: name.to_owned(), graph: identity(size), float_ports: true, forms: Vec::new() };
     vec![example("convert", 7), example("convert_odd", 50)]
 }
 

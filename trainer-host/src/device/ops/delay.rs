@@ -23,8 +23,16 @@ impl DeviceOp for Delay {
         OutputQuantization::Shared
     }
 
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(self.encode(size_of::<f32>()))
+    }
+
+    fn encode_i16(&self, _: &NodeContext<'_>, _: &[f32], _: f32, _: &mut Constants) -> Result<Encoded, ExportError> {
+        Ok(self.encode(size_of::<i16>()))
     }
 
     fn encode_i8(

@@ -1,6 +1,11 @@
 //! Dense, convolution and depthwise convolution.
 
-use super::{DeviceOpKind, OpExample, POINTWISE, registry::encoding, window, window_3x3, window_rows};
+use super::{
+    DeviceOpKind, OpExample, POINTWISE,
+    registry::encoding,
+    wide::{Matrix16, bounds},
+    window, window_3x3, window_rows,
+};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::{
     ops::{
@@ -8,8 +13,10 @@ use samara_runtime::{
         dense::{DENSE_F32, DENSE_I8},
         depthwise_conv2d::{self, DEPTHWISE_CONV2D_F32, DEPTHWISE_CONV2D_I8},
         linear::{LinearF32, LinearI8, MAXIMUM_FAN_IN, pack_f32, rows_scratch_bytes},
+        wide::{self, conv2d::CONV2D_I16, dense::DENSE_I16, depthwise_conv2d::DEPTHWISE_CONV2D_I16, linear::LinearI16},
         window::Window,
     },
+    quant::SHORT_SUM,
     simd,
 };
 
@@ -100,7 +107,7 @@ impl Linear {
 
 /// Scales of the rows' weights, given the input's, and the largest. A row of zeros has the scale 0: any would do, and it must not
 /// decide about the others'.
-fn weight_scales(rows: &[Vec<f32>], bias: &[f32], given: Option<&[f64]>, input_scale: f64) -> (Vec<f64>, f64) {
+pub(super) fn weight_scales(rows: &[Vec<f32>], bias: &[f32], given: Option<&[f64]>, input_scale: f64) -> (Vec<f64>, f64) {
     let own = |(row, bias): (&Vec<f32>, &f32)| {
         let own = largest_magnitude(row) / LARGEST_WEIGHT;
         let least = f64::from(bias.abs()) / (input_scale * LARGEST_BIAS);
@@ -307,16 +314,8 @@ impl DeviceOp for Linear {
         let Matrix8 { rows, pairs, shift, .. } =
             Matrix8::quantize(context, &self.rows, &self.bias, scales, inputs[0], output_scale)?;
         let (minimum, maximum) = self.clamp.quantized(output);
-        let weights = match self.kind {
-            Kind::Dense | Kind::Conv2d(_) => {
-                let mut paired = vec![0; simd::paired_bytes(rows.len(), fan_in)];
-                simd::pair_rows(&rows.concat(), rows.len(), fan_in, &mut paired);
-                paired
-            }
-            Kind::DepthwiseConv2d(_) => transpose(&rows),
-        };
         let linear = LinearI8 {
-            weights: constants.push_i8(&weights),
+            weights: constants.push_i8(&laid_out(self.kind, &rows)),
             channels: constants.push_i32(pairs),
             shift: shift as u8,
             minimum,
@@ -332,6 +331,57 @@ impl DeviceOp for Linear {
             Kind::DepthwiseConv2d(window) => Encoded::new(&DEPTHWISE_CONV2D_I8, &conv2d::ParametersI8 { window, linear })
                 .with_scratch(depthwise_conv2d::scratch_bytes(&window, rows.len())),
         })
+    }
+
+    fn takes_i16(&self) -> bool {
+        match self.kind {
+            Kind::Dense | Kind::Conv2d(_) => self.fan_in() <= MAXIMUM_FAN_IN,
+            Kind::DepthwiseConv2d(window) => window.taps() <= SHORT_SUM,
+        }
+    }
+
+    fn encode_i16(
+        &self,
+        context: &NodeContext<'_>,
+        inputs: &[f32],
+        output: f32,
+        constants: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        if !self.takes_i16() {
+            return Err(
+                context.error(format!("an int16 output has at most {MAXIMUM_FAN_IN} inputs, a depthwise one {SHORT_SUM}"))
+            );
+        }
+        let Matrix16 { rows, pairs, shift } = Matrix16::quantize(context, self, inputs[0], output)?;
+        let (minimum, maximum) = bounds(self.clamp, output);
+        let (weights, channels) = (constants.push_i8(&laid_out(self.kind, &rows)), constants.push_i32(pairs));
+        let linear = LinearI16 { weights, channels, shift: shift as u8, minimum, maximum };
+        let pixels = context.output.size() / context.output.channels().max(1);
+        Ok(match self.kind {
+            Kind::Dense => {
+                let scratch = wide::linear::rows_scratch_bytes(pixels, self.fan_in());
+                Encoded::new(&DENSE_I16, &linear).with_scratch(scratch)
+            }
+            Kind::Conv2d(window) => {
+                let scratch = wide::conv2d::scratch_bytes(&window, context.inputs[0].channels(), pixels);
+                Encoded::new(&CONV2D_I16, &wide::conv2d::Parameters { window, linear }).with_scratch(scratch)
+            }
+            Kind::DepthwiseConv2d(window) => Encoded::new(&DEPTHWISE_CONV2D_I16, &wide::conv2d::Parameters { window, linear })
+                .with_scratch(wide::depthwise_conv2d::scratch_bytes(&window)),
+        })
+    }
+}
+
+/// The weights in the order in which kernels read them.
+fn laid_out(kind: Kind, rows: &[Vec<i8>]) -> Vec<i8> {
+    let fan_in = rows.first().map_or(0, Vec::len);
+    match kind {
+        Kind::Dense | Kind::Conv2d(_) => {
+            let mut paired = vec![0; simd::paired_bytes(rows.len(), fan_in)];
+            simd::pair_rows(&rows.concat(), rows.len(), fan_in, &mut paired);
+            paired
+        }
+        Kind::DepthwiseConv2d(_) => transpose(rows),
     }
 }
 
@@ -350,11 +400,21 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         encoding!(CONV2D_F32, conv2d::ParametersF32, "window, linear f32"),
         encoding!(DEPTHWISE_CONV2D_I8, conv2d::ParametersI8, "window, linear int8"),
         encoding!(DEPTHWISE_CONV2D_F32, conv2d::ParametersF32, "window, linear f32"),
+        encoding!(DENSE_I16, LinearI16, "linear int16"),
+        encoding!(CONV2D_I16, wide::conv2d::Parameters, "window, linear int16"),
+        encoding!(DEPTHWISE_CONV2D_I16, wide::conv2d::Parameters, "window, linear int16"),
     ],
     examples,
     #[cfg(test)]
     golden: &[
         super::golden::vectors("fully_connected", 0.0, |case| case.model(Linear::of_case(case, Kind::Dense))),
+        super::golden::vectors("fully_connected_i16", 0.0, |case| case.model(Linear::of_case(case, Kind::Dense))),
+        super::golden::vectors("conv2d_i16", 0.06, |case| {
+            case.model(Linear::of_case(case, Kind::Conv2d(case.field("window"))))
+        }),
+        super::golden::vectors("depthwise_conv2d_i16", 0.08, |case| {
+            case.model(Linear::of_case(case, Kind::DepthwiseConv2d(case.field("window"))))
+        }),
         super::golden::vectors("conv2d", 0.005, |case| case.model(Linear::of_case(case, Kind::Conv2d(case.field("window"))))),
         super::golden::vectors("depthwise_conv2d", 0.005, |case| {
             case.model(Linear::of_case(case, Kind::DepthwiseConv2d(case.field("window"))))

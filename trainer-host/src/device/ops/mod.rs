@@ -27,6 +27,7 @@ mod simple_rnn;
 mod slice;
 mod softmax;
 mod upsample;
+mod wide;
 
 pub use activation::Activation;
 pub use add::Add;
@@ -52,6 +53,7 @@ pub use simple_rnn::SimpleRnn;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use upsample::Upsample;
+pub(super) use wide::rescale;
 
 use super::{Constants, DeviceOp, Encoded, ExportError, Quantization, Rows};
 use samara_runtime::{
@@ -84,6 +86,7 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &slice::KIND,
     &softmax::KIND,
     &upsample::KIND,
+    &wide::KIND,
 ];
 
 /// The window of a pointwise convolution.

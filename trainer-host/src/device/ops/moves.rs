@@ -28,6 +28,10 @@ impl DeviceOp for Reshape {
         context.each_row(1)
     }
 
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&RESHAPE, &()))
     }
@@ -45,6 +49,10 @@ pub struct Pad {
 impl DeviceOp for Pad {
     fn output_quantization(&self) -> OutputQuantization {
         OutputQuantization::Shared
+    }
+
+    fn takes_i16(&self) -> bool {
+        true
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {

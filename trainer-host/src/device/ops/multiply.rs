@@ -1,11 +1,12 @@
 //! Product of two tensors, with a clamp.
 
-use super::{DeviceOpKind, OpExample, linear::multiplier, registry::encoding};
+use super::{DeviceOpKind, OpExample, linear::multiplier, registry::encoding, wide};
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use crate::graph::{LengthRule, Shape};
 use samara_runtime::ops::{
     linear::ClampF32,
     multiply::{LARGEST_SHIFT, MULTIPLY_F32, MULTIPLY_I8, Parameters},
+    wide::multiply::{self as product, MULTIPLY_I16},
 };
 
 /// The product of two tensors of one shape, or of a tensor and a vector of its channels.
@@ -54,6 +55,25 @@ impl DeviceOp for Multiply {
         let (minimum, maximum) = self.clamp.quantized(output);
         Ok(Encoded::new(&MULTIPLY_I8, &Parameters { multiplier, shift: shift as u8, minimum, maximum }))
     }
+
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
+    fn encode_i16(
+        &self,
+        context: &NodeContext<'_>,
+        inputs: &[f32],
+        output: f32,
+        _: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let factor = f64::from(inputs[0]) * f64::from(inputs[1]) / f64::from(output);
+        let Some((multiplier, shift)) = wide::multiplier(factor, product::LARGEST_SHIFT) else {
+            return Err(context.error(format!("its output's scale {output} is too small for its inputs'")));
+        };
+        let (minimum, maximum) = wide::bounds(self.clamp, output);
+        Ok(Encoded::new(&MULTIPLY_I16, &product::Parameters { multiplier, shift: shift as u8, minimum, maximum }))
+    }
 }
 
 pub(super) static KIND: DeviceOpKind = DeviceOpKind {
@@ -61,10 +81,14 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     encodings: &[
         encoding!(MULTIPLY_I8, Parameters, "i32 multiplier, u8 shift, i8 minimum, i8 maximum"),
         encoding!(MULTIPLY_F32, ClampF32, "clamp"),
+        encoding!(MULTIPLY_I16, product::Parameters, "i32 multiplier, u8 shift, i16 minimum, i16 maximum"),
     ],
     examples,
     #[cfg(test)]
-    golden: &[super::golden::vectors("multiply", 0.02, |case| case.model(Multiply { clamp: case.clamp() }))],
+    golden: &[
+        super::golden::vectors("multiply", 0.02, |case| case.model(Multiply { clamp: case.clamp() })),
+        super::golden::vectors("multiply_i16", 0.0, |case| case.model(Multiply { clamp: case.clamp() })),
+    ],
 };
 
 fn examples() -> Vec<OpExample> {

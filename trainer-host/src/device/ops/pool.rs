@@ -6,6 +6,7 @@ use crate::graph::LengthRule;
 use samara_runtime::OpDef;
 use samara_runtime::ops::{
     pool::{AVERAGE_POOL_F32, AVERAGE_POOL_I8, MAX_POOL_F32, MAX_POOL_I8},
+    wide::pool::{AVERAGE_POOL_I16, MAX_POOL_I16},
     window::Window,
 };
 
@@ -87,6 +88,18 @@ impl DeviceOp for Pool {
         };
         self.encode(op, context)
     }
+
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
+    fn encode_i16(&self, context: &NodeContext<'_>, _: &[f32], _: f32, _: &mut Constants) -> Result<Encoded, ExportError> {
+        let op = match self.kind {
+            PoolKind::Maximum => &MAX_POOL_I16,
+            PoolKind::Average => &AVERAGE_POOL_I16,
+        };
+        self.encode(op, context)
+    }
 }
 
 pub(super) static KIND: DeviceOpKind = DeviceOpKind {
@@ -96,6 +109,8 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         encoding!(MAX_POOL_F32, Window, "window"),
         encoding!(AVERAGE_POOL_I8, Window, "window"),
         encoding!(AVERAGE_POOL_F32, Window, "window"),
+        encoding!(MAX_POOL_I16, Window, "window"),
+        encoding!(AVERAGE_POOL_I16, Window, "window"),
     ],
     examples,
     #[cfg(test)]
@@ -105,6 +120,12 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
         }),
         super::golden::vectors("global_average", 0.03, |case| {
             case.model(Pool { kind: PoolKind::Average, window: case.field("window") })
+        }),
+        super::golden::vectors("average_pool_i16", 0.15, |case| {
+            case.model(Pool { kind: PoolKind::Average, window: case.field("window") })
+        }),
+        super::golden::vectors("max_pool_i16", 0.0, |case| {
+            case.model(Pool { kind: PoolKind::Maximum, window: case.field("window") })
         }),
         super::golden::vectors("max_pool", 0.0, |case| {
             case.model(Pool { kind: PoolKind::Maximum, window: case.field("window") })

@@ -6,7 +6,7 @@
 use super::{DeviceOp, ExportError, Quantization};
 use crate::{
     device::{
-        Clamp, DeviceGraph, OutputQuantization, Value,
+        Clamp, DeviceGraph, Form, OutputQuantization, Value,
         encode::{Numbers, encode},
         ops::{Kind, Linear},
     },
@@ -106,6 +106,8 @@ pub struct OpExample {
     pub graph: DeviceGraph,
     /// `true` if it exists in int8 with f32 ports only: the conversions between the two.
     pub float_ports: bool,
+    /// Forms of the nodes in a file of mixed forms, for what only such files have. None: that file has all nodes in int16, if all can be.
+    pub forms: Vec<Form>,
 }
 
 impl OpExample {
@@ -114,7 +116,7 @@ impl OpExample {
         let name = name.into();
         let inputs: Vec<Shape> = inputs.iter().map(|&shape| shape.into()).collect();
         let graph = DeviceGraph::single(name.clone(), op, &inputs, output.into());
-        Self { name, graph, float_ports: false }
+        Self { name, graph, float_ports: false, forms: Vec::new() }
     }
 
     /// A [`Linear`] with random weights, the outputs of about the inputs' magnitude.
@@ -135,7 +137,7 @@ impl OpExample {
     pub fn side_by_side(name: &str, examples: impl IntoIterator<Item = Self>) -> Self {
         let mut graph = DeviceGraph { name: name.to_owned(), ..DeviceGraph::default() };
         examples.into_iter().for_each(|example| graph.append(example.graph));
-        Self { name: name.to_owned(), graph, float_ports: false }
+        Self { name: name.to_owned(), graph, float_ports: false, forms: Vec::new() }
     }
 
     /// Quantization of each of the graph's values. They differ where the op lets them.
@@ -176,6 +178,23 @@ impl OpExample {
         encode(&self.graph, Numbers::I8 { quantizations: &quantizations, float_ports: self.float_ports })
     }
 
+    /// The model file in int16 or in the example's own [`forms`](Self::forms). `None` if a node has no int16.
+    ///
+    /// # Errors
+    /// If the op cannot be encoded.
+    pub fn i16_file(&self) -> Result<Option<ModelFile>, ExportError> {
+        let mut forms = self.forms.clone();
+        if forms.is_empty() {
+            forms = vec![Form::I16; self.graph.nodes.len()];
+            if self.float_ports || !self.graph.nodes.iter().all(|node| node.op.takes_i16()) {
+                return Ok(None);
+            }
+        }
+        let quantizations = self.quantizations();
+        let numbers = Numbers::Mixed { quantizations: &quantizations, float_ports: self.float_ports, forms: &forms };
+        encode(&self.graph, numbers).map(Some)
+    }
+
     /// Every file of the example, by name.
     ///
     /// # Errors
@@ -185,6 +204,7 @@ impl OpExample {
         if !self.float_ports {
             files.push((format!("{}_f32", self.name), self.f32_file()?));
         }
+        files.extend(self.i16_file()?.map(|file| (format!("{}_i16", self.name), file)));
         Ok(files)
     }
 }

@@ -1,10 +1,10 @@
 //! From one scale to another, where a shared scale would not do.
 
-use super::{DeviceOpKind, OpExample, encode_lut};
+use super::{DeviceOpKind, OpExample, encode_lut, rescale};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::ops::reshape::RESHAPE;
 
-/// The same real numbers, in int8 with another scale.
+/// The same real numbers, with another scale.
 #[derive(Debug, Clone, Copy)]
 pub struct Rescale;
 
@@ -28,6 +28,20 @@ impl DeviceOp for Rescale {
             return Ok(Encoded::new(&RESHAPE, &()));
         }
         Ok(encode_lut(inputs[0], output, constants, |x| x))
+    }
+
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
+    fn encode_i16(
+        &self,
+        context: &NodeContext<'_>,
+        inputs: &[f32],
+        output: f32,
+        _: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        if inputs[0] == output { Ok(Encoded::new(&RESHAPE, &())) } else { rescale(context, inputs[0], output) }
     }
 }
 

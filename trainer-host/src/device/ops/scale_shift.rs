@@ -3,11 +3,16 @@
 use super::{
     DeviceOpKind, OpExample,
     registry::{encoding, scattered},
+    wide,
 };
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::ops::{
     linear::LinearF32,
     scale_shift::{Parameters, SCALE_SHIFT_F32, SCALE_SHIFT_I8},
+    wide::{
+        linear::LinearI16,
+        scale_shift::{self as wide_scale_shift, SCALE_SHIFT_I16},
+    },
 };
 
 /// `scale[c] * x + shift[c]` per channel of the last axis, with a clamp.
@@ -144,6 +149,33 @@ impl DeviceOp for ScaleShift {
         let parameters = Parameters { channels: constants.push_i32(pairs), multiplier, shift: shift as u8, minimum, maximum };
         Ok(Encoded::new(&SCALE_SHIFT_I8, &parameters))
     }
+
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
+    fn encode_i16(
+        &self,
+        context: &NodeContext<'_>,
+        inputs: &[f32],
+        output: f32,
+        constants: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let factors: Vec<f64> =
+            self.scale.iter().map(|&scale| f64::from(scale) * f64::from(inputs[0]) / f64::from(output)).collect();
+        // Biases are in units of 2^15 products.
+        let offsets = self.shift.iter().map(|&shift| f64::from(shift) / f64::from(output) / 32768.0);
+        let all: Vec<f64> = factors.iter().copied().chain(offsets).collect();
+        let Some((numbers, shift)) = wide::scaled_alike(&all, wide_scale_shift::LARGEST_SHIFT) else {
+            return Err(context.error(format!("its output's scale {output} is too small for its input's {}", inputs[0])));
+        };
+        let (multipliers, biases) = numbers.split_at(factors.len());
+        let pairs = biases.iter().zip(multipliers).flat_map(|(&bias, &multiplier)| [bias, multiplier]);
+        let (minimum, maximum) = wide::bounds(self.clamp, output);
+        let channels = constants.push_i32(pairs);
+        let parameters = LinearI16 { weights: 0, channels, shift: shift as u8, minimum, maximum };
+        Ok(Encoded::new(&SCALE_SHIFT_I16, &parameters))
+    }
 }
 
 pub(super) static KIND: DeviceOpKind = DeviceOpKind {
@@ -151,6 +183,7 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     encodings: &[
         encoding!(SCALE_SHIFT_I8, Parameters, "u32 offset of the channels, i32 multiplier, u8 shift, i8 minimum, i8 maximum"),
         encoding!(SCALE_SHIFT_F32, LinearF32, "linear f32"),
+        encoding!(SCALE_SHIFT_I16, LinearI16, "linear int16"),
     ],
     examples,
     #[cfg(test)]

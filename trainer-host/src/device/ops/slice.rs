@@ -53,6 +53,10 @@ impl DeviceOp for Slice {
         OutputQuantization::Shared
     }
 
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         Ok(Encoded::new(&SLICE, &Parameters { start: self.start as u32 | if self.from_end { FROM_END } else { 0 } }))
     }

@@ -2,7 +2,10 @@
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
 use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Quantization, Rows};
-use samara_runtime::ops::softmax::{MAXIMUM_CLASSES, Parameters, SOFTMAX_F32, SOFTMAX_I8, table};
+use samara_runtime::ops::{
+    softmax::{MAXIMUM_CLASSES, Parameters, SOFTMAX_F32, SOFTMAX_I8, table},
+    wide::softmax::{SOFTMAX_I16, tables},
+};
 
 /// Softmax over the last axis.
 #[derive(Debug, Clone, Copy)]
@@ -35,11 +38,30 @@ impl DeviceOp for Softmax {
         let table = table(inputs[0].scale, classes);
         Ok(Encoded::new(&SOFTMAX_I8, &Parameters { table: constants.push_i32(table.map(|entry| entry as i32)) }))
     }
+
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
+    fn encode_i16(
+        &self,
+        _: &NodeContext<'_>,
+        inputs: &[f32],
+        _: f32,
+        constants: &mut Constants,
+    ) -> Result<Encoded, ExportError> {
+        let table = constants.push_i32(tables(inputs[0]).map(|entry| entry as i32));
+        Ok(Encoded::new(&SOFTMAX_I16, &Parameters { table }))
+    }
 }
 
 pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     name: "softmax",
-    encodings: &[encoding!(SOFTMAX_I8, Parameters, "u32 offset of the table"), encoding!(SOFTMAX_F32)],
+    encodings: &[
+        encoding!(SOFTMAX_I8, Parameters, "u32 offset of the table"),
+        encoding!(SOFTMAX_F32),
+        encoding!(SOFTMAX_I16, Parameters, "u32 offset of the tables"),
+    ],
     examples,
     #[cfg(test)]
     golden: &[super::golden::vectors("softmax", 0.01, |case| case.model(Softmax))],

@@ -22,6 +22,10 @@ impl DeviceOp for Upsample {
         context.each_row(1)
     }
 
+    fn takes_i16(&self) -> bool {
+        true
+    }
+
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
         let [vertical, horizontal] = self.0.map(|factor| factor as u32);
         Ok(Encoded::new(&UPSAMPLE, &Parameters { vertical, horizontal }))

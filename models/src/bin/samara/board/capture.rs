@@ -72,6 +72,7 @@ fn values(bytes: &[u8], input: &Tensor) -> Vec<f32> {
     let zero_point = f32::from(input.zero_point);
     match input.element_type {
         ElementType::I8 => bytes.iter().map(|&byte| input.scale * (f32::from(byte as i8) - zero_point)).collect(),
+        ElementType::I16 => bytes.as_chunks().0.iter().map(|&two| input.scale * f32::from(i16::from_le_bytes(two))).collect(),
         ElementType::F32 => bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect(),
         ElementType::I32 => bytes.as_chunks().0.iter().map(|&word| i32::from_le_bytes(word) as f32).collect(),
     }

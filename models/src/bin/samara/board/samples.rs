@@ -178,6 +178,7 @@ pub fn progress_bar(count: usize) -> ProgressBar {
 pub fn class_of(output: &[u8], element_type: ElementType) -> u32 {
     let values: Vec<f32> = match element_type {
         ElementType::I8 => output.iter().map(|&byte| f32::from(byte as i8)).collect(),
+        ElementType::I16 => output.as_chunks().0.iter().map(|&bytes| f32::from(i16::from_le_bytes(bytes))).collect(),
         _ => output.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
     };
     let mut largest = 0;
@@ -198,5 +199,6 @@ mod tests {
         assert_eq!(class_of(&[0x80, 5, 5, 0xff], ElementType::I8), 1);
         let bytes: Vec<u8> = [0.5f32, -1.0, 0.75].iter().flat_map(|value| value.to_le_bytes()).collect();
         assert_eq!(class_of(&bytes, ElementType::F32), 2);
+        assert_eq!(class_of(&[0xff, 0x00, 0x00, 0x01, 0x00, 0xff], ElementType::I16), 1);
     }
 }
