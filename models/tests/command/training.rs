@@ -123,6 +123,15 @@ fn the_doctor_finds_what_hurts_and_mends_it() {
         "{text}"
     );
     assert!(refusal(1, &[&quantize[..], &["--keep-f32", "dens"]].concat()).contains("no node is called \"dens\""));
+    let remedies: Vec<Value> = remedies.iter().map(|remedy| remedy["arguments"].clone()).collect();
+    assert!(remedies.iter().any(|arguments| arguments.to_string().contains("--int16 all")), "{remedies:?}");
+    success(&[&quantize[..], &["--int16", "all"]].concat());
+    let inspected = success(&["inspect", &again]);
+    assert!(inspected.contains("depthwise_conv2d_i16") && inspected.contains("int16"), "{inspected}");
+    success(&[&quantize[..], &["--int16", "separable_conv2d/depthwise"]].concat());
+    let inspected = success(&["inspect", &again]);
+    assert!(inspected.contains("rescale_i16") && inspected.contains("dense_i8"), "{inspected}");
+    assert!(refusal(1, &[&quantize[..], &["--int16", "dens"]].concat()).contains("no node is called \"dens\""));
     refusal(2, &[&line[..], &["--fix"]].concat());
 }
 

@@ -7,7 +7,7 @@ use samara_trainer::data::Tensor;
 use samara_trainer::device::golden::{add_golden_samples, usual_count};
 use samara_trainer::device::run::DeviceModel;
 use samara_trainer::device::stream::{Start, stream};
-use samara_trainer::quantize::{Calibration, Equalization, Options};
+use samara_trainer::quantize::{Calibration, Equalization, Int16, Options};
 
 use crate::{names, output};
 
@@ -35,7 +35,13 @@ pub struct Quantizing {
     /// Node that stays in f32, as `samara doctor` lists them; once for each
     #[arg(long, value_name = "NODE")]
     pub keep_f32: Vec<String>,
+    /// Node whose activations are int16, its weights int8; once for each, or `all` for every node that has kernels for it
+    #[arg(long, value_name = "NODE|all")]
+    pub int16: Vec<String>,
 }
+
+/// What stands for all nodes.
+const ALL: &str = "all";
 
 /// Where channels are evened out, by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -50,6 +56,11 @@ pub enum EqualizeName {
 }
 
 impl Quantizing {
+    /// The same with int16 activations everywhere.
+    pub fn all_int16(self) -> Self {
+        Self { int16: vec![ALL.to_owned()], ..self }
+    }
+
     /// For the library.
     pub fn options(&self) -> Options<'_> {
         let equalization = match self.equalize {
@@ -58,7 +69,12 @@ impl Quantizing {
             EqualizeName::Full => Equalization::Full,
         };
         let (calibration, bias_correction, keep_f32) = (self.calibration, self.correct_bias, &self.keep_f32[..]);
-        Options { calibration, equalization, bias_correction, keep_f32, ..Options::default() }
+        let int16 = match &self.int16[..] {
+            [] => Int16::None,
+            names if names.iter().any(|name| name == ALL) => Int16::All,
+            names => Int16::Nodes(names),
+        };
+        Options { calibration, equalization, bias_correction, keep_f32, int16, ..Options::default() }
     }
 
     /// As arguments; nothing for what is usual.
@@ -73,6 +89,7 @@ impl Quantizing {
         if self.correct_bias {
             arguments.push("--correct-bias".to_owned());
         }
+        arguments.extend(self.int16.iter().map(|node| format!("--int16 {node}")));
         arguments.extend(self.keep_f32.iter().map(|node| format!("--keep-f32 {node}")));
         arguments
     }

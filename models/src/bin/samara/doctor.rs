@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use crate::convert::{self, EqualizeName, Quantizing};
 use crate::losses::Measured;
 use crate::weights::{Trained, TrainedArguments};
-use crate::{device, files, names, output};
+use crate::{cost, device, files, names, output};
 
 /// Samples on which nodes are compared one by one.
 const COMPARED_SAMPLES: usize = 128;
-/// Numbers of nodes that are tried in f32, the worst first.
+/// Numbers of nodes that are tried with int16 activations, and then in f32, the worst first.
 const KEPT: [usize; 3] = [1, 2, 4];
 /// A channel that uses fewer steps of int8 than this is told.
 const FEW_STEPS: f64 = 16.0;
@@ -117,7 +117,8 @@ impl Practice {
         Ok(Trial { remedy, file, measured })
     }
 
-    /// Plain int8; each remedy alone; what helped, together; and on top of it the worst nodes in f32.
+    /// Plain int8; each remedy alone; what helped, together; and on top of it the worst nodes, or all, with int16 activations, and the worst in
+    /// f32. So the cheaper ones come first.
     fn try_remedies(&self, diagnosis: &Diagnosis) -> Result<Vec<Trial>> {
         let mut trials = vec![self.attempt(Quantizing::default())?];
         let plain = score(&trials[0].measured);
@@ -150,13 +151,25 @@ impl Practice {
         let best = trials.iter().max_by(|a, b| score(&a.measured).total_cmp(&score(&b.measured)));
         let best = best.map(|trial| trial.remedy.clone()).unwrap_or_default();
         let worst: Vec<String> = diagnosis.worst().into_iter().map(|node| node.name.clone()).collect();
+        let wide: Vec<String> =
+            diagnosis.worst().into_iter().filter(|node| node.takes_int16).map(|node| node.name.clone()).collect();
+        for count in KEPT.into_iter().filter(|count| *count <= wide.len()) {
+            trials.push(self.attempt(Quantizing { int16: wide[..count].to_vec(), ..best.clone() })?);
+        }
+        if !wide.is_empty() {
+            trials.push(self.attempt(best.clone().all_int16())?);
+            let alone = Quantizing::default().all_int16();
+            if best != Quantizing::default() {
+                trials.push(self.attempt(alone)?);
+            }
+        }
         for count in KEPT.into_iter().filter(|count| *count <= worst.len()) {
             trials.push(self.attempt(Quantizing { keep_f32: worst[..count].to_vec(), ..best.clone() })?);
         }
         Ok(trials)
     }
 
-    /// The first that costs no more than it may, of those without and then with nodes in f32; else the best.
+    /// The first that costs no more than it may, of those without, then with int16, then with nodes in f32; else the best.
     fn choose(&self, float: &Measured, trials: &[Trial]) -> usize {
         let allowed = float.accuracy.map_or(self.within * float.loss.abs(), |_| self.within);
         let is_enough = |trial: &Trial| score(&trial.measured) >= score(float) - allowed;
@@ -198,12 +211,16 @@ impl Report<'_> {
             let arena = file
                 .and_then(|file| file.model().ok())
                 .map_or(String::new(), |model| output::thousands(model.arena_bytes() as u64));
-            vec![name, measured.shown().1, bytes, arena]
+            let work = file.map_or(String::new(), |file| output::thousands(cost::instructions(file)));
+            vec![name, measured.shown().1, bytes, arena, work]
         };
         let float = row("f32".to_owned(), self.float, None);
         let trials = self.trials.iter().map(|trial| row(trial.name(), &trial.measured, Some(&trial.file)));
         let rows: Vec<_> = [float].into_iter().chain(trials).collect();
-        text += &format!("\n{}", output::table(&["remedy", &format!("validation {what}"), "bytes", "arena"], &rows));
+        text += &format!(
+            "\n{}",
+            output::table(&["remedy", &format!("validation {what}"), "bytes", "arena", "instructions"], &rows)
+        );
         let chosen = &self.trials[self.chosen];
         let [test, float] = [self.tested, self.float_tested].map(|measured| measured.shown().1);
         text += &format!("\nTaken: {}; test {what} {test}, in f32 {float}", chosen.name());
@@ -251,6 +268,7 @@ impl Report<'_> {
             json!({
                 "arguments": trial.remedy.arguments(), "accuracy": trial.measured.accuracy, "loss": trial.measured.loss,
                 "bytes": trial.file.bytes().len(), "arena_bytes": trial.file.model().map(|model| model.arena_bytes()).ok(),
+                "instructions": cost::instructions(&trial.file),
             })
         });
         json!({
@@ -264,12 +282,14 @@ impl Report<'_> {
 }
 
 impl Trial {
-    /// Its arguments; of nodes in f32 only how many.
+    /// Its arguments; of nodes with int16 activations or in f32 only how many.
     fn name(&self) -> String {
-        let kept = self.remedy.keep_f32.len();
-        let mut parts = Quantizing { keep_f32: Vec::new(), ..self.remedy.clone() }.arguments();
-        if kept > 0 {
-            parts.push(format!("the worst {kept} in f32"));
+        let is_all = self.remedy == self.remedy.clone().all_int16();
+        let (kept, wide) = (self.remedy.keep_f32.len(), if is_all { 0 } else { self.remedy.int16.len() });
+        let int16 = if is_all { self.remedy.int16.clone() } else { Vec::new() };
+        let mut parts = Quantizing { keep_f32: Vec::new(), int16, ..self.remedy.clone() }.arguments();
+        for (count, form) in [(wide, "int16"), (kept, "f32")].into_iter().filter(|(count, _)| *count > 0) {
+            parts.push(format!("the worst {count} in {form}"));
         }
         if parts.is_empty() { "plain int8".to_owned() } else { parts.join(" ") }
     }

@@ -11,6 +11,7 @@ mod chart;
 mod compare;
 mod completions;
 mod convert;
+mod cost;
 mod curves;
 mod data;
 mod device;
