@@ -51,13 +51,20 @@ pub const fn scaled(accumulator: i64, multiplier: i32, shift: u32) -> i64 {
     rounding_shift(accumulator.wrapping_mul(multiplier as i64), shift)
 }
 
-/// [`scaled`] and clamped, of an accumulator of 32 bits. With shifts above 32 the product's upper word is enough, since what is below
-/// never carries: `SMMUL` on Arm's DSP extension, `VMULH.S32` on Helium, `mulh` on RV32.
+/// [`requantize_i16`] for shifts above 32, as almost all are. The product's upper word is enough, since what is below never carries:
+/// `SMMLA` on Arm's DSP extension, `VMULH.S32` on Helium, `mulh` on RV32.
+#[inline(always)]
+pub const fn requantize_upper_i16(accumulator: i32, multiplier: i32, shift: u32, minimum: i16, maximum: i16) -> i16 {
+    let upper = ((accumulator as i64 * multiplier as i64) >> 32) as i32;
+    let half = 1i32.wrapping_shl(shift.wrapping_sub(33));
+    clamp_i16(upper.wrapping_add(half).wrapping_shr(shift.wrapping_sub(32)), minimum, maximum)
+}
+
+/// [`scaled`] and clamped, of an accumulator of 32 bits.
 #[inline(always)]
 pub const fn requantize_i16(accumulator: i32, multiplier: i32, shift: u32, minimum: i16, maximum: i16) -> i16 {
     if shift > 32 {
-        let upper = ((accumulator as i64 * multiplier as i64) >> 32) as i32;
-        clamp_i16(upper.wrapping_add(1i32.wrapping_shl(shift - 33)).wrapping_shr(shift - 32), minimum, maximum)
+        requantize_upper_i16(accumulator, multiplier, shift, minimum, maximum)
     } else {
         requantize_long_i16(accumulator as i64, multiplier, shift, minimum, maximum)
     }

@@ -19,6 +19,20 @@
 //! | depthwise 3x3, 3x3x256 | 4.44 | 2.50 | 8.4 | 18.5 |
 //! | sum of 4096 elements | 7.0 | 1.8 | 11.0 | 12.1 |
 //!
+//! int16 activations (16x8), counted in the same way on layers of the zoo's `fashion-separable`; of Helium, what the compiler makes of
+//! portable code:
+//!
+//! | | int8, Cortex-M4F | Cortex-M4F `dsp` | Cortex-M55 | RV32IMAC `portable` | Armv6-M `portable` |
+//! |---|---|---|---|---|---|
+//! | pointwise 14x14x16 to 32 | 1.68 | 3.56 | 5.24 | 7.7 | 11.5 |
+//! | pointwise 14x14x32 to 64 | 1.23 | 2.17 | 4.09 | 6.4 | 8.9 |
+//! | pointwise 7x7x64 to 128 | 1.07 | 1.53 | 3.56 | 5.8 | 7.6 |
+//! | depthwise 3x3, 14x14x16 | 3.52 | 7.46 | 7.84 | 8.6 | 19.7 |
+//! | depthwise 3x3, 7x7x64 | 3.51 | 6.15 | 6.44 | 7.3 | 17.3 |
+//!
+//! The products' loops are those of int8; what is more is a call for each tile of two channels by two pixels, and outputs that are
+//! requantized outside of assembly. Depthwise weights are widened for each pixel.
+//!
 //! Tried and dropped: widening depthwise weights once per run of pixels instead of once per block took 4 to 18 instructions,
 //! since where rows are short the widening is most of the work.
 //!

@@ -10,7 +10,7 @@ use super::{
     depthwise::{inner_columns, place_taps},
     layout::padded,
 };
-use crate::quant::{SHORT_SUM, requantize_i16, requantize_long_i16};
+use crate::quant::{SHORT_SUM, requantize_i16, requantize_long_i16, requantize_upper_i16};
 
 /// Words of scratch memory for the columns of `pixels` (1 or 2) pixels with `k` inputs each.
 pub const fn wide_columns_words(k: usize, pixels: usize) -> usize {
@@ -45,9 +45,9 @@ pub(super) fn multiply<const PIXELS: usize>(
     let Some(columns) = columns.get(..wide_columns_words(k, PIXELS)) else { return };
     let RequantizeWide { channels, shift, minimum, maximum } = *requantize;
     let weights = weights.chunks_exact((2 * padded(k)).max(8)); // never 0, which the compiler cannot know
-    if padded(k) <= SHORT_SUM {
+    if padded(k) <= SHORT_SUM && shift > 32 {
         let short = |sum: i32, [bias, multiplier]: [i32; 2]| {
-            requantize_i16(bias.wrapping_add(sum), multiplier, shift, minimum, maximum)
+            requantize_upper_i16(bias.wrapping_add(sum), multiplier, shift, minimum, maximum)
         };
         each_pair(weights, channels, outputs, |pair| active::wide_sums::<PIXELS>(pair, columns), short);
     } else {
@@ -128,9 +128,11 @@ pub(super) fn depthwise(
                 // checked against each other. Weights are `[taps, channels]`, as the caller checked, and so long is the output.
                 unsafe {
                     let mut from = 0;
-                    from = channels_of::<LANES>(input, taps, from, weights, requantize, output);
-                    from = channels_of::<4>(input, taps, from, weights, requantize, output);
-                    channels_of::<1>(input, taps, from, weights, requantize, output);
+                    if requantize.shift > 32 {
+                        from = channels_of::<LANES>(input, taps, from, weights, requantize, output, requantize_upper_i16);
+                        from = channels_of::<4>(input, taps, from, weights, requantize, output, requantize_upper_i16);
+                    }
+                    channels_of::<1>(input, taps, from, weights, requantize, output, requantize_i16);
                 }
                 input = input.wrapping_add(step);
             }
@@ -170,6 +172,7 @@ unsafe fn channels_of<const N: usize>(
     weights: &[i8],
     requantize: &RequantizeWide<'_>,
     output: &mut [i16],
+    requantize_one: impl Fn(i32, i32, u32, i16, i16) -> i16,
 ) -> usize {
     let RequantizeWide { channels, shift, minimum, maximum } = *requantize;
     let constants = channels.get(from..).unwrap_or_default().as_chunks::<N>().0;
@@ -179,7 +182,7 @@ unsafe fn channels_of<const N: usize>(
         let sums: [i32; N] =
             unsafe { active::wide_tap_sums(input.wrapping_add(from), taps, weights.as_ptr().wrapping_add(from)) };
         for ((sum, [bias, multiplier]), output) in sums.iter().zip(constants).zip(outputs) {
-            *output = requantize_i16(bias.wrapping_add(*sum), *multiplier, shift, minimum, maximum);
+            *output = requantize_one(bias.wrapping_add(*sum), *multiplier, shift, minimum, maximum);
         }
         from += N;
     }

@@ -12,7 +12,7 @@ const OF_TEN: [(&str, u64); 9] = [
     ("depthwise_conv2d_i8", 32),
     ("dense_i16", 30),
     ("conv2d_i16", 20),
-    ("depthwise_conv2d_i16", 70),
+    ("depthwise_conv2d_i16", 66),
     ("dense_f32", 40),
     ("conv2d_f32", 45),
     ("depthwise_conv2d_f32", 80),

@@ -30,7 +30,7 @@ pub(in super::super) fn wide_sums<const PIXELS: usize>(pair: &[i8], columns: &[u
     sums
 }
 
-/// Sums of `N` channels of one pixel: of four, 9 instructions for a tap's four products.
+/// Sums of `N` channels of one pixel: of four, 13 instructions for a tap's four products.
 ///
 /// # Safety
 /// As of the portable one.
@@ -45,34 +45,43 @@ pub(in super::super) unsafe fn wide_tap_sums<const N: usize>(
         // SAFETY: as the caller promises.
         return unsafe { portable::wide_tap_sums(input, taps, weights) };
     };
-    let [mut a, mut b, mut c, mut d] = *four;
-    for &[tap, weight] in taps {
-        let (inputs, weights) = (input.wrapping_add(tap as usize), weights.wrapping_add(weight as usize));
-        // SAFETY: loads of four inputs and four weights, which the caller promises; these cores load words from any address.
-        unsafe {
-            asm!(
-                "ldr {w}, [{weights}]",
-                "ldr {x}, [{inputs}]",
-                "ldr {y}, [{inputs}, #4]",
-                "sxtb16 {v}, {w}",
-                "sxtb16 {w}, {w}, ror #8",
-                "smlabb {a}, {x}, {v}, {a}",
-                "smlatb {b}, {x}, {w}, {b}",
-                "smlabt {c}, {y}, {v}, {c}",
-                "smlatt {d}, {y}, {w}, {d}",
-                weights = in(reg) weights,
-                inputs = in(reg) inputs,
-                a = inout(reg) a,
-                b = inout(reg) b,
-                c = inout(reg) c,
-                d = inout(reg) d,
-                w = out(reg) _,
-                x = out(reg) _,
-                y = out(reg) _,
-                v = out(reg) _,
-                options(pure, readonly, nostack) // sums may set Q
-            );
-        }
+    if taps.is_empty() {
+        return sums;
+    }
+    let ends = taps.as_ptr_range();
+    let [a, b, c, d];
+    // SAFETY: loads of the taps, and for each of four inputs and four weights, which the caller promises; these cores load words from
+    // any address. Sums may set Q.
+    unsafe {
+        asm!(
+            "2:",
+            "ldrd {x}, {w}, [{taps}], #8",
+            "add {x}, {inputs}, {x}, lsl #1",
+            "ldr {w}, [{weights}, {w}]",
+            "ldr {y}, [{x}, #4]",
+            "ldr {x}, [{x}]",
+            "sxtb16 {v}, {w}",
+            "sxtb16 {w}, {w}, ror #8",
+            "smlabb {a}, {x}, {v}, {a}",
+            "smlatb {b}, {x}, {w}, {b}",
+            "smlabt {c}, {y}, {v}, {c}",
+            "smlatt {d}, {y}, {w}, {d}",
+            "cmp {taps}, {end}",
+            "bne 2b",
+            taps = inout(reg) ends.start => _,
+            end = in(reg) ends.end,
+            inputs = in(reg) input,
+            weights = in(reg) weights,
+            a = inout(reg) 0 => a,
+            b = inout(reg) 0 => b,
+            c = inout(reg) 0 => c,
+            d = inout(reg) 0 => d,
+            w = out(reg) _,
+            x = out(reg) _,
+            y = out(reg) _,
+            v = out(reg) _,
+            options(pure, readonly, nostack)
+        );
     }
     *four = [a, b, c, d];
     sums
