@@ -7,6 +7,7 @@ use crate::data::sources::SourceError;
 use crate::device::ExportError;
 use crate::device::run::RunError;
 use crate::graph::Shape;
+use crate::model_text::ModelTextError;
 
 /// "1 output", "2 outputs".
 pub(crate) fn counted(count: usize, what: &str) -> String {
@@ -232,6 +233,9 @@ pub enum Error {
     /// A file of weights or of a training's state.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A text file of a model's graph.
+    #[error(transparent)]
+    ModelText(#[from] ModelTextError),
     /// A parameter, layer or tensor of that name does not exist.
     #[error("model '{model}' has no {what} named '{name}'; it has {known}")]
     NotFound {

@@ -48,6 +48,8 @@ pub mod layers;
 pub mod link;
 pub mod losses;
 pub mod metrics;
+pub mod model_text;
+pub mod names;
 pub mod numeric;
 pub mod optimizers;
 pub mod quantize;

@@ -9,7 +9,10 @@ fn names_that_are_unknown_come_with_near_ones() {
     let place = Place::new();
     let out = place.text("out");
     let message = refusal(2, &["train", "--model", "fashion-seperable", "--data", "fashion-mnist", "--out", &out]);
-    assert!(message.ends_with("there is no model \"fashion-seperable\"; did you mean fashion-separable?"), "{message}");
+    assert!(
+        message.ends_with("there is no model \"fashion-seperable\", and no FILE.toml; did you mean fashion-separable?"),
+        "{message}"
+    );
     let message = refusal(1, &train("fashion-mist", &out));
     assert_eq!(
         message,

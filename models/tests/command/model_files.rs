@@ -6,7 +6,7 @@ use samara_runtime::format::writer::repair_crc;
 use samara_trainer::prelude::*;
 use serde_json::Value;
 
-use crate::common::{Place, json, length, refusal, small_model, success};
+use crate::common::{Place, images, json, length, refusal, small_model, success};
 
 #[test]
 fn model_files_that_are_damaged() {
@@ -103,4 +103,34 @@ fn whole_models_of_the_trainer_are_shown_and_exported() {
     }
     place.write("twice.model", &fs::read(&path).unwrap()[..100]);
     assert!(refusal(1, &["inspect", &path]).contains("twice.model: the file is damaged"));
+}
+
+/// A net of a text file is trained, quantized, measured, drawn and shown as one of the zoo.
+#[test]
+fn a_net_that_a_text_file_describes_is_taken_wherever_one_of_the_zoo_is() {
+    let place = Place::new();
+    let data = images(&place, 60, |sample| (sample % 10) as u8);
+    let text = "name = \"own\"\ninput = [28, 28, 1]\n[[layer]]\nkind = \"Flatten\"\n[[layer]]\nkind = \"Dense\"\nunits = 10\n\
+                activation = \"softmax\"\n";
+    let own = place.write("own.toml", text.as_bytes());
+    let [out, again, drawn] = ["out", "again.samara", "own.svg"].map(|name| place.text(name));
+    let summary = json(&["train", "--model", &own, "--data", &data, "--out", &out, "--epochs", "1"]);
+    assert_eq!((&summary["model"], &summary["parameters"]), (&Value::from("own"), &Value::from(7850)));
+    success(&["quantize", "--model", &own, "--weights", &out, "--data", &data, "--out", &again]);
+    let weights = place.text("out/weights.bin");
+    let measured = json(&["evaluate", &weights, "--model", &own, "--data", &data]);
+    assert_eq!(measured["accuracy"], summary["f32_accuracy"]);
+    assert!(refusal(1, &["evaluate", &weights, "--data", &data]).contains("names a model that is not of the zoo, say --model"));
+    success(&["plot", "--model", &own, "--out", &drawn]);
+    assert!(success(&["inspect", &own]).contains("model 'own'"));
+    success(&["export", "--model", &own, "--out", &again]);
+
+    let printed = place.text("printed.toml");
+    success(&["model", "resnet8", "--out", &printed]);
+    assert_eq!(success(&["model", &printed]), success(&["model", "resnet8"]));
+    assert!(success(&["model"]).lines().any(|name| name == "siamese-lstm"));
+    assert!(refusal(2, &["model", "resnet9"]).ends_with("did you mean resnet8?"));
+    let wrong = place.write("wrong.toml", text.replace("Dense", "Densee").as_bytes());
+    let message = refusal(1, &["train", "--model", &wrong, "--data", &data, "--out", &out]);
+    assert!(message.ends_with("wrong.toml: line 5: there is no kind of layer \"Densee\"; did you mean Dense?"), "{message}");
 }

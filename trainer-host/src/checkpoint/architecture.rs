@@ -177,7 +177,7 @@ impl SavedLayer {
         let loaded = if let Some(layer) = outside.iter().find(|layer| layer.kind() == kind) {
             layer.with_options(options)
         } else if let Some(own) = ALL_LAYERS.iter().find(|own| own.name == kind) {
-            own.any().with_options(options)
+            (own.plain)().with_options(options)
         } else {
             Err("the library has no such kind: give a layer of it to `Model::load_with`".to_owned())
         };

@@ -26,4 +26,4 @@ pub use transform::{SharedTransform, Transform};
 pub(crate) use apply::apply_shared;
 pub(crate) use base::Trainable;
 pub(crate) use build::snake_case;
-pub(crate) use symbolic::{Application, Origin, Scope};
+pub(crate) use symbolic::{Application, Origin, Scope, ShapeFault};

@@ -18,6 +18,14 @@ impl LayerOptions {
         serde_json::to_value(layer).map(Self).map_err(|error| error.to_string())
     }
 
+    pub(crate) fn from_value(value: Value) -> Self {
+        Self(value)
+    }
+
+    pub(crate) fn value(&self) -> &Value {
+        &self.0
+    }
+
     /// The layer with these fields: a new one, without parameters.
     ///
     /// # Errors

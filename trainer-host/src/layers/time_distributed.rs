@@ -211,7 +211,7 @@ impl Layer for Distributed {
         let Saved { kind, options } = options.read()?;
         let known = ALL_LAYERS.iter().find(|own| own.name == kind);
         let layer = known.ok_or_else(|| format!("the library has no layer '{kind}' to be applied to each step"))?;
-        Ok(Arc::new(Self::new(layer.any().with_options(&options)?)))
+        Ok(Arc::new(Self::new((layer.plain)().with_options(&options)?)))
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use samara_models::ZooModel;
 use samara_trainer::data::sources::{Splits, Targets};
 use samara_trainer::losses::SparseCategoricalCrossentropy;
 use samara_trainer::{Error, Fit, History};
@@ -14,15 +13,16 @@ use serde_json::{Value, json};
 use crate::chart;
 use crate::curves::{self, Curve};
 use crate::losses::Measured;
+use crate::names::ModelName;
 use crate::optimizers::{OptimizerArguments, OptimizerName};
 use crate::{files, names, output, task, train};
 
 /// Arguments of `samara compare`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model of the zoo
-    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
-    model: &'static ZooModel,
+    /// Model of the zoo, or a text file
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = names::ModelParser)]
+    model: ModelName,
     /// Data set by name or path, as for `samara train`
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
@@ -142,7 +142,7 @@ fn draw(arguments: &Arguments, outcomes: &[Outcome]) -> String {
             Err(_) => Curve { label: format!("{label} (diverged)"), ..Curve::default() },
         }
     };
-    let title = format!("{} on {}", arguments.model.name, arguments.data);
+    let title = format!("{} on {}", arguments.model, arguments.data);
     curves::draw(&title, &outcomes.iter().map(curve).collect::<Vec<_>>())
 }
 
@@ -171,7 +171,7 @@ fn describe(arguments: &Arguments, outcomes: &[Outcome]) -> Value {
         })
     };
     json!({
-        "model": arguments.model.name,
+        "model": arguments.model.to_string(),
         "data": arguments.data,
         "epochs": arguments.epochs,
         "batch": arguments.batch,

@@ -11,6 +11,7 @@ use samara_trainer::optimizers::Sgd;
 use serde_json::json;
 
 use crate::losses::{LossName, Measured};
+use crate::names::ModelName;
 use crate::task::TestData;
 use crate::{device, files, learned, names, output, task, train};
 
@@ -19,6 +20,9 @@ use crate::{device, files, learned, names, output, task, train};
 pub struct Arguments {
     /// A model file, run by the device's own code; or a weights.bin, run by the trainer
     file: PathBuf,
+    /// The model that the weights of a weights.bin belong to [default: the one of the zoo that the file names]
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = names::ModelParser)]
+    model: Option<ModelName>,
     /// Data set by name or path, as for `samara train`; of the CSV file of the training those rows are taken that were held out,
     /// of another one all
     #[arg(long, value_name = "NAME|PATH")]
@@ -81,10 +85,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::print(&format!("{what} {value} on {} test samples", output::thousands(samples as u64)))
 }
 
-/// The model of the zoo that weights name.
+/// The model that weights belong to.
 fn zoo_model(arguments: &Arguments, saved: &Weights) -> Result<Model> {
+    if let Some(model) = &arguments.model {
+        return model.build();
+    }
     let shown = arguments.file.display();
-    let known =
-        names::model(&saved.model).map_err(|reason| anyhow::anyhow!("{shown} names a model of another version: {reason}"))?;
-    Ok(known.build()?)
+    let known = names::model(&saved.model)
+        .map_err(|reason| anyhow::anyhow!("{shown} names a model that is not of the zoo, say --model: {reason}"))?;
+    known.build()
 }

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
 use samara_runtime::selftest::Generator;
 use samara_runtime::train::Strangeness;
@@ -17,6 +16,7 @@ use samara_trainer::device::run::DeviceModel;
 use samara_trainer::quantize::Options;
 use serde_json::json;
 
+use crate::names::ModelName;
 use crate::{convert, files, names, output};
 
 /// Random samples that int8 ranges are taken from.
@@ -25,9 +25,9 @@ const SAMPLES: usize = 32;
 /// Arguments of `samara export`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model of the zoo, with initial weights
-    #[arg(long, value_name = "NAME", value_parser = names::ModelParser, required_unless_present = "saved")]
-    model: Option<&'static ZooModel>,
+    /// Model of the zoo or a text file, with initial weights
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = names::ModelParser, required_unless_present = "saved")]
+    model: Option<ModelName>,
     /// A file of the trainer with a whole model (`Model::save`), instead; in f32, as int8 wants samples of real data
     #[arg(long, value_name = "FILE", requires = "as_f32", conflicts_with = "model")]
     saved: Option<PathBuf>,
@@ -108,11 +108,11 @@ fn with_heads(model: &DeviceModel, samples: &[Tensor]) -> Result<DeviceModel> {
 
 /// The model to export.
 fn source(arguments: &Arguments) -> Result<Model> {
-    let Some(zoo) = arguments.model else {
+    let Some(named) = &arguments.model else {
         let path = arguments.saved.as_deref().context("--model or --saved is missing")?;
         return Model::from_bytes(&files::read(path)?, &[]).with_context(|| path.display().to_string());
     };
-    let mut model = zoo.build()?;
+    let mut model = named.build()?;
     model.initialize(arguments.seed);
     Ok(model)
 }

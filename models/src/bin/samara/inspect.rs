@@ -15,7 +15,8 @@ use crate::{arena, files, names, output};
 /// Arguments of `samara inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A model file for devices; or one of the trainer with a whole model (`Model::save`), of which the layers are shown
+    /// A model file for devices; or one of the trainer with a whole model (`Model::save`), or a text file (FILE.toml), of which the
+    /// layers are shown
     file: PathBuf,
     /// Print one line of JSON
     #[arg(long)]
@@ -28,9 +29,14 @@ pub struct Arguments {
 /// If the file cannot be read, or is no model.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let shown = || arguments.file.display().to_string();
+    let is_text = names::is_model_file(&arguments.file);
     let bytes = files::read(&arguments.file)?;
-    if trainer::Model::is_in(&bytes) {
-        let model = trainer::Model::from_bytes(&bytes, &[]).with_context(shown)?;
+    if is_text || trainer::Model::is_in(&bytes) {
+        let model = if is_text {
+            names::model_file(&arguments.file)?
+        } else {
+            trainer::Model::from_bytes(&bytes, &[]).with_context(shown)?
+        };
         return if arguments.json {
             output::print_json(&describe_layers(&arguments.file, &model))
         } else {

@@ -26,6 +26,7 @@ mod interrupt;
 mod learned;
 mod learning_curve;
 mod losses;
+mod model;
 mod names;
 mod optimizers;
 mod output;
@@ -72,6 +73,8 @@ enum Command {
     Budget(budget::Arguments),
     /// Show what is in a model file
     Inspect(inspect::Arguments),
+    /// Print the graph of a model as a text file (TOML), as every `--model` takes it
+    Model(model::Arguments),
     /// Write trained weights in another format: the library's own, or safetensors
     Weights(weights::Arguments),
     /// Draw the graph of a model as SVG or PNG, with shapes
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Command::Learn(arguments) => learned::run(&arguments),
         Command::Budget(arguments) => budget::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Model(arguments) => model::run(&arguments),
         Command::Weights(arguments) => weights::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

@@ -1,21 +1,133 @@
 //! Names on the command line, and the near ones where a name is unknown.
 
 use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum};
-use samara_models::{ZOO, ZooModel};
+use samara_models::tasks::TASKS;
+use samara_models::{ZOO, ZooModel, textbook};
+use samara_trainer::Model;
 use samara_trainer::data::sources::{self, SOURCES, SourceError, Splits, Targets};
 use samara_trainer::graph::Shape;
+pub use samara_trainer::names::suggest;
 use samara_trainer::quantize::Calibration;
 
-use crate::output;
+use crate::{files, output};
 
-/// A model of the zoo.
-pub fn model(name: &str) -> Result<&'static ZooModel, String> {
+/// A model of the zoo, or a text file that describes one.
+#[derive(Debug, Clone)]
+pub enum ModelName {
+    /// Of the zoo.
+    Zoo(&'static ZooModel),
+    /// A text file (docs/model-files.md).
+    File(PathBuf),
+}
+
+impl ModelName {
+    /// The model with its initial parameters.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or describes no model.
+    pub fn build(&self) -> Result<Model> {
+        match self {
+            Self::Zoo(model) => Ok(model.build()?),
+            Self::File(path) => model_file(path),
+        }
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zoo(model) => f.write_str(model.name),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// `true` for the name of a text file that describes a model.
+pub fn is_model_file(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"))
+}
+
+/// The model that a text file describes.
+///
+/// # Errors
+/// If the file cannot be read, or describes no model.
+pub fn model_file(path: &Path) -> Result<Model> {
+    let shown = || path.display().to_string();
+    let text = String::from_utf8(files::read(path)?).with_context(shown)?;
+    Model::from_toml(&text).with_context(shown)
+}
+
+/// A model of the zoo by name, or a text file.
+pub fn model(name: &str) -> Result<ModelName, String> {
+    if is_model_file(Path::new(name)) {
+        return Ok(ModelName::File(name.into()));
+    }
     let names: Vec<&str> = ZOO.iter().map(|model| model.name).collect();
-    samara_models::find(&name.replace('_', "-")).ok_or_else(|| format!("there is no model {name:?}; {}", suggest(name, &names)))
+    let found = samara_models::find(&name.replace('_', "-")).map(ModelName::Zoo);
+    found.ok_or_else(|| format!("there is no model {name:?}, and no FILE.toml; {}", suggest(name, &names)))
+}
+
+/// Builds a net.
+type Build = Box<dyn Fn() -> samara_trainer::Result<Model>>;
+
+/// The nets that are known by name, those of the tasks and of the textbooks included.
+fn known() -> Vec<(&'static str, Build)> {
+    let of_zoo = ZOO.iter().map(|model| (model.name, Box::new(|| model.build()) as Build));
+    let of_tasks = TASKS.iter().map(|task| (task.name, Box::new(task.build) as Build));
+    let of_textbooks: [(&str, Build); 5] = [
+        ("inception-module", Box::new(|| textbook::inception_module([28, 28, 16], samara_trainer::layers::Padding::Same))),
+        ("question-answering", Box::new(|| textbook::question_answering(100, 20))),
+        ("siamese-lstm", Box::new(|| textbook::siamese_lstm(20))),
+        ("xception", Box::new(textbook::xception)),
+        ("dual-camera", Box::new(textbook::dual_camera)),
+    ];
+    of_zoo.chain(of_tasks).chain(of_textbooks).collect()
+}
+
+/// The names of all nets that are known.
+pub fn of_known() -> Vec<&'static str> {
+    known().into_iter().map(|(name, _)| name).collect()
+}
+
+/// The net of that name, or that a text file describes.
+///
+/// # Errors
+/// If there is none.
+pub fn any_model(name: &str) -> Result<Model> {
+    if is_model_file(Path::new(name)) {
+        return model_file(Path::new(name));
+    }
+    let found = known().into_iter().find(|(known, _)| *known == name);
+    let (_, build) = found.with_context(|| format!("there is no model {name:?}"))?;
+    Ok(build()?)
+}
+
+/// Reads the name of a net that is known, or of a text file; shells and `--help` learn all names from it.
+#[derive(Debug, Clone)]
+pub struct AnyModelParser;
+
+impl TypedValueParser for AnyModelParser {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<Self::Value, clap::Error> {
+        let parser = |name: &str| {
+            let known = of_known();
+            let found = is_model_file(Path::new(name)) || known.contains(&name);
+            let unknown = || format!("there is no model {name:?}, and no FILE.toml; {}", suggest(name, &known));
+            found.then(|| name.to_owned()).ok_or_else(unknown)
+        };
+        parser.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(of_known().into_iter().map(PossibleValue::new)))
+    }
 }
 
 /// Reads the name of a model; shells and `--help` learn all names from it.
@@ -23,7 +135,7 @@ pub fn model(name: &str) -> Result<&'static ZooModel, String> {
 pub struct ModelParser;
 
 impl TypedValueParser for ModelParser {
-    type Value = &'static ZooModel;
+    type Value = ModelName;
 
     fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<Self::Value, clap::Error> {
         let parser: fn(&str) -> Result<Self::Value, String> = model;
@@ -62,31 +174,6 @@ pub fn data(name_or_path: &str, targets: Targets, shape: Option<&Shape>) -> Resu
         splits.train.inputs()[0].sample_shape(),
     ));
     Ok(splits)
-}
-
-/// "did you mean x?" if one is near, else all there are.
-pub fn suggest(name: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|other| (distance(name, other), other)).min();
-    match nearest {
-        Some((distance, other)) if distance <= 1 + name.chars().count() / 3 => format!("did you mean {other}?"),
-        _ => format!("known are {}", known.join(", ")),
-    }
-}
-
-/// Letters to insert, delete or exchange (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let exchange = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = exchange.min(1 + row[j]).min(1 + diagonal);
-        }
-    }
-    row[b.len()]
 }
 
 /// The name of a choice on the command line.
@@ -133,12 +220,12 @@ mod tests {
 
     #[test]
     fn near_names_are_suggested() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(model("fashion_separable").unwrap().name, "fashion-separable");
+        assert_eq!(model("fashion_separable").unwrap().to_string(), "fashion-separable");
         assert_eq!(
             model("fashion-seperable").unwrap_err(),
-            "there is no model \"fashion-seperable\"; did you mean fashion-separable?"
+            "there is no model \"fashion-seperable\", and no FILE.toml; did you mean fashion-separable?"
         );
+        assert!(matches!(model("nets/own.toml"), Ok(ModelName::File(_))));
         let message = model("yolo").unwrap_err();
         assert!(message.contains("; known are fashion-separable, ") && message.contains(", anomaly-autoencoder"), "{message}");
     }

@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use samara_models::{ZOO, ZooModel, table_mlp};
+use samara_models::{ZOO, table_mlp};
 use samara_trainer::Model;
 use samara_trainer::data::Dataset;
 use samara_trainer::data::sources::{Columns, CsvFile, Splits, TableOptions, Targets};
 use samara_trainer::graph::Shape;
 
 use crate::losses::LossName;
+use crate::names::ModelName;
 use crate::{files, names, output};
 
 /// Name of the file that says what the columns of a CSV file are.
@@ -76,7 +77,7 @@ impl Task {
     ///
     /// # Errors
     /// If the data cannot be had, or arguments do not go with it.
-    pub fn begin(model: Option<&ZooModel>, data: &str, table: &TableArguments, loss: Option<LossName>) -> Result<Self> {
+    pub fn begin(model: Option<&ModelName>, data: &str, table: &TableArguments, loss: Option<LossName>) -> Result<Self> {
         if !is_table(data) {
             let loss = loss.unwrap_or_default();
             let given = [("--target", table.target.as_ref()), ("--category", table.categories.first())];
@@ -84,11 +85,11 @@ impl Task {
             if let Some((argument, _)) = given.into_iter().find(|(_, value)| value.is_some()) {
                 bail!("{argument} names a column of a CSV file, but --data is {data}");
             }
-            let model = zoo_model(model, data)?.build()?;
+            let model = named_model(model, data)?.build()?;
             let splits = names::data(data, loss.targets(), input_shape(&model).as_ref())?;
             return Ok(Self { model, splits, loss, columns: None });
         }
-        refuse_zoo(model, data)?;
+        refuse_model(model, data)?;
         let file = CsvFile::open(data)?;
         let columns = file.names().collect::<Vec<_>>().join(", ");
         let target =
@@ -112,14 +113,14 @@ impl Task {
     ///
     /// # Errors
     /// If the data cannot be had, is another file than the training's, or there is none of its columns.
-    pub fn trained(model: Option<&ZooModel>, data: &str, directory: &Path, loss: Option<LossName>) -> Result<Self> {
+    pub fn trained(model: Option<&ModelName>, data: &str, directory: &Path, loss: Option<LossName>) -> Result<Self> {
         if !is_table(data) {
             let loss = loss.unwrap_or_default();
-            let model = zoo_model(model, data)?.build()?;
+            let model = named_model(model, data)?.build()?;
             let splits = names::data(data, loss.targets(), input_shape(&model).as_ref())?;
             return Ok(Self { model, splits, loss, columns: None });
         }
-        refuse_zoo(model, data)?;
+        refuse_model(model, data)?;
         let (file, columns) = (CsvFile::open(data)?, columns_in(directory)?);
         if file.checksum() != columns.file {
             bail!("{data} is not the file of the training, whose training samples are needed");
@@ -210,16 +211,16 @@ fn is_table(data: &str) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
 }
 
-fn zoo_model<'a>(model: Option<&'a ZooModel>, data: &str) -> Result<&'a ZooModel> {
+fn named_model<'a>(model: Option<&'a ModelName>, data: &str) -> Result<&'a ModelName> {
     model.with_context(|| {
         let known = ZOO.iter().map(|model| model.name).collect::<Vec<_>>().join(", ");
-        format!("--model is missing: {data} is no CSV file, for which a net is made to fit; known are {known}")
+        format!("--model is missing: {data} is no CSV file, for which a net is made to fit; known are {known}, and FILE.toml")
     })
 }
 
-fn refuse_zoo(model: Option<&ZooModel>, data: &str) -> Result<()> {
+fn refuse_model(model: Option<&ModelName>, data: &str) -> Result<()> {
     if let Some(model) = model {
-        bail!("--model is {}, but {data} is a CSV file, for which a net is made to fit: leave --model out", model.name);
+        bail!("--model is {}, but {data} is a CSV file, for which a net is made to fit: leave --model out", model);
     }
     Ok(())
 }

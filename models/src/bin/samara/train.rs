@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use samara_models::ZooModel;
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::callbacks::Callback;
 use samara_trainer::data::sources::{Columns, Splits, Targets};
@@ -17,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::head::{self, Added, HeadArguments, HeadName};
 use crate::interrupt::{self, Interrupted};
 use crate::losses::{LossName, Measured};
+use crate::names::ModelName;
 use crate::optimizers::OptimizerArguments;
 use crate::room::RoomArguments;
 use crate::schedule::{self, ScheduleArgument};
@@ -39,9 +39,9 @@ pub const CALIBRATION_SAMPLES: usize = 500;
 /// Arguments of `samara train`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model of the zoo; none for a CSV file, for which a net of dense layers is made to fit
-    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
-    model: Option<&'static ZooModel>,
+    /// Model of the zoo, or a text file (docs/model-files.md); none for a CSV file, for which a net of dense layers is made to fit
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = names::ModelParser)]
+    model: Option<ModelName>,
     /// Data set by name (see `samara data list`), or a path: a directory of IDX files named like MNIST's, of NAME_TRAIN.ts and
     /// NAME_TEST.ts, or of pictures or sounds with a sub-folder for each class; x_train, y_train, x_test, y_test in an NPZ archive
     /// or as NPY files in a directory; or a CSV file with a header, of whose rows a fifth is held out to test
@@ -105,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let optimizer = arguments.optimizer.build();
     let learning_rate = optimizer.learning_rate();
     files::prepare_directory(&arguments.out)?;
-    let task = Task::begin(arguments.model, &arguments.data, &arguments.table, arguments.loss)?;
+    let task = Task::begin(arguments.model.as_ref(), &arguments.data, &arguments.table, arguments.loss)?;
     let Task { mut model, splits, loss, columns } = task;
     if !arguments.heads.is_empty() && loss.targets() != Targets::Classes {
         bail!("--head learns classes, but --loss is {}", names::shown(loss));

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use samara_models::ZooModel;
 use samara_trainer::Model;
 use samara_trainer::checkpoint::Weights;
 use samara_trainer::data::Tensor;
@@ -14,6 +13,7 @@ use samara_trainer::optimizers::Sgd;
 use serde_json::json;
 
 use crate::losses::LossName;
+use crate::names::ModelName;
 use crate::task::Task;
 use crate::{files, names, output, train};
 
@@ -57,9 +57,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// A trained net and its data, as arguments.
 #[derive(Debug, clap::Args)]
 pub struct TrainedArguments {
-    /// Model of the zoo that the weights belong to; none for those of a CSV file
-    #[arg(long, value_name = "NAME", value_parser = names::ModelParser)]
-    model: Option<&'static ZooModel>,
+    /// Model of the zoo or text file that the weights belong to; none for those of a CSV file
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = names::ModelParser)]
+    model: Option<ModelName>,
     /// Directory that `samara train` wrote, a weights.bin, or a .safetensors file
     #[arg(long, value_name = "DIR|FILE")]
     weights: PathBuf,
@@ -96,7 +96,7 @@ impl TrainedArguments {
     pub fn load(&self) -> Result<Trained> {
         let (path, saved) = read(&self.weights)?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        let Task { mut model, splits, loss, .. } = Task::trained(self.model, &self.data, directory, self.loss)?;
+        let Task { mut model, splits, loss, .. } = Task::trained(self.model.as_ref(), &self.data, directory, self.loss)?;
         saved.restore(&model).with_context(|| path.display().to_string())?;
         let loss = loss.build();
         model.compile(Sgd::new(1.0), loss.clone())?;

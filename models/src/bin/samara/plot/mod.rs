@@ -11,8 +11,6 @@ mod svg;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::builder::PossibleValuesParser;
-use samara_models::{ZOO, tasks::TASKS, textbook};
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::Model;
 use samara_trainer::device::run::DeviceModel;
@@ -22,16 +20,16 @@ pub use svg::escape;
 
 use self::picture::Picture;
 use self::svg::draw;
-use crate::{files, output};
+use crate::{files, names, output};
 
 /// Arguments of `samara plot`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A model file for devices, or one of the trainer with a whole model (`Model::save`)
+    /// A model file for devices, one of the trainer with a whole model (`Model::save`), or a text file (FILE.toml)
     #[arg(required_unless_present = "model", conflicts_with = "model")]
     file: Option<PathBuf>,
-    /// Instead, a model of the zoo, of the tasks, or of the textbooks
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(names()))]
+    /// Instead, a model of the zoo, of the tasks, or of the textbooks (`samara model` lists them), or FILE.toml
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = names::AnyModelParser)]
     model: Option<String>,
     /// The file to write, .svg or .png
     #[arg(long, value_name = "FILE")]
@@ -41,27 +39,6 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Builds a net.
-type Build = Box<dyn Fn() -> samara_trainer::Result<Model>>;
-
-/// The nets that are known by name.
-fn known() -> Vec<(&'static str, Build)> {
-    let of_zoo = ZOO.iter().map(|model| (model.name, Box::new(|| model.build()) as Build));
-    let of_tasks = TASKS.iter().map(|task| (task.name, Box::new(task.build) as Build));
-    let of_textbooks: [(&str, Build); 5] = [
-        ("inception-module", Box::new(|| textbook::inception_module([28, 28, 16], samara_trainer::layers::Padding::Same))),
-        ("question-answering", Box::new(|| textbook::question_answering(100, 20))),
-        ("siamese-lstm", Box::new(|| textbook::siamese_lstm(20))),
-        ("xception", Box::new(textbook::xception)),
-        ("dual-camera", Box::new(textbook::dual_camera)),
-    ];
-    of_zoo.chain(of_tasks).chain(of_textbooks).collect()
-}
-
-fn names() -> Vec<&'static str> {
-    known().into_iter().map(|(name, _)| name).collect()
-}
-
 /// Draws and writes.
 ///
 /// # Errors
@@ -69,10 +46,7 @@ fn names() -> Vec<&'static str> {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (picture, mut described) = match (&arguments.file, &arguments.model) {
         (Some(file), _) => of_file(file)?,
-        (None, Some(name)) => {
-            let (_, build) = known().into_iter().find(|(known, _)| known == name).context("there is no such model")?;
-            of_model(&build()?)
-        }
+        (None, Some(name)) => of_model(&names::any_model(name)?),
         (None, None) => bail!("a model file or --model is needed"),
     };
     let svg = draw(&picture);
@@ -96,6 +70,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// The picture, and what is known of the model.
 fn of_file(path: &Path) -> Result<(Picture, Value)> {
     let shown = || path.display().to_string();
+    if names::is_model_file(path) {
+        return Ok(of_model(&names::model_file(path)?));
+    }
     let bytes = files::read(path)?;
     if Model::is_in(&bytes) {
         return Ok(of_model(&Model::from_bytes(&bytes, &[]).with_context(shown)?));
