@@ -53,7 +53,15 @@ fn from_training_to_samples_for_the_device() {
     assert!(fs::read(&back).unwrap() == sorted_by_name(&file("weights.bin")));
     let measured = json(&["evaluate", &other, "--data", &data]);
     assert_eq!(measured["accuracy"], summary["f32_accuracy"]);
-    assert!(refusal(1, &["weights", &out, "--out", "w.txt"]).ends_with("expected a file that ends in .bin or .safetensors"));
+    let [array, back] = ["w.npz", "again.bin"].map(|name| place.text(name));
+    success(&["weights", &other, "--out", &array]);
+    success(&["weights", &array, "--out", &back]);
+    assert_eq!(Weights::load(&back).unwrap().parameters, Weights::load(&other).unwrap().parameters);
+    let measured = json(&["evaluate", &array, "--model", "fashion-separable", "--data", &data]);
+    assert_eq!(measured["accuracy"], summary["f32_accuracy"]);
+    assert!(
+        refusal(1, &["weights", &out, "--out", "w.txt"]).ends_with("expected a file that ends in .bin, .safetensors or .npz")
+    );
     let wrong = ["quantize", "--model", "fashion-mlp", "--weights", &out, "--data", &data, "--out", &place.text("x")];
     assert!(refusal(1, &wrong).contains("the weights do not fit the model fashion-mlp"));
 

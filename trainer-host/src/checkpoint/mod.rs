@@ -2,12 +2,15 @@
 
 mod architecture;
 mod file;
+mod keras;
 mod model;
+mod npz;
 pub(crate) mod records;
 mod safetensors;
 mod weights;
 
 pub use file::write_file;
+pub use keras::KerasMatch;
 pub use weights::{SavedParameter, Weights};
 
 /// Why a file is no checkpoint, or not one of a model or a training.

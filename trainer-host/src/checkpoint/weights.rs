@@ -179,18 +179,21 @@ impl Weights {
         records::write(MAGIC, &records)
     }
 
-    /// `true` if the bytes begin as a file of weights does, the library's own or a safetensors file.
+    /// `true` if the bytes begin as a file of weights does: the library's own, a safetensors file or an NPZ archive.
     pub fn are_in(bytes: &[u8]) -> bool {
-        bytes.starts_with(&MAGIC) || Self::may_be_safetensors(bytes)
+        bytes.starts_with(&MAGIC) || Self::may_be_safetensors(bytes) || Self::may_be_npz(bytes)
     }
 
-    /// Reads a file, the library's own or a safetensors file.
+    /// Reads a file: the library's own, a safetensors file or an NPZ archive. Keras's are read by [`Weights::from_keras`].
     ///
     /// # Errors
     /// If it is none, of another version, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         if Self::may_be_safetensors(bytes) {
             return Self::from_safetensors(bytes);
+        }
+        if Self::may_be_npz(bytes) {
+            return Self::from_npz(bytes);
         }
         let records = records::read(MAGIC, bytes)?;
         let damaged = |what: &str| CheckpointError::Damaged { reason: format!("{what} makes no sense") };

@@ -17,6 +17,7 @@ pub use dataset::Dataset;
 pub(crate) use dataset::check_weights;
 pub use log_mel::{LogMel, LogMelOptions};
 pub use npz_writer::write_npz;
+pub(crate) use npz_writer::{TOO_LARGE, npz_bytes};
 pub use select::{Select, validation_split};
 pub use source::{BatchBuffers, Field, Map, Sample, Source};
 pub use tensor::Tensor;

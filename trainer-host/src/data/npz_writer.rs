@@ -27,18 +27,30 @@ pub fn write_npz<'a>(
     arrays: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
 ) -> Result<(), CheckpointError> {
     let path = path.as_ref();
-    let arrays = arrays.into_iter().map(|(name, tensor)| (format!("{name}.npy"), npy(tensor)));
-    let bytes = archive(&arrays.collect::<Vec<_>>()).ok_or_else(|| CheckpointError::File {
+    let arrays: Vec<_> = arrays
+        .into_iter()
+        .map(|(name, tensor)| (name, [&[tensor.samples()], &tensor.sample_shape()[..]].concat(), tensor.values()))
+        .collect();
+    let bytes = npz_bytes(arrays.iter().map(|(name, shape, values)| (*name, &shape[..], &values[..])));
+    let bytes = bytes.ok_or_else(|| CheckpointError::File {
         path: path.display().to_string(),
         done: "written",
-        reason: "an archive of more than 4 GiB, a name of more than 65,535 bytes, or more than 65,535 arrays".to_owned(),
+        reason: TOO_LARGE.to_owned(),
     })?;
     write_file(path, &bytes)
 }
 
+/// What no archive is.
+pub(crate) const TOO_LARGE: &str =
+    "an archive of more than 4 GiB, a name of more than 65,535 bytes, or more than 65,535 arrays";
+
+/// An archive of arrays: names, shapes and values. Nothing if it would be [`TOO_LARGE`].
+pub(crate) fn npz_bytes<'a>(arrays: impl Iterator<Item = (&'a str, &'a [usize], &'a [f32])>) -> Option<Vec<u8>> {
+    archive(&arrays.map(|(name, shape, values)| (format!("{name}.npy"), npy(shape, values))).collect::<Vec<_>>())
+}
+
 /// An NPY file, whose values begin at a multiple of 64 bytes.
-fn npy(tensor: &Tensor) -> Vec<u8> {
-    let shape = [&[tensor.samples()], &tensor.sample_shape()[..]].concat();
+fn npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
     let mut sizes = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     if shape.len() == 1 {
         sizes.push(',');
@@ -51,7 +63,7 @@ fn npy(tensor: &Tensor) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
-    bytes.extend(tensor.values().iter().flat_map(|value| value.to_le_bytes()));
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     bytes
 }
 
@@ -102,7 +114,7 @@ mod tests {
             assert_eq!(file.array(name).unwrap().into_tensor(1.0).unwrap(), *tensor, "{name}");
         }
         // Values begin where NumPy has them begin.
-        let bytes = npy(&matrix);
+        let bytes = npy(&[2, 3], matrix.values());
         assert_eq!((bytes.len() - 24) % 64, 0);
         let message = write_npz(directory.path(), []).unwrap_err().to_string();
         assert!(message.contains("cannot be written"), "{message}");

@@ -75,7 +75,7 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Print the graph of a model as a text file (TOML), as every `--model` takes it
     Model(model::Arguments),
-    /// Write trained weights in another format: the library's own, or safetensors
+    /// Write trained weights in another format: the library's own, safetensors, or NPZ
     Weights(weights::Arguments),
     /// Draw the graph of a model as SVG or PNG, with shapes
     Plot(plot::Arguments),

@@ -20,9 +20,13 @@ use crate::{files, names, output, train};
 /// Arguments of `samara weights`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Directory that `samara train` wrote, a weights.bin, or a .safetensors file
+    /// Directory that `samara train` wrote, a weights.bin, a .safetensors file, an NPZ archive; or a .weights.h5 or .keras file of
+    /// Keras 3, with --model
     weights: PathBuf,
-    /// The file to write: .bin, or .safetensors for other libraries
+    /// The model that Keras's weights are for, whose layers are found by name, or by order where Keras made the names up
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = names::ModelParser)]
+    model: Option<ModelName>,
+    /// The file to write: .bin, .safetensors for other libraries, or .npz for NumPy
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Print one line of JSON
@@ -35,12 +39,13 @@ pub struct Arguments {
 /// # Errors
 /// If the file cannot be read or is damaged, or the ending of the other says no format.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let (path, weights) = read(&arguments.weights)?;
+    let (path, weights) = read(&arguments.weights, arguments.model.as_ref())?;
     let out = arguments.out.display();
     let bytes = match arguments.out.extension().and_then(|extension| extension.to_str()) {
         Some("bin") => weights.to_bytes(),
         Some("safetensors") => weights.to_safetensors()?,
-        _ => bail!("{out}: expected a file that ends in .bin or .safetensors"),
+        Some("npz") => weights.to_npz()?,
+        _ => bail!("{out}: expected a file that ends in .bin, .safetensors or .npz"),
     };
     files::write(&arguments.out, &bytes)?;
     let values: usize = weights.parameters.iter().map(|parameter| parameter.values.len()).sum();
@@ -60,7 +65,7 @@ pub struct TrainedArguments {
     /// Model of the zoo or text file that the weights belong to; none for those of a CSV file
     #[arg(long, value_name = "NAME|FILE.toml", value_parser = names::ModelParser)]
     model: Option<ModelName>,
-    /// Directory that `samara train` wrote, a weights.bin, or a .safetensors file
+    /// Directory that `samara train` wrote, or a file as `samara weights` takes it
     #[arg(long, value_name = "DIR|FILE")]
     weights: PathBuf,
     /// Data set by name or path, as for `samara train`
@@ -94,7 +99,7 @@ impl TrainedArguments {
     /// # Errors
     /// If the weights are damaged or not the model's, or the data does not fit.
     pub fn load(&self) -> Result<Trained> {
-        let (path, saved) = read(&self.weights)?;
+        let (path, saved) = read(&self.weights, self.model.as_ref())?;
         let directory = path.parent().unwrap_or(Path::new(""));
         let Task { mut model, splits, loss, .. } = Task::trained(self.model.as_ref(), &self.data, directory, self.loss)?;
         saved.restore(&model).with_context(|| path.display().to_string())?;
@@ -106,12 +111,23 @@ impl TrainedArguments {
     }
 }
 
-/// The weights in a file, or in the directory of a training, and where they were.
+/// The weights in a file, or in the directory of a training, and where they were. Those of Keras become those of the model, and it is
+/// said which layer was taken for which.
 ///
 /// # Errors
-/// If they cannot be read, or are damaged.
-fn read(path: &Path) -> Result<(PathBuf, Weights)> {
+/// If they cannot be read, are damaged, or are Keras's and do not fit.
+fn read(path: &Path, model: Option<&ModelName>) -> Result<(PathBuf, Weights)> {
     let path = if path.is_dir() { path.join(train::WEIGHTS) } else { path.to_owned() };
-    let weights = Weights::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
+    let shown = || path.display().to_string();
+    let bytes = files::read(&path)?;
+    if !Weights::are_of_keras(&bytes) {
+        let weights = Weights::from_bytes(&bytes).with_context(shown)?;
+        return Ok((path, weights));
+    }
+    let model = model.with_context(|| format!("{} is a file of Keras: say by --model what its weights are for", shown()))?;
+    let (weights, matches) = Weights::from_keras(&bytes, &model.build()?).with_context(shown)?;
+    for matched in matches {
+        output::note(&matched.to_string());
+    }
     Ok((path, weights))
 }

@@ -43,6 +43,11 @@ impl NpzFile {
     /// If the file cannot be read or is no ZIP archive.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
         let bytes = fs::read(path).map_err(|error| SourceError::read(path, error))?;
+        Self::parse(path, bytes)
+    }
+
+    /// The archive in these bytes; errors name the path.
+    pub(crate) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, SourceError> {
         let entries = directory(&bytes).map_err(|reason| SourceError::malformed(path, reason))?;
         Ok(Self { path: path.to_owned(), bytes, entries })
     }
@@ -52,13 +57,23 @@ impl NpzFile {
     /// # Errors
     /// If the archive has none, or it is damaged or of a kind that is not read.
     pub fn array(&self, name: &str) -> Result<NpyArray, SourceError> {
+        NpyArray::parse(&self.content(name)?)
+            .map_err(|reason| SourceError::malformed(&self.path, format!("array {name}: {reason}")))
+    }
+
+    /// The names of the arrays, in their order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.name.trim_end_matches(".npy"))
+    }
+
+    /// The bytes of a file of the archive, or of the array of that name.
+    pub(crate) fn content(&self, name: &str) -> Result<Vec<u8>, SourceError> {
         let malformed = |reason| SourceError::malformed(&self.path, reason);
         let Some(entry) = self.entries.iter().find(|entry| entry.name.trim_end_matches(".npy") == name) else {
-            let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.trim_end_matches(".npy")).collect();
+            let names: Vec<&str> = self.names().collect();
             return Err(malformed(format!("it has no array {name}; it has {}", names.join(", "))));
         };
-        let content = unpack(&self.bytes, entry).map_err(|reason| malformed(format!("array {name}: {reason}")))?;
-        NpyArray::parse(&content).map_err(|reason| malformed(format!("array {name}: {reason}")))
+        unpack(&self.bytes, entry).map_err(|reason| malformed(format!("array {name}: {reason}")))
     }
 }
 
