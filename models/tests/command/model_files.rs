@@ -134,3 +134,19 @@ fn a_net_that_a_text_file_describes_is_taken_wherever_one_of_the_zoo_is() {
     let message = refusal(1, &["train", "--model", &wrong, "--data", &data, "--out", &out]);
     assert!(message.ends_with("wrong.toml: line 5: there is no kind of layer \"Densee\"; did you mean Dense?"), "{message}");
 }
+
+/// Pictures that are changed at random are other samples.
+#[test]
+fn training_pictures_are_augmented() {
+    let place = Place::new();
+    let data = images(&place, 60, |sample| (sample % 10) as u8);
+    let [plain, changed] = ["plain", "changed"].map(|name| place.text(name));
+    let line = ["train", "--model", "fashion-mlp-deep", "--data", &data, "--epochs", "1", "--out"];
+    success(&[&line[..], &[&plain]].concat());
+    success(&[&line[..], &[&changed, "--augment", "flip,shift:0.1"]].concat());
+    let weights = |out: &str| fs::read(place.path(out).join("weights.bin")).unwrap();
+    assert_ne!(weights("plain"), weights("changed"));
+    let message = refusal(2, &[&line[..], &[&changed, "--augment", "shft:0.1"]].concat());
+    assert!(message.ends_with("there is no change \"shft\"; did you mean shift?"), "{message}");
+    assert!(refusal(1, &[&line[..], &[&changed, "--augment", "shift:2"]].concat()).contains("--augment: "));
+}

@@ -4,6 +4,7 @@
 //! arguments give exit code 2, an interruption 130. Files appear whole or not at all.
 
 mod arena;
+mod augment;
 mod board;
 mod boards;
 mod budget;

@@ -8,11 +8,12 @@ use anyhow::{Context, Result, bail};
 use samara_runtime::format::writer::ModelFile;
 use samara_trainer::callbacks::Callback;
 use samara_trainer::data::sources::{Columns, Splits, Targets};
-use samara_trainer::data::{Dataset, Tensor};
+use samara_trainer::data::{Dataset, Source, Tensor};
 use samara_trainer::quantize::Options;
 use samara_trainer::{EpochLog, Error, Fit, History, Model, TrainingState};
 use serde_json::{Map, Value, json};
 
+use crate::augment::{self, Changes};
 use crate::head::{self, Added, HeadArguments, HeadName};
 use crate::interrupt::{self, Interrupted};
 use crate::losses::{LossName, Measured};
@@ -63,6 +64,8 @@ pub struct Arguments {
     optimizer: OptimizerArguments,
     #[arg(long, value_name = "SCHEDULE", default_value = "constant", value_parser = ScheduleArgument::parse, help = schedule::HELP)]
     schedule: ScheduleArgument,
+    #[arg(long, value_name = "CHANGES", value_parser = Changes::parse, help = augment::HELP)]
+    augment: Option<Changes>,
     /// Where random numbers come from: the same seed gives the same model
     #[arg(long, default_value = "1")]
     seed: u64,
@@ -114,6 +117,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     model.initialize(arguments.seed);
     model.compile_with(optimizer, loss.build())?;
     check(&model, &splits, &arguments.data)?;
+    let augmentation = arguments.augment.as_ref().map(|changes| changes.for_model(&model)).transpose()?;
     arguments.room.check(&model, arguments.seed, arguments.golden)?;
 
     let state = arguments.out.join(STATE);
@@ -165,7 +169,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let training = Instant::now();
     output::note(&format!("after every epoch {} is written, from which --resume goes on", state.display()));
     interrupt::handle()?;
-    let history = match model.fit(&splits.train, fit) {
+    let augmented;
+    let train: &dyn Source = match augmentation {
+        Some(augmentation) => {
+            augmented = (&splits.train).map(move |sample, random| augmentation.apply(sample.input(0), random));
+            &augmented
+        }
+        None => &splits.train,
+    };
+    let history = match model.fit(train, fit) {
         Err(Error::File(cause)) if cause.kind() == ErrorKind::Interrupted => return Err(Interrupted { state }.into()),
         result => result?,
     };
