@@ -15,7 +15,7 @@ use samara_trainer::device::{
 };
 use samara_trainer::layers::ALL_LAYERS;
 use samara_trainer::prelude::*;
-use samara_trainer::quantize::{Int16, Options, quantize};
+use samara_trainer::quantize::{Options, Selection, quantize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::{env, fs};
@@ -248,9 +248,9 @@ fn check_wide(seed: u64, real: &ModelFile, model: &Model, inputs: &[Tensor]) -> 
     let graph = model.device_graph().map_err(|error| error.to_string())?;
     let wide = every_third(&graph, 0, |node| node.op.takes_i16());
     let keep_f32: Vec<String> = every_third(&graph, 1, |_| true).into_iter().filter(|name| !wide.contains(name)).collect();
-    let options = Options { int16: Int16::Nodes(&wide), keep_f32: &keep_f32, ..Options::default() };
+    let options = Options { int16: Selection::Named(&wide), keep_f32: &keep_f32, ..Options::default() };
     file(options).map_err(|fault| format!("some in int16: {fault}"))?;
-    let options = Options { int16: Int16::All, ..Options::default() };
+    let options = Options { int16: Selection::All, ..Options::default() };
     let (graph, all) = file(options).map_err(|fault| format!("int16: {fault}"))?;
     check_lengths(&all, inputs, FEW).map_err(|fault| format!("int16: {fault}"))?;
     let mut noises = Noises::new();

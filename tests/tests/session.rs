@@ -24,7 +24,7 @@ use samara_trainer::{
         Clamp, DeviceGraph, DeviceNode, DeviceOp, Quantization,
         encode::{Numbers, encode},
         golden::{add_golden_samples, usual_count},
-        ops::{self, Activation, Add, Kind, Linear, Pool, PoolKind},
+        ops::{self, Activation, Add, Kind, Linear, Pool, PoolKind, WeightBits},
         plan::arrange,
     },
     graph::Shape,
@@ -67,6 +67,7 @@ fn net() -> ModelFile {
         rows: (0..to).map(|_| values(&mut random, from)).collect(),
         bias: values(&mut random, to),
         weight_scales: None,
+        weight_bits: WeightBits::Eight,
         clamp: Clamp::NONE,
     };
     let x = graph.input(Shape::from([4]), "x");
@@ -326,6 +327,7 @@ fn sequence_net(rows: usize, int8: bool) -> ModelFile {
         rows: (0..channels).map(|_| values(&mut random, fan_in)).collect(),
         bias: values(&mut random, channels),
         weight_scales: None,
+        weight_bits: WeightBits::Eight,
         clamp: Clamp { minimum: 0.0, maximum: 6.0 },
     };
     let shape = |rows: usize, channels: usize| Shape::from([rows, 1, channels]);
@@ -502,6 +504,7 @@ fn linear(kind: Kind, fan_in: usize, channels: usize) -> Linear {
         rows: (0..channels).map(|_| values(&mut random, fan_in)).collect(),
         bias: values(&mut random, channels),
         weight_scales: None,
+        weight_bits: WeightBits::Eight,
         clamp: Clamp::NONE,
     }
 }
@@ -554,6 +557,7 @@ fn an_output_that_overlaps_its_input_has_the_bits_of_one_apart() {
             rows: (0..channels).map(|_| values(&mut random, fan_in)).collect(),
             bias: values(&mut random, channels),
             weight_scales: None,
+            weight_bits: WeightBits::Eight,
             clamp: Clamp::NONE,
         };
         let port = |channels: usize| -> Port { (vec![rows, columns, channels], Some(QUANTIZATION)) };

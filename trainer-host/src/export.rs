@@ -153,7 +153,7 @@ impl Model {
     }
 
     /// Samples that fit the model's inputs, with lengths where padding says them.
-    fn calibration<'a>(&self, samples: &'a [Tensor]) -> Result<Cow<'a, [Tensor]>, ExportError> {
+    pub(crate) fn calibration<'a>(&self, samples: &'a [Tensor]) -> Result<Cow<'a, [Tensor]>, ExportError> {
         let failed = |error: Error| ExportError::Calibration(error.to_string());
         self.check_inputs(samples).map_err(failed)?;
         let graph = self.graph();

@@ -1,19 +1,18 @@
 //! 2-D convolution: `y[i, j, c] = clamp(bias[c] + sum weight[c][u][v][d] * x[i * stride + u * dilation - padding, ..., d])`.
 //! Input `[H, W, C]`, output `[H', W', channels]`, kernel `[channels][kernel height][kernel width][C]`. Padding counts as real zero.
 //!
-//! int8: two output pixels at a time against weights in paired rows ([`simd`]), requantized per channel
-//! ([`LinearI8`]). f32: weights in blocks ([`LinearF32`]), summed from the bias up, by rows, columns and channels of the kernel.
+//! int8: two output pixels at a time against weights in paired rows ([`simd`]), or in half the space as int4
+//! ([`matrix`](super::matrix)), requantized per channel ([`LinearI8`]). f32: weights in blocks ([`LinearF32`]), summed from the bias up, by rows, columns and channels of the kernel.
 
 use super::{
     linear::{F32_LANES, LinearF32, LinearI8, alias_of_rows, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
+    matrix::{Int4, Int8, Matrix},
     window::{Span, Window},
 };
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{
-        Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8, as_i8_mut, copy, disjoint, ensure, fill,
-    },
+    op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, copy, disjoint, ensure, fill},
     simd,
     tensor::{
         ElementType::{F32, I8},
@@ -64,16 +63,17 @@ pub fn scratch_bytes(window: &Window, depth: usize, pixels: usize) -> usize {
     if window.is_pointwise() { columns } else { columns + 2 * fan_in }
 }
 
-fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
+fn check_i8<M: Matrix>(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let [input] = node.inputs(I8)?;
     let parameters = node.parameters(ParametersI8::decode)?;
     parameters.window.check(node, &input)?;
     let (fan_in, channels) = (parameters.window.taps().saturating_mul(input.channels()), node.output.channels());
-    parameters.linear.check_matrix(node, fan_in, channels)?;
+    parameters.linear.check_matrix::<M>(node, fan_in, channels)?;
     if parameters.window.is_pointwise() {
         ensure(input.pixels() == node.output.pixels(), NodeFault::Shape)?;
     }
-    node.scratch(scratch_bytes(&parameters.window, input.channels(), node.output.pixels()))
+    let unpacked = M::scratch_bytes(channels, fan_in);
+    node.scratch(unpacked + scratch_bytes(&parameters.window, input.channels(), node.output.pixels()))
 }
 
 /// A pointwise one goes through the pixels in one direction; another one comes back to each pixel.
@@ -81,18 +81,19 @@ fn alias_i8(input: &Tensor, output: &Tensor, mut parameters: Cursor<'_>) -> Alia
     if ParametersI8::decode(&mut parameters).window.is_pointwise() { alias_of_rows(input, output) } else { Alias::Disjoint }
 }
 
-fn run_i8(node: &mut NodeRun<'_>) {
+fn run_i8<M: Matrix>(node: &mut NodeRun<'_>) {
     let ParametersI8 { window, linear } = ParametersI8::decode(&mut node.parameters());
     let (input, output) = (node.input(0), node.output);
     let Some((rows, columns, channels)) = output.height_width_channels() else { return };
     let fan_in = window.taps() * input.channels();
-    let weights = as_i8(node.constants(linear.weights, simd::paired_bytes(channels, fan_in)));
+    let weights = node.constants(linear.weights, M::bytes(channels, fan_in));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), output.zero_point);
     if window.is_pointwise() {
-        return multiply_rows(weights, fan_in, &requantize, rows * columns, node.overlapping());
+        return multiply_rows::<M>(weights, fan_in, &requantize, rows * columns, node.overlapping());
     }
     let Buffers { output, scratch, inputs, .. } = node.buffers();
     let (image, output) = (inputs.read_i8(&input), as_i8_mut(output));
+    let Some((unpacked, scratch)) = scratch.split_at_mut_checked(M::scratch_bytes(channels, fan_in)) else { return };
     let Some((packed, patches)) = scratch.split_at_mut_checked(rows_scratch_bytes(rows * columns, fan_in)) else { return };
     let Some((first, second)) = as_i8_mut(patches).split_at_mut_checked(fan_in) else { return };
     let Some(second) = second.get_mut(..fan_in) else { return };
@@ -111,7 +112,7 @@ fn run_i8(node: &mut NodeRun<'_>) {
             None => &[],
         };
         simd::pack_columns(packed, fan_in, 0, first, second);
-        simd::multiply(weights, fan_in, packed, &requantize, y1, y2);
+        M::multiply(weights, fan_in, packed, &requantize, unpacked, [y1, y2]);
     }
 }
 
@@ -202,8 +203,16 @@ fn run_f32(node: &mut NodeRun<'_>) {
 }
 
 /// int8.
-pub static CONV2D_I8: OpDef =
-    OpDef { code: 3, name: "conv2d_i8", alias: alias_i8, lengths: Lengths::Checked, check: check_i8, run: run_i8 };
+pub static CONV2D_I8: OpDef = OpDef {
+    code: 3,
+    name: "conv2d_i8",
+    alias: alias_i8,
+    lengths: Lengths::Checked,
+    check: check_i8::<Int8>,
+    run: run_i8::<Int8>,
+};
+/// int8, weights of 4 bits.
+pub static CONV2D_I4: OpDef = OpDef { code: 51, name: "conv2d_i4", check: check_i8::<Int4>, run: run_i8::<Int4>, ..CONV2D_I8 };
 /// f32.
 pub static CONV2D_F32: OpDef =
     OpDef { code: 4, name: "conv2d_f32", alias: disjoint, lengths: Lengths::Checked, check: check_f32, run: run_f32 };

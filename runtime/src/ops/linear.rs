@@ -1,5 +1,6 @@
 //! What dense, conv2d and depthwise_conv2d share: where weights and biases lie, and the clamp behind them.
 
+use super::matrix::Matrix;
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
@@ -40,12 +41,17 @@ impl LinearI8 {
         ensure(self.shift <= 7 && self.minimum <= self.maximum, NodeFault::Quantization)
     }
 
-    /// As [`check`](Self::check) for a matrix `[channels, fan_in]` in paired rows. The bound of `fan_in` keeps every sum of
+    /// As [`check`](Self::check) for a matrix `[channels, fan_in]`. The bound of `fan_in` keeps every sum of
     /// products within 32 bits, even in a file that was made to harm.
     #[inline(never)]
-    pub fn check_matrix(&self, node: &NodeCheck<'_>, fan_in: usize, channels: usize) -> Result<(), NodeFault> {
+    pub(crate) fn check_matrix<M: Matrix>(
+        &self,
+        node: &NodeCheck<'_>,
+        fan_in: usize,
+        channels: usize,
+    ) -> Result<(), NodeFault> {
         ensure(fan_in <= MAXIMUM_FAN_IN, NodeFault::Shape)?;
-        self.check(node, simd::paired_bytes(channels, fan_in), channels)
+        self.check(node, M::bytes(channels, fan_in), channels)
     }
 
     /// The numbers for the kernels; `channels` are the bytes of the `[bias, multiplier]` pairs.
@@ -63,7 +69,7 @@ impl LinearI8 {
 /// Most inputs of an int8 output.
 pub const MAXIMUM_FAN_IN: usize = 1 << 16;
 
-/// Scratch bytes of a matrix product with `rows` rows of `fan_in` inputs.
+/// Scratch bytes of a product of int8 weights with `rows` rows of `fan_in` inputs.
 pub const fn rows_scratch_bytes(rows: usize, fan_in: usize) -> usize {
     simd::columns_words(fan_in, if rows > 1 { 2 } else { 1 }) * 4
 }
@@ -85,16 +91,17 @@ pub(crate) fn alias_of_rows(input: &Tensor, output: &Tensor) -> Alias {
 }
 
 /// Multiplies each of `rows` rows of `fan_in` inputs with the matrix, two rows at a time, in the order that [`alias_of_rows`]
-/// promises.
-pub(crate) fn multiply_rows(
-    weights: &[i8],
+/// promises. The scratch region begins with what the matrix wants.
+pub(crate) fn multiply_rows<M: Matrix>(
+    weights: &[u8],
     fan_in: usize,
     requantize: &Requantize<'_>,
     rows: usize,
     (scratch, mut tensors): (&mut [u8], Overlapping<'_>),
 ) {
-    let columns: &mut [u32] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
     let channels = requantize.channels.len();
+    let Some((unpacked, columns)) = scratch.split_at_mut_checked(M::scratch_bytes(channels, fan_in)) else { return };
+    let columns: &mut [u32] = bytemuck::try_cast_slice_mut(columns).unwrap_or_default();
     let backward = order_of_rows(fan_in, channels) == Order::Backward;
     for first in (0..rows).step_by(2) {
         // An odd number of rows ends in a pair of one row, which comes first on the way back.
@@ -104,7 +111,7 @@ pub(crate) fn multiply_rows(
         simd::pack_columns(columns, fan_in, 0, x1, x2);
         let outputs = tensors.output_i8(row * channels, count * channels);
         let Some((y1, y2)) = outputs.split_at_mut_checked(channels) else { return };
-        simd::multiply(weights, fan_in, columns, requantize, y1, y2);
+        M::multiply(weights, fan_in, columns, requantize, unpacked, [y1, y2]);
     }
 }
 

@@ -17,6 +17,7 @@ pub mod layer_normalization;
 pub mod linear;
 pub mod lstm;
 pub mod lut;
+pub mod matrix;
 pub mod maximum;
 pub mod mean;
 pub mod multiply;
@@ -86,6 +87,8 @@ pub static ALL_OPS: &[&OpDef] = &[
     &simple_rnn::SIMPLE_RNN_I8,
     &simple_rnn::SIMPLE_RNN_F32,
     &slice::SLICE,
+    &dense::DENSE_I4,
+    &conv2d::CONV2D_I4,
     &wide::dense::DENSE_I16,
     &wide::conv2d::CONV2D_I16,
     &wide::depthwise_conv2d::DEPTHWISE_CONV2D_I16,

@@ -1,6 +1,6 @@
 //! What an op of the runtime is on the host: how it folds, how quantization passes through it, how it is encoded.
 
-use super::ExportError;
+use super::{ExportError, ops::WeightBits};
 use crate::graph::{LengthRule, Shape};
 use samara_runtime::{format::writer::encode_parameters, ops::linear::ClampF32};
 use serde::Serialize;
@@ -372,6 +372,11 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     /// Makes the op one for a stream: windows get the rows before them with the others, so they have no padding; what is remembered
     /// stays from run to run.
     fn stream(&mut self) {}
+
+    /// How many bits an int8 file keeps of each weight, if that may be chosen.
+    fn weight_bits(&mut self) -> Option<&mut WeightBits> {
+        None
+    }
 
     /// Takes into its bias what rounding the weights to int8 moves each output's mean by, given the mean of each channel of the input.
     fn correct_bias(&mut self, context: &NodeContext<'_>, input: Quantization, output: Quantization, means: &[f32]) {

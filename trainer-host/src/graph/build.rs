@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::symbolic::ShapeFault;
-use super::{Application, Layer, Origin, ParameterKind, ParameterValue, Scope, Shape, SharedTransform, SymbolicTensor};
+use super::{
+    Application, Layer, Origin, ParameterKind, ParameterValue, Rounding, Scope, Shape, SharedTransform, SymbolicTensor,
+};
 use crate::constraints::SharedConstraint;
 use crate::error::{Error, Result};
 use crate::numeric::random::Random;
@@ -36,6 +38,8 @@ pub struct Node {
     pub parameters: Range<usize>,
     /// The nodes that take this one's output, in order; one that takes it twice, twice.
     pub consumers: Vec<usize>,
+    /// What the output's values are rounded to, if they are.
+    pub rounding: Option<Rounding>,
     pub(crate) symbol: SymbolicTensor,
 }
 
@@ -122,6 +126,7 @@ impl Graph {
                         length_group: 0,
                         parameters: 0..0,
                         consumers: Vec::new(),
+                        rounding: None,
                         symbol: symbol.clone(),
                     }
                 }
@@ -142,6 +147,7 @@ impl Graph {
                         length_group: 0,
                         parameters: 0..0,
                         consumers: Vec::new(),
+                        rounding: None,
                         symbol: symbol.clone(),
                     }
                 }

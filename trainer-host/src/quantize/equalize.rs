@@ -17,6 +17,8 @@ const SMALLEST_PART: f32 = 1.0 / 64.0;
 /// Between which layers channels are evened out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Equalization {
+    /// Nowhere.
+    Off,
     /// Where it costs nothing: before a depthwise convolution or a batch-norm.
     #[default]
     Free,
@@ -31,6 +33,7 @@ impl Equalization {
     /// What becomes of a factor before a layer, whose weights share a scale or not; `None` if nothing is evened out there.
     fn factor(self, factor: f32, is_free: bool) -> Option<f32> {
         match self {
+            Self::Off => None,
             _ if is_free => Some(factor),
             Self::Free => None,
             Self::Balanced => Some(factor.sqrt()),

@@ -3,6 +3,7 @@
 //! [`quantize`] runs the f32 graph on given samples with the device's own kernels, evens out the channels of tensors
 //! ([`equalize()`]), takes each tensor's range, and gives every tensor a scale and a zero point. Tensors that a concatenation, pool, reshape or pad ties together share one.
 
+mod aware;
 mod bias;
 mod calibrate;
 mod doctor;
@@ -20,6 +21,7 @@ use crate::data::Tensor;
 use crate::device::{
     DeviceGraph, DeviceNode, ExportError, Form, OutputQuantization, Quantization, Value,
     encode::{Numbers, encode},
+    ops::WeightBits,
     stream::stream,
 };
 use bias::correct_biases;
@@ -39,20 +41,30 @@ pub struct Options<'a> {
     pub bias_correction: bool,
     /// Names of nodes of the simplified graph that stay in f32; conversions stand where they meet int8.
     pub keep_f32: &'a [String],
-    /// Nodes whose activations are int16.
-    pub int16: Int16<'a>,
+    /// Nodes whose activations are int16, with the int8 weights that they would have anyway; nodes that only move what these give (reshape,
+    /// pad, concat, pools) are too. Conversions stand where they meet others.
+    pub int16: Selection<'a>,
+    /// Nodes whose weights have 4 bits in the file: dense layers and convolutions but depthwise ones, with int8 activations.
+    pub int4: Selection<'a>,
 }
 
-/// Which nodes have int16 activations, with the int8 weights that they would have anyway. Conversions stand where they meet others.
+/// Some of the nodes of a simplified graph.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Int16<'a> {
+pub enum Selection<'a> {
     /// None of them.
     #[default]
     None,
-    /// Nodes of the simplified graph by their names; and those that only move what these give (reshape, pad, concat, pools).
-    Nodes(&'a [String]),
-    /// All that have a kernel for it and do not stay in f32; the others are int8.
+    /// Those of these names.
+    Named(&'a [String]),
+    /// All that can be what is asked for; the others stay as they are.
     All,
+}
+
+impl<'a> Selection<'a> {
+    /// The names that are given.
+    fn names(self) -> &'a [String] {
+        if let Self::Named(names) = self { names } else { &[] }
+    }
 }
 
 impl Options<'_> {
@@ -66,7 +78,7 @@ impl Options<'_> {
     /// # Errors
     /// If a name is no node's, or a node cannot be what it is to be.
     fn forms(&self, graph: &DeviceGraph) -> Result<Vec<Form>, ExportError> {
-        let wide = if let Int16::Nodes(names) = self.int16 { names } else { &[] };
+        let wide = self.int16.names();
         let known: HashSet<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
         if let Some(name) = self.keep_f32.iter().chain(wide).find(|name| !known.contains(name.as_str())) {
             return Err(ExportError::NoNode(name.clone()));
@@ -83,14 +95,41 @@ impl Options<'_> {
             };
             let form = match self.int16 {
                 _ if self.keep_f32.contains(&node.name) => Form::F32,
-                Int16::All if node.op.takes_i16() => Form::I16,
-                Int16::Nodes(names) if names.contains(&node.name) || moves_wide() => Form::I16,
+                Selection::All if node.op.takes_i16() => Form::I16,
+                Selection::Named(names) if names.contains(&node.name) || moves_wide() => Form::I16,
                 _ => Form::I8,
             };
             is_wide[node.output.0] = form == Form::I16;
             form
         };
         Ok(graph.nodes.iter().map(&mut form).collect())
+    }
+
+    /// Gives nodes the bits that their weights are to have.
+    ///
+    /// # Errors
+    /// If a name is no node's, or that of one whose weights have 8 bits always.
+    fn set_weight_bits(&self, graph: &mut DeviceGraph) -> Result<(), ExportError> {
+        let (all, named) = (self.int4 == Selection::All, self.int4.names());
+        let is_node = |name: &&String| graph.nodes.iter().any(|node| node.name == **name);
+        if let Some(name) = named.iter().find(|name| !is_node(name)) {
+            return Err(ExportError::NoNode(name.clone()));
+        }
+        let forms = self.forms(graph)?;
+        for (node, form) in graph.nodes.iter_mut().zip(forms) {
+            let named = named.contains(&node.name);
+            match node.op.weight_bits().filter(|_| form == Form::I8) {
+                Some(bits) => *bits = if named || all { WeightBits::Four } else { WeightBits::Eight },
+                None if named => {
+                    let reason =
+                        "weights of 4 bits are for dense and convolution layers with int8 activations, but depthwise ones"
+                            .to_owned();
+                    return Err(ExportError::Layer { layer: node.name.clone(), reason });
+                }
+                None => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -146,6 +185,7 @@ fn quantize_with(
     options: Options<'_>,
     together: &[Vec<usize>],
 ) -> Result<(Vec<Quantization>, ModelFile), ExportError> {
+    options.set_weight_bits(graph)?;
     let mut observed = Observer::new(graph, samples)?.observe(options.calibration)?;
     if equalize(graph, &observed.magnitudes, options.equalization, together) {
         observed = Observer::new(graph, samples)?.observe(options.calibration)?;
@@ -325,17 +365,17 @@ mod tests {
         let y = graph.push("other", Linear::new(Kind::Dense, vec![vec![1.0, 0.5]; 2], vec![0.0; 2]), &[y], pair());
         graph.outputs.push(y);
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let forms = |int16: Int16<'_>, keep_f32: &[&str]| {
+        let forms = |int16: Selection<'_>, keep_f32: &[&str]| {
             Options { int16, keep_f32: &names(keep_f32), ..Options::default() }.forms(&graph)
         };
         let (i8, i16, f32) = (Form::I8, Form::I16, Form::F32);
-        assert_eq!(forms(Int16::None, &[]).unwrap(), [i8; 3]);
-        assert_eq!(forms(Int16::Nodes(&names(&["dense"])), &[]).unwrap(), [i16, i16, i8]);
-        assert_eq!(forms(Int16::Nodes(&names(&["other"])), &["dense"]).unwrap(), [f32, i8, i16]);
-        assert_eq!(forms(Int16::All, &["other"]).unwrap(), [i16, i16, f32]);
-        let unknown = forms(Int16::Nodes(&names(&["dens"])), &[]).unwrap_err().to_string();
+        assert_eq!(forms(Selection::None, &[]).unwrap(), [i8; 3]);
+        assert_eq!(forms(Selection::Named(&names(&["dense"])), &[]).unwrap(), [i16, i16, i8]);
+        assert_eq!(forms(Selection::Named(&names(&["other"])), &["dense"]).unwrap(), [f32, i8, i16]);
+        assert_eq!(forms(Selection::All, &["other"]).unwrap(), [i16, i16, f32]);
+        let unknown = forms(Selection::Named(&names(&["dens"])), &[]).unwrap_err().to_string();
         assert!(unknown.contains("no node is called \"dens\""), "{unknown}");
-        let both = forms(Int16::Nodes(&names(&["dense"])), &["dense"]).unwrap_err().to_string();
+        let both = forms(Selection::Named(&names(&["dense"])), &["dense"]).unwrap_err().to_string();
         assert!(both.contains("\"dense\"") && both.contains("to stay in f32 and to be int16"), "{both}");
     }
 }

@@ -149,6 +149,9 @@ impl Shard {
             let given = buffers.length_values(feed.inputs[input]).map(|given| &given[self.first..self.first + self.samples]);
             self.gather_steps(from, given, shared.plan, input);
         }
+        if let Some(rounding) = node.rounding {
+            rounding.apply(&mut self.values[node.place.slot][..node.place.size * self.samples]);
+        }
     }
 
     /// Copies the steps that samples have, of which the source may have fewer than the model takes at most, and finds how many that
@@ -222,6 +225,9 @@ impl Shard {
             None => {
                 layer.forward(&mut pass);
                 self.clear_behind(node, &mut output);
+                if let Some(rounding) = node.rounding {
+                    rounding.apply(&mut output[..node.place.size * samples]);
+                }
             }
         }
         self.values[node.place.slot] = output;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Model;
 use crate::constraints::Constraint;
 use crate::error::{Error, Result};
-use crate::graph::{Layer, ParameterKind, SharedTransform, Transform};
+use crate::graph::{Layer, ParameterKind, Rounding, SharedTransform, Transform};
 use crate::optimizers::check_option;
 
 impl Model {
@@ -61,6 +61,11 @@ impl Model {
         }
         entry.layer.base().parameters_mut()[entry.index].transform = transform;
         Ok(())
+    }
+
+    /// Sets what a node's output is rounded to, in predictions, measurements, and trainings that begin.
+    pub(crate) fn set_rounding(&mut self, node: usize, rounding: Option<Rounding>) {
+        self.graph_mut().nodes[node].rounding = rounding;
     }
 
     /// Keeps a weight within something, from the next training on, for all models that its layer is part of, as Keras's

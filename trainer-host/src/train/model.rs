@@ -42,6 +42,10 @@ impl Model {
         &self.graph
     }
 
+    pub(super) fn graph_mut(&mut self) -> &mut Graph {
+        Arc::make_mut(&mut self.graph)
+    }
+
     pub(super) fn shared_graph(&self) -> Arc<Graph> {
         self.graph.clone()
     }
@@ -175,7 +179,7 @@ impl Model {
     }
 
     /// A model of its own, equal in all: layers, shared ones and applied models as they are here, values of parameters, what is
-    /// frozen, transforms, and what it was compiled with, the optimizer's state included. Training one does not change the
+    /// frozen, transforms, how values are rounded, and what it was compiled with, the optimizer's state included. Training one does not change the
     /// other, as it does where a new model is made of the same layers.
     ///
     /// ```
@@ -202,7 +206,10 @@ impl Model {
             tensors.push(if is_input { node.symbol.as_input() } else { node.symbol.again(inputs, &mut copy) });
         }
         let chosen = |nodes: &[usize]| nodes.iter().map(|&node| tensors[node].clone()).collect::<Vec<_>>();
-        let model = Self::new(&self.name, chosen(&self.graph.inputs), chosen(&self.graph.outputs))?;
+        let mut model = Self::new(&self.name, chosen(&self.graph.inputs), chosen(&self.graph.outputs))?;
+        for (node, own) in model.graph_mut().nodes.iter_mut().zip(&self.graph.nodes) {
+            node.rounding = own.rounding;
+        }
         Ok(Self { compiled: self.compiled.clone(), ..model })
     }
 

@@ -13,7 +13,7 @@ use super::memory::{Lifetime, share};
 use crate::constraints::SharedConstraint;
 use crate::graph::Layer;
 use crate::graph::pass::{GradientPlace, ParameterPlace, Place};
-use crate::graph::{Graph, Node, ParameterEntry, ParameterKind, Shape, SharedTransform};
+use crate::graph::{Graph, Node, ParameterEntry, ParameterKind, Rounding, Shape, SharedTransform};
 use crate::losses::Loss;
 use crate::regularizers::SharedRegularizer;
 use samara_runtime::LengthGroup;
@@ -62,6 +62,7 @@ pub(super) struct PlanNode {
     pub input_shapes: Vec<Shape>,
     pub shape: Shape,
     pub in_place: bool,
+    pub rounding: Option<Rounding>,
     /// The length groups of the output and of the inputs, numbered from 1 on; 0 for none.
     pub length: u16,
     pub input_length: u16,
@@ -211,6 +212,7 @@ impl Plan {
                         .unwrap_or(0),
                     shape: node.shape.clone(),
                     in_place: requirements.in_place,
+                    rounding: node.rounding,
                     input_places: Vec::new(),
                     place: Place { slot: 0, size: node.shape.size() },
                     gradient: None,

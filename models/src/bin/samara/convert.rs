@@ -7,7 +7,7 @@ use samara_trainer::data::Tensor;
 use samara_trainer::device::golden::{add_golden_samples, usual_count};
 use samara_trainer::device::run::DeviceModel;
 use samara_trainer::device::stream::{Start, stream};
-use samara_trainer::quantize::{Calibration, Equalization, Int16, Options};
+use samara_trainer::quantize::{Calibration, Equalization, Options, Selection};
 
 use crate::{names, output};
 
@@ -26,7 +26,7 @@ pub struct Quantizing {
     /// How ranges are taken: minmax, or percentile=P, which clips outliers
     #[arg(long, default_value = "minmax", value_parser = names::calibration)]
     pub calibration: Calibration,
-    /// Where channels of a tensor are evened out: where that is free; before all layers, by the root of what they differ by; or whole
+    /// Where channels of a tensor are evened out: nowhere; where that is free; before all layers, by the root of what they differ by; or whole
     #[arg(long, default_value = "free", value_enum)]
     pub equalize: EqualizeName,
     /// Let biases take up what rounded weights move means by
@@ -38,6 +38,9 @@ pub struct Quantizing {
     /// Node whose activations are int16, its weights int8; once for each, or `all` for every node that has kernels for it
     #[arg(long, value_name = "NODE|all")]
     pub int16: Vec<String>,
+    /// Node whose weights have 4 bits in the file, once for each, or `all` for dense and convolution layers, depthwise ones excepted
+    #[arg(long, value_name = "NODE|all")]
+    pub int4: Vec<String>,
 }
 
 /// What stands for all nodes.
@@ -46,6 +49,8 @@ const ALL: &str = "all";
 /// Where channels are evened out, by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum EqualizeName {
+    /// Nowhere: a net that was trained to be rounded keeps its numbers.
+    Off,
     /// Before depthwise convolutions and batch-norms.
     #[default]
     Free,
@@ -64,17 +69,18 @@ impl Quantizing {
     /// For the library.
     pub fn options(&self) -> Options<'_> {
         let equalization = match self.equalize {
+            EqualizeName::Off => Equalization::Off,
             EqualizeName::Free => Equalization::Free,
             EqualizeName::Balanced => Equalization::Balanced,
             EqualizeName::Full => Equalization::Full,
         };
         let (calibration, bias_correction, keep_f32) = (self.calibration, self.correct_bias, &self.keep_f32[..]);
-        let int16 = match &self.int16[..] {
-            [] => Int16::None,
-            names if names.iter().any(|name| name == ALL) => Int16::All,
-            names => Int16::Nodes(names),
-        };
-        Options { calibration, equalization, bias_correction, keep_f32, int16, ..Options::default() }
+        let [int16, int4] = [&self.int16, &self.int4].map(|names| match &names[..] {
+            [] => Selection::None,
+            names if names.iter().any(|name| name == ALL) => Selection::All,
+            names => Selection::Named(names),
+        });
+        Options { calibration, equalization, bias_correction, keep_f32, int16, int4, ..Options::default() }
     }
 
     /// As arguments; nothing for what is usual.
@@ -91,6 +97,7 @@ impl Quantizing {
         }
         arguments.extend(self.int16.iter().map(|node| format!("--int16 {node}")));
         arguments.extend(self.keep_f32.iter().map(|node| format!("--keep-f32 {node}")));
+        arguments.extend(self.int4.iter().map(|node| format!("--int4 {node}")));
         arguments
     }
 }

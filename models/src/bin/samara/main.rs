@@ -5,6 +5,7 @@
 
 mod arena;
 mod augment;
+mod aware;
 mod board;
 mod boards;
 mod budget;

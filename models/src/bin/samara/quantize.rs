@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use samara_runtime::format::writer::ModelFile;
+use samara_trainer::quantize::Equalization;
 use serde_json::json;
 
+use crate::aware::AwareArguments;
 use crate::weights::{Trained, TrainedArguments};
 use crate::{convert, device, files, output};
 
@@ -16,6 +18,8 @@ pub struct Arguments {
     trained: TrainedArguments,
     #[command(flatten)]
     quantizing: convert::Quantizing,
+    #[command(flatten, next_help_heading = "Training on")]
+    aware: AwareArguments,
     /// The int8 file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -33,8 +37,12 @@ pub struct Arguments {
 /// # Errors
 /// If the weights are damaged or not the model's, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Trained { path, model, splits, loss, calibration } = arguments.trained.load()?;
-    let options = arguments.quantizing.options();
+    let Trained { path, mut model, splits, loss, calibration } = arguments.trained.load()?;
+    let mut options = arguments.quantizing.options();
+    if arguments.aware.aware.is_some() && options.equalization == Equalization::Free {
+        options.equalization = Equalization::Off;
+    }
+    arguments.aware.train(&mut model, &splits, loss.clone(), (&calibration, options))?;
     let mut file = convert::to_int8(&model, &calibration, options, convert::Pace::default(), arguments.golden)?;
     let measured = device::measure(&file, &splits.test, &*loss)?;
     if !arguments.pace.is_whole() {

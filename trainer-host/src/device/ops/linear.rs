@@ -1,7 +1,7 @@
 //! Dense, convolution and depthwise convolution.
 
 use super::{
-    DeviceOpKind, OpExample, POINTWISE,
+    DeviceOpKind, OpExample, POINTWISE, WeightBits,
     registry::encoding,
     wide::{Matrix16, bounds},
     window, window_3x3, window_rows,
@@ -9,10 +9,11 @@ use super::{
 use crate::device::{Clamp, Constants, DeviceOp, Encoded, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::{
     ops::{
-        conv2d::{self, CONV2D_F32, CONV2D_I8},
-        dense::{DENSE_F32, DENSE_I8},
+        conv2d::{self, CONV2D_F32, CONV2D_I4, CONV2D_I8},
+        dense::{DENSE_F32, DENSE_I4, DENSE_I8},
         depthwise_conv2d::{self, DEPTHWISE_CONV2D_F32, DEPTHWISE_CONV2D_I8},
         linear::{LinearF32, LinearI8, MAXIMUM_FAN_IN, pack_f32, rows_scratch_bytes},
+        matrix::{int4_scratch_bytes, pack_int4},
         wide::{self, conv2d::CONV2D_I16, dense::DENSE_I16, depthwise_conv2d::DEPTHWISE_CONV2D_I16, linear::LinearI16},
         window::Window,
     },
@@ -45,12 +46,12 @@ pub struct Linear {
     /// Scale of each row's int8 weights, if these are given, as those of an imported file are. Else a row's largest weight
     /// becomes 127.
     pub weight_scales: Option<Vec<f64>>,
+    /// What an int8 file keeps of the weights: 8 bits, but for depthwise convolutions the choice of who quantizes.
+    pub weight_bits: WeightBits,
 }
 
 /// Largest shift of accumulators.
 const LARGEST_SHIFT: u32 = 7;
-/// Weights are in -127..=127.
-const LARGEST_WEIGHT: f64 = 127.0;
 /// Biases stay below this; a channel whose weights are too small for that gets a larger weight scale.
 const LARGEST_BIAS: f64 = (1u32 << 29) as f64;
 
@@ -64,14 +65,10 @@ pub(super) fn multiplier_at(factor: f64, shift: u32) -> Option<i32> {
     (multiplier <= f64::from(i32::MAX)).then_some(multiplier as i32)
 }
 
-fn largest_magnitude(row: &[f32]) -> f64 {
-    row.iter().fold(0.0, |largest, &weight| if f64::from(weight.abs()) > largest { f64::from(weight.abs()) } else { largest })
-}
-
 impl Linear {
     /// A layer without a clamp, its weights' scales its own choice.
     pub fn new(kind: Kind, rows: Vec<Vec<f32>>, bias: Vec<f32>) -> Self {
-        Self { kind, rows, bias, clamp: Clamp::NONE, weight_scales: None }
+        Self { kind, rows, bias, clamp: Clamp::NONE, weight_scales: None, weight_bits: WeightBits::Eight }
     }
 
     /// As the golden vectors have it.
@@ -96,6 +93,12 @@ impl Linear {
         self.rows.first().map_or(0, Vec::len)
     }
 
+    /// What is to be quantized. Scales that were given are those of 8 bits.
+    fn matrix(&self) -> RealMatrix<'_> {
+        let scales = self.weight_scales.as_deref().filter(|_| self.weight_bits == WeightBits::Eight);
+        RealMatrix { rows: &self.rows, bias: &self.bias, bits: self.weight_bits, scales }
+    }
+
     /// For the constant input `shift` per input channel: what it adds to each output.
     fn response(&self, shift: &[f32]) -> Vec<f64> {
         let of_row = |row: &Vec<f32>| {
@@ -107,15 +110,29 @@ impl Linear {
 
 /// Scales of the rows' weights, given the input's, and the largest. A row of zeros has the scale 0: any would do, and it must not
 /// decide about the others'.
-pub(super) fn weight_scales(rows: &[Vec<f32>], bias: &[f32], given: Option<&[f64]>, input_scale: f64) -> (Vec<f64>, f64) {
+pub(super) fn weight_scales(matrix: RealMatrix<'_>, input_scale: f64) -> (Vec<f64>, f64) {
+    let RealMatrix { rows, bias, bits, scales } = matrix;
     let own = |(row, bias): (&Vec<f32>, &f32)| {
-        let own = largest_magnitude(row) / LARGEST_WEIGHT;
+        let own = bits.scales(row, 1)[0];
         let least = f64::from(bias.abs()) / (input_scale * LARGEST_BIAS);
         if own >= least { own } else { least }
     };
-    let scales: Vec<f64> = given.map_or_else(|| rows.iter().zip(bias).map(own).collect(), <[f64]>::to_vec);
+    let scales: Vec<f64> = scales.map_or_else(|| rows.iter().zip(bias).map(own).collect(), <[f64]>::to_vec);
     let largest = scales.iter().copied().fold(0.0, f64::max);
     (scales, largest)
+}
+
+/// A matrix to be quantized.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RealMatrix<'a> {
+    /// The weights.
+    pub rows: &'a [Vec<f32>],
+    /// One for each row.
+    pub bias: &'a [f32],
+    /// What is kept of the weights.
+    pub bits: WeightBits,
+    /// Scales of the rows' weights, where they are given.
+    pub scales: Option<&'a [f64]>,
 }
 
 /// An int8 matrix with what its products need: those of a linear layer's kernels, and of a recurrent one's.
@@ -132,17 +149,16 @@ pub(super) struct Matrix8 {
 }
 
 impl Matrix8 {
-    /// Quantizes rows for inputs of a quantization and outputs of a scale; the weights' scales may be given.
+    /// Quantizes rows for inputs of a quantization and outputs of a scale.
     pub fn quantize(
         context: &NodeContext<'_>,
-        rows: &[Vec<f32>],
-        bias: &[f32],
-        given: Option<&[f64]>,
+        real: RealMatrix<'_>,
         input: Quantization,
         output_scale: f64,
     ) -> Result<Self, ExportError> {
         let input_scale = f64::from(input.scale);
-        let (mut scales, largest) = weight_scales(rows, bias, given, input_scale);
+        let RealMatrix { rows, bias, bits, scales: given } = real;
+        let (mut scales, largest) = weight_scales(real, input_scale);
         let largest = if largest > 0.0 { largest } else { output_scale / input_scale };
         scales.iter_mut().filter(|scale| **scale == 0.0).for_each(|scale| *scale = largest);
         let factor = |scale: f64| input_scale * scale / output_scale;
@@ -152,10 +168,7 @@ impl Matrix8 {
         let mut matrix = Self { rows: Vec::new(), scales: Vec::new(), pairs: Vec::new(), shift };
         for (channel, mut scale) in scales.into_iter().enumerate() {
             let quantized = |scale: f64| {
-                let row: Vec<i8> = rows[channel]
-                    .iter()
-                    .map(|&weight| (f64::from(weight) / scale).round().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i8)
-                    .collect();
+                let row: Vec<i8> = rows[channel].iter().map(|&weight| bits.round(weight, scale)).collect();
                 let sum: i64 = row.iter().map(|&weight| i64::from(weight)).sum();
                 let magnitude: i64 = row.iter().map(|&weight| i64::from(weight).abs()).sum();
                 let bias = (f64::from(bias[channel]) / (input_scale * scale)).round() as i64;
@@ -192,9 +205,13 @@ impl DeviceOp for Linear {
         true
     }
 
+    fn weight_bits(&mut self) -> Option<&mut WeightBits> {
+        (!matches!(self.kind, Kind::DepthwiseConv2d(_))).then_some(&mut self.weight_bits)
+    }
+
     fn least_output_scale(&self, inputs: &[Quantization]) -> f32 {
         let input_scale = f64::from(inputs[0].scale);
-        let (_, largest) = weight_scales(&self.rows, &self.bias, self.weight_scales.as_deref(), input_scale);
+        let (_, largest) = weight_scales(self.matrix(), input_scale);
         // Half of what the largest shift allows, so that rounding does not decide.
         (input_scale * largest / f64::from(1u32 << (LARGEST_SHIFT - 2))) as f32
     }
@@ -270,8 +287,7 @@ impl DeviceOp for Linear {
     }
 
     fn correct_bias(&mut self, context: &NodeContext<'_>, input: Quantization, output: Quantization, means: &[f32]) {
-        let scales = self.weight_scales.as_deref();
-        let rounded = Matrix8::quantize(context, &self.rows, &self.bias, scales, input, f64::from(output.scale));
+        let rounded = Matrix8::quantize(context, self.matrix(), input, f64::from(output.scale));
         let Ok(Matrix8 { rows, scales, .. }) = rounded else { return };
         let is_depthwise = matches!(self.kind, Kind::DepthwiseConv2d(_));
         for (channel, ((row, real), scale)) in rows.iter().zip(&self.rows).zip(scales).enumerate() {
@@ -309,24 +325,30 @@ impl DeviceOp for Linear {
         if fan_in > MAXIMUM_FAN_IN {
             return Err(context.error(format!("an int8 output has at most {MAXIMUM_FAN_IN} inputs, here it has {fan_in}")));
         }
-        let scales = self.weight_scales.as_deref();
-        let output_scale = f64::from(output.scale);
-        let Matrix8 { rows, pairs, shift, .. } =
-            Matrix8::quantize(context, &self.rows, &self.bias, scales, inputs[0], output_scale)?;
+        let Matrix8 { rows, pairs, shift, .. } = Matrix8::quantize(context, self.matrix(), inputs[0], f64::from(output.scale))?;
+        let is_int4 = self.weight_bits == WeightBits::Four;
         let (minimum, maximum) = self.clamp.quantized(output);
         let linear = LinearI8 {
-            weights: constants.push_i8(&laid_out(self.kind, &rows)),
+            weights: constants.push_i8(&if is_int4 {
+                pack_int4(&laid_out(self.kind, &rows))
+            } else {
+                laid_out(self.kind, &rows)
+            }),
             channels: constants.push_i32(pairs),
             shift: shift as u8,
             minimum,
             maximum,
         };
         let pixels = context.output.size() / context.output.channels().max(1);
+        let (dense, conv2d, unpacked) = match self.weight_bits {
+            WeightBits::Four => (&DENSE_I4, &CONV2D_I4, int4_scratch_bytes(rows.len(), fan_in)),
+            WeightBits::Eight => (&DENSE_I8, &CONV2D_I8, 0),
+        };
         Ok(match self.kind {
-            Kind::Dense => Encoded::new(&DENSE_I8, &linear).with_scratch(rows_scratch_bytes(pixels, fan_in)),
+            Kind::Dense => Encoded::new(dense, &linear).with_scratch(unpacked + rows_scratch_bytes(pixels, fan_in)),
             Kind::Conv2d(window) => {
-                let scratch = conv2d::scratch_bytes(&window, context.inputs[0].channels(), pixels);
-                Encoded::new(&CONV2D_I8, &conv2d::ParametersI8 { window, linear }).with_scratch(scratch)
+                let scratch = unpacked + conv2d::scratch_bytes(&window, context.inputs[0].channels(), pixels);
+                Encoded::new(conv2d, &conv2d::ParametersI8 { window, linear }).with_scratch(scratch)
             }
             Kind::DepthwiseConv2d(window) => Encoded::new(&DEPTHWISE_CONV2D_I8, &conv2d::ParametersI8 { window, linear })
                 .with_scratch(depthwise_conv2d::scratch_bytes(&window, rows.len())),
@@ -396,6 +418,8 @@ pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     encodings: &[
         encoding!(DENSE_I8, LinearI8, "linear int8"),
         encoding!(DENSE_F32, LinearF32, "linear f32"),
+        encoding!(DENSE_I4, LinearI8, "linear int8"),
+        encoding!(CONV2D_I4, conv2d::ParametersI8, "window, linear int8"),
         encoding!(CONV2D_I8, conv2d::ParametersI8, "window, linear int8"),
         encoding!(CONV2D_F32, conv2d::ParametersF32, "window, linear f32"),
         encoding!(DEPTHWISE_CONV2D_I8, conv2d::ParametersI8, "window, linear int8"),
@@ -432,6 +456,11 @@ fn examples() -> Vec<OpExample> {
     let depthwise = |name: &str, window, input: [usize; 3], [height, width]: [usize; 2], clamp| {
         OpExample::linear(name, Kind::DepthwiseConv2d(window), &input, &[height, width, input[2]], clamp)
     };
+    let int4 = |mut example: OpExample| {
+        let bits = example.graph.nodes.iter_mut().filter_map(|node| node.op.weight_bits());
+        bits.for_each(|bits| *bits = WeightBits::Four);
+        example
+    };
     let dilated = window([2, 3], [2, 1], [1, 2], [1, 2]);
     let strided = Window { stride: [2; 2], ..POINTWISE };
     vec![
@@ -459,14 +488,25 @@ fn examples() -> Vec<OpExample> {
         depthwise("depthwise_conv2d_column", window([5, 1], [1, 1], [1, 1], [2, 0]), [9, 2, 4], [9, 2], none),
         depthwise("depthwise_conv2d_1", window([2, 3], [1, 1], [2, 2], [1, 2]), [6, 7, 1], [6, 7], none),
         depthwise("depthwise_conv2d_70", window_3x3(1), [4, 4, 70], [4, 4], relu6),
+        int4(dense("dense_int4", &[7], &[3], none)),
+        int4(dense("dense_int4_rows_130", &[3, 130], &[3, 33], relu6)),
+        int4(conv("conv2d_int4", window_3x3(1), [3, 4, 2], [3, 4, 3], relu6)),
+        int4(conv("conv2d_int4_17_pointwise", POINTWISE, [5, 5, 17], [5, 5, 7], none)),
+        int4(conv("conv2d_int4_8", window_3x3(2), [7, 6, 8], [4, 3, 70], none)),
         depthwise("depthwise_conv2d_1x1", POINTWISE, [5, 5, 3], [5, 5], none),
     ]
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::registry::scattered;
     use super::*;
-    use crate::device::DeviceGraph;
+    use crate::device::{
+        DeviceGraph,
+        encode::{Numbers, encode, to_checked_bytes},
+        run::DeviceModel,
+    };
+    use samara_runtime::Session;
 
     /// The int8 weights of a dense op of two inputs and one output.
     fn weights(op: Linear) -> Vec<i8> {
@@ -491,6 +531,48 @@ mod tests {
         dense.correct_bias(&graph.context(&graph.nodes[0]), quantization, quantization, &[3.0, 10.0]);
         let expected = 1.0 - 10.0 * (32.0 * 0.5 / 127.0 - 0.126);
         assert!((dense.bias[0] - expected).abs() < 1e-6, "{} is not {expected}", dense.bias[0]);
+    }
+
+    #[test]
+    fn int4_layers_are_int8_layers_of_16_times_the_weights() {
+        for (kind, input, output) in [
+            (Kind::Dense, vec![4, 37], vec![4, 21]),
+            (Kind::Dense, vec![5], vec![3]),
+            (Kind::Conv2d(window_3x3(1)), vec![5, 6, 3], vec![5, 6, 9]),
+            (Kind::Conv2d(POINTWISE), vec![3, 3, 65], vec![3, 3, 30]),
+        ] {
+            let (channels, depth) = (output[output.len() - 1], input[input.len() - 1]);
+            let fan_in = if kind == Kind::Conv2d(window_3x3(1)) { 9 * depth } else { depth };
+            let scale = |channel: usize| 0.001 * (channel + 1) as f64;
+            let weight = |channel: usize, k: usize| if k == 0 { 7 } else { ((channel * 5 + k * 11) % 15) as i32 - 7 };
+            let row = |channel| (0..fan_in).map(|k| (f64::from(16 * weight(channel, k)) * scale(channel)) as f32).collect();
+            let int8 = Linear {
+                weight_scales: Some((0..channels).map(scale).collect()),
+                ..Linear::new(kind, (0..channels).map(row).collect(), scattered(channels, 0.5))
+            };
+            let int4 = Linear { weight_scales: None, weight_bits: WeightBits::Four, ..int8.clone() };
+            let [(int8, large), (int4, small)] = [int8, int4].map(|linear| outputs_and_bytes(linear, &input, &output));
+            assert!(int8 == int4, "{kind:?}: other bits");
+            assert!(int8.iter().flatten().any(|&byte| byte != int8[0][0]), "{kind:?}: outputs without variety");
+            let saved = simd::paired_bytes(channels, fan_in) / 2;
+            assert!(large - small + 16 > saved, "{kind:?}: {large} and {small} bytes, {saved} should be saved");
+        }
+    }
+
+    /// What a layer gives for some inputs, and the size of its file.
+    fn outputs_and_bytes(linear: Linear, input: &[usize], output: &[usize]) -> (Vec<Vec<u8>>, usize) {
+        let graph = DeviceGraph::single("linear", linear, &[input.into()], output.into());
+        let quantizations = [Quantization { scale: 0.05, zero_point: -7 }, Quantization { scale: 0.8, zero_point: 3 }];
+        let numbers = Numbers::I8 { quantizations: &quantizations, float_ports: false };
+        let bytes = to_checked_bytes(&encode(&graph, numbers).expect("a linear layer")).expect("a file");
+        let device = DeviceModel::new(&bytes).expect("a file");
+        let write = |session: &mut Session<'_>, sample: usize| {
+            let places = session.input_bytes_mut(0)?.iter_mut().enumerate();
+            places.for_each(|(place, byte)| *byte = (place * 31 + sample * 101) as u8);
+            Ok(())
+        };
+        let read = |session: &Session<'_>, _| session.output_bytes(0).unwrap_or_default().to_vec();
+        (device.run_each(8, write, read).expect("inputs that fit"), bytes.len())
     }
 
     #[test]

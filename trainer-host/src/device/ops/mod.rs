@@ -27,6 +27,7 @@ mod simple_rnn;
 mod slice;
 mod softmax;
 mod upsample;
+mod weights;
 mod wide;
 
 pub use activation::Activation;
@@ -53,6 +54,7 @@ pub use simple_rnn::SimpleRnn;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use upsample::Upsample;
+pub use weights::WeightBits;
 pub(super) use wide::rescale;
 
 use super::{Constants, DeviceOp, Encoded, ExportError, Quantization, Rows};

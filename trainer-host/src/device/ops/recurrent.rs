@@ -1,6 +1,10 @@
 //! What recurrent ops share: their kernels in real numbers.
 
-use super::{OpExample, linear::Matrix8, registry::scattered};
+use super::{
+    OpExample, WeightBits,
+    linear::{Matrix8, RealMatrix},
+    registry::scattered,
+};
 use crate::device::{Constants, DeviceOp, ExportError, NodeContext, Quantization, Rows};
 use samara_runtime::{
     ops::{
@@ -162,7 +166,8 @@ fn product(
     constants: &mut Constants,
 ) -> Result<ProductI8, ExportError> {
     let fan_in = rows.first().map_or(0, Vec::len);
-    let Matrix8 { rows, pairs, shift, .. } = Matrix8::quantize(context, rows, bias, None, input, PRODUCT_SCALE)?;
+    let real = RealMatrix { rows, bias, bits: WeightBits::Eight, scales: None };
+    let Matrix8 { rows, pairs, shift, .. } = Matrix8::quantize(context, real, input, PRODUCT_SCALE)?;
     let mut paired = vec![0; simd::paired_bytes(rows.len(), fan_in)];
     simd::pair_rows(&rows.concat(), rows.len(), fan_in, &mut paired);
     Ok(ProductI8 { weights: constants.push_i8(&paired), channels: constants.push_i32(pairs), shift: shift as u8 })

@@ -1,6 +1,10 @@
 //! int16 activations: what ops need to be encoded for them, and the conversions to and from them.
 
-use super::{DeviceOpKind, Linear, OpExample, Rescale, linear::weight_scales, registry::encoding};
+use super::{
+    DeviceOpKind, Linear, OpExample, Rescale, WeightBits,
+    linear::{RealMatrix, weight_scales},
+    registry::encoding,
+};
 use crate::device::{Clamp, Constants, DeviceGraph, Encoded, ExportError, Form, NodeContext};
 use samara_runtime::{
     ops::{
@@ -14,9 +18,6 @@ use samara_runtime::{
     },
     quant::{self, SHORT_SUM},
 };
-
-/// Weights are in -127..=127.
-const LARGEST_WEIGHT: f64 = 127.0;
 
 /// `(m, s)`: the largest shift `s` up to `largest_shift`, and at least 1, with `m = floor(factor * 2^s + 0.5) <= 2^31 - 1`.
 pub(super) fn multiplier(factor: f64, largest_shift: u32) -> Option<(i32, u32)> {
@@ -88,8 +89,7 @@ struct Row {
 
 impl Row {
     fn quantize(row: &[f32], bias: f32, input_scale: f64, scale: f64) -> Self {
-        let weight = |&weight: &f32| (f64::from(weight) / scale).round().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i8;
-        let weights: Vec<i8> = row.iter().map(weight).collect();
+        let weights: Vec<i8> = row.iter().map(|&weight| WeightBits::Eight.round(weight, scale)).collect();
         let magnitude: f64 = weights.iter().map(|&weight| f64::from(weight).abs()).sum();
         let bias = (f64::from(bias) / (input_scale * scale)).round() as i64;
         Self { weights, bias, reach: 32768.0 * magnitude + bias.unsigned_abs() as f64, scale }
@@ -106,7 +106,8 @@ impl Matrix16 {
     pub fn quantize(context: &NodeContext<'_>, layer: &Linear, input: f32, output: f32) -> Result<Self, ExportError> {
         let (input, output) = (f64::from(input), f64::from(output));
         let given = layer.weight_scales.as_deref();
-        let (scales, largest) = weight_scales(&layer.rows, &layer.bias, given, input);
+        let real = RealMatrix { rows: &layer.rows, bias: &layer.bias, bits: WeightBits::Eight, scales: given };
+        let (scales, largest) = weight_scales(real, input);
         let largest = if largest > 0.0 { largest } else { output / input };
         let mut rows = Vec::new();
         for (channel, (row, &bias)) in layer.rows.iter().zip(&layer.bias).enumerate() {
