@@ -1,0 +1,622 @@
+//! A study: what was tried, what is tried, what comes next.
+
+use crate::sampler::{Draw, Past};
+use crate::space::Chosen;
+use crate::sqlite::{Database, Lease, Record};
+use crate::{Distribution, Error, Parameter, Pruner, Result, Sampler, Space, Value};
+use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+
+/// Whether small or large is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Small is good.
+    Minimize,
+    /// Large is good.
+    Maximize,
+}
+
+impl Direction {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Minimize => "MINIMIZE",
+            Self::Maximize => "MAXIMIZE",
+        }
+    }
+
+    /// The value, small being good.
+    fn as_loss(self, value: f64) -> f64 {
+        match self {
+            Self::Minimize => value,
+            Self::Maximize => -value,
+        }
+    }
+}
+
+/// What has become of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Somebody works on it.
+    Running,
+    /// It has its values.
+    Complete,
+    /// It was not worth going on with.
+    Pruned,
+    /// It ended with an error, or was interrupted too often.
+    Fail,
+    /// Somebody asked for it, nobody has begun.
+    Waiting,
+}
+
+impl State {
+    const ALL: [(Self, &str); 5] = [
+        (Self::Running, "RUNNING"),
+        (Self::Complete, "COMPLETE"),
+        (Self::Pruned, "PRUNED"),
+        (Self::Fail, "FAIL"),
+        (Self::Waiting, "WAITING"),
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(state, _)| *state == self).map_or("", |(_, name)| name)
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, own)| *own == name).map(|(state, _)| *state)
+    }
+
+    /// Whether nothing more will become of it.
+    pub const fn is_finished(self) -> bool {
+        matches!(self, Self::Complete | Self::Pruned | Self::Fail)
+    }
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// With a value for each objective.
+    Complete(Vec<f64>),
+    /// Before its end: it was not worth it.
+    Pruned,
+    /// With an error.
+    Failed(String),
+}
+
+/// Options of a study.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// What comes next.
+    pub sampler: Sampler,
+    /// What ends early.
+    pub pruner: Pruner,
+    /// Where random numbers come from.
+    pub seed: u64,
+    /// Seconds after which a trial that nobody reported on is given to another worker.
+    pub lease_seconds: f64,
+    /// How often an interrupted trial is begun, before it counts as failed.
+    pub attempts: u32,
+    /// Steps that a trial reports at most.
+    pub steps: u64,
+    /// Candidates that are drawn for a trial, at most, until one keeps within limits.
+    pub candidates: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sampler: Sampler::default(),
+            pruner: Pruner::default(),
+            seed: 1,
+            lease_seconds: 60.0,
+            attempts: 3,
+            steps: 9,
+            candidates: 1000,
+        }
+    }
+}
+
+/// A trial to work on, or one that ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// From 0 on.
+    pub number: u64,
+    /// What has become of it.
+    pub state: State,
+    /// What was chosen, as people see it; what is not there was not to be chosen.
+    pub parameters: Chosen,
+    /// A value for each objective, of complete ones.
+    pub values: Vec<f64>,
+    /// What was reported.
+    pub intermediate: Vec<(u64, f64)>,
+    /// What else is known of it: its seed, its size, ...
+    pub notes: HashMap<String, Json>,
+    /// Above 0 where a limit was passed.
+    pub constraints: Vec<f64>,
+    /// How often it was begun; 0 of ended ones.
+    pub attempt: u32,
+    lease: Option<Lease>,
+}
+
+impl Trial {
+    /// Where its random numbers come from: the same for each attempt.
+    pub fn seed(&self) -> u64 {
+        self.notes.get("seed").and_then(Json::as_u64).unwrap_or(self.number)
+    }
+
+    fn parameter(&self, name: &str) -> Result<&Json> {
+        let missing = || self.fault(format!("there is no parameter {name} in it"));
+        self.parameters.get(name).ok_or_else(missing)
+    }
+
+    fn fault(&self, what: String) -> Error {
+        Error::Parameter { trial: self.number, what }
+    }
+
+    /// A number.
+    ///
+    /// # Errors
+    /// If it is not there, or no number.
+    pub fn float(&self, name: &str) -> Result<f64> {
+        let value = self.parameter(name)?;
+        value.as_f64().ok_or_else(|| self.fault(format!("{name} is {value}, expected a number")))
+    }
+
+    /// An integer.
+    ///
+    /// # Errors
+    /// If it is not there, or no integer.
+    pub fn integer(&self, name: &str) -> Result<i64> {
+        let value = self.parameter(name)?;
+        value.as_i64().ok_or_else(|| self.fault(format!("{name} is {value}, expected an integer")))
+    }
+
+    /// True or false.
+    ///
+    /// # Errors
+    /// If it is not there, or neither.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        let value = self.parameter(name)?;
+        value.as_bool().ok_or_else(|| self.fault(format!("{name} is {value}, expected true or false")))
+    }
+
+    fn of(record: &Record, lease: Option<Lease>) -> Self {
+        let parameters =
+            record.parameters.iter().map(|(name, (value, distribution))| (name.clone(), distribution.shown(value)));
+        Self {
+            number: record.number,
+            state: record.state,
+            parameters: parameters.collect(),
+            values: record.values.clone(),
+            intermediate: record.intermediate.clone(),
+            notes: record.user.clone(),
+            constraints: record.constraints.clone(),
+            attempt: lease.as_ref().map_or(0, |lease| lease.attempt),
+            lease,
+        }
+    }
+}
+
+/// A study in a database.
+#[derive(Debug)]
+pub struct Study {
+    database: Database,
+    id: i64,
+    directions: Vec<Direction>,
+    space: Space,
+    options: Options,
+    /// Trials that ended, by id: they do not change.
+    ended: HashMap<i64, Record>,
+}
+
+impl Study {
+    /// Opens the study of this name in a file, or begins it. Others may work on it at the same time.
+    ///
+    /// # Errors
+    /// If the file is none of a study's, or of another version, or the study has other objectives.
+    pub fn open(path: &Path, name: &str, directions: &[Direction], space: Space, options: Options) -> Result<Self> {
+        let mut database = Database::open(path)?;
+        let id = database.study(name, directions)?;
+        Ok(Self { database, id, directions: directions.to_vec(), space, options, ended: HashMap::new() })
+    }
+
+    /// What may be chosen.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// All trials, in the order in which they were begun. Those that ended are read once.
+    fn records(&mut self) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for (id, state) in self.database.states(self.id)? {
+            if let Some(record) = self.ended.get(&id) {
+                records.push(record.clone());
+                continue;
+            }
+            let record = self.database.record(id)?;
+            if state.is_finished() && record.state.is_finished() {
+                self.ended.insert(id, record.clone());
+            }
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    /// All trials, in the order in which they were begun.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn trials(&mut self) -> Result<Vec<Trial>> {
+        Ok(self.records()?.iter().map(|record| Trial::of(record, None)).collect())
+    }
+
+    /// The next trial; one that was interrupted comes first.
+    ///
+    /// # Errors
+    /// If the database cannot be written, or a grid has no more.
+    pub fn ask(&mut self) -> Result<Trial> {
+        self.ask_where(|_| true)
+    }
+
+    /// A trial that was interrupted, to be begun again, if there is one.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn ask_interrupted(&mut self) -> Result<Option<Trial>> {
+        let (seconds, attempts) = (self.options.lease_seconds, self.options.attempts);
+        let Some(lease) = self.database.take_over(self.id, &token(), seconds, attempts)? else { return Ok(None) };
+        let record = self.database.record(lease.trial)?;
+        Ok(Some(Trial::of(&record, Some(lease))))
+    }
+
+    /// The next trial, of which `fits` is true. How many candidates it was not true of is in the trial's notes as `rejected`.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); if none of [`Options::candidates`] fits.
+    pub fn ask_where(&mut self, mut fits: impl FnMut(&Chosen) -> bool) -> Result<Trial> {
+        if let Some(trial) = self.ask_interrupted()? {
+            return Ok(trial);
+        }
+        let records = self.records()?;
+        let (direction, number) = (self.directions[0], records.len() as u64);
+        let past: Vec<Past<'_>> = records
+            .iter()
+            .map(|record| {
+                let last = || record.intermediate.last().map(|last| last.1);
+                let value = match record.state {
+                    State::Complete => record.values.first().copied(),
+                    State::Pruned => last(),
+                    _ => None,
+                };
+                let is_feasible = record.constraints.iter().all(|constraint| *constraint <= 0.0);
+                Past { parameters: &record.parameters, value: value.map(|value| direction.as_loss(value)), is_feasible }
+            })
+            .collect();
+        let rejected_before: u64 = records.iter().filter_map(|record| record.user.get("rejected")?.as_u64()).sum();
+        let mut rejected = Rejected::default();
+        for candidate in 0..self.options.candidates {
+            let draw = Draw { seed: self.options.seed, trial: number, candidate };
+            let Some(drawn) = self.draw(draw, number + rejected_before + candidate, &rejected.with(&past)) else {
+                return Err(Error::Space("the grid has no more combinations".to_owned()));
+            };
+            let chosen: Chosen = drawn.iter().map(|(place, value)| self.shown(*place, value)).collect();
+            if !fits(&chosen) {
+                rejected.add(self.space.parameters(), &drawn);
+                continue;
+            }
+            let parameters: Vec<_> = drawn
+                .iter()
+                .map(|(place, value)| {
+                    let parameter = &self.space.parameters()[*place];
+                    (parameter.name.as_str(), value.clone(), &parameter.distribution)
+                })
+                .collect();
+            let seed = self.options.seed.wrapping_mul(0x9e37_79b9).wrapping_add(number) & 0xffff_ffff;
+            let notes = [("seed", Json::from(seed)), ("rejected", Json::from(candidate))];
+            let (lease, _) = self.database.begin(self.id, &parameters, &notes, &token(), self.options.lease_seconds)?;
+            let record = self.database.record(lease.trial)?;
+            return Ok(Trial::of(&record, Some(lease)));
+        }
+        Err(Error::Space(format!("none of {} candidates keeps within the limits", self.options.candidates)))
+    }
+
+    fn shown(&self, place: usize, value: &Value) -> (String, Json) {
+        let parameter = &self.space.parameters()[place];
+        (parameter.name.clone(), parameter.shown(value))
+    }
+
+    /// A value for each parameter that is there; `None` behind the end of a grid.
+    fn draw(&self, draw: Draw, mut place: u64, past: &[Past<'_>]) -> Option<Vec<(usize, Value)>> {
+        let parameters = self.space.parameters();
+        let mut places = vec![0; parameters.len()];
+        if self.options.sampler == Sampler::Grid {
+            for (own, parameter) in places.iter_mut().zip(parameters).rev() {
+                let count = Sampler::places(&parameter.distribution);
+                (*own, place) = (place % count, place / count);
+            }
+            if place > 0 {
+                return None;
+            }
+        }
+        let (mut drawn, mut chosen) = (Vec::new(), Chosen::new());
+        for (index, (parameter, place)) in parameters.iter().zip(places).enumerate() {
+            if parameter.is_there(&chosen) {
+                let value = self.options.sampler.draw(draw, &parameter.name, &parameter.distribution, place, past);
+                chosen.insert(parameter.name.clone(), parameter.shown(&value));
+                drawn.push((index, value));
+            }
+        }
+        Some(drawn)
+    }
+
+    fn held<'a>(&self, trial: &'a Trial) -> Result<&'a Lease> {
+        let what = "it was not asked for, but listed".to_owned();
+        trial.lease.as_ref().ok_or(Error::Tell { trial: trial.number, what })
+    }
+
+    fn checked(trial: &Trial, is_held: bool) -> Result<()> {
+        let what = "it was given to another worker, or has ended".to_owned();
+        if is_held { Ok(()) } else { Err(Error::Tell { trial: trial.number, what }) }
+    }
+
+    /// Keeps what a trial has come to at a step, and says whether it should end.
+    ///
+    /// # Errors
+    /// If the trial is another worker's by now, or the database cannot be written.
+    pub fn report(&mut self, trial: &mut Trial, step: u64, value: f64) -> Result<bool> {
+        let lease = self.held(trial)?.clone();
+        Self::checked(trial, self.database.report(&lease, self.options.lease_seconds, step, value)?)?;
+        trial.intermediate.retain(|(other, _)| *other != step);
+        trial.intermediate.push((step, value));
+        if self.options.pruner == Pruner::Off {
+            return Ok(false);
+        }
+        let number = trial.number;
+        let others = self.records()?.into_iter().filter(|record| record.number != number && record.state.is_finished());
+        let others: Vec<_> =
+            others.map(|record| (record.number, record.intermediate)).filter(|(_, values)| !values.is_empty()).collect();
+        Ok(self.options.pruner.prunes(self.directions[0], number, &trial.intermediate, &others, self.options.steps))
+    }
+
+    /// Says that a trial is still worked on.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report).
+    pub fn keep(&mut self, trial: &Trial) -> Result<()> {
+        let lease = self.held(trial)?.clone();
+        Self::checked(trial, self.database.renew(&lease, self.options.lease_seconds)?)
+    }
+
+    /// Keeps something that is known of a trial.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report).
+    pub fn note(&mut self, trial: &mut Trial, key: &str, value: Json) -> Result<()> {
+        let lease = self.held(trial)?.clone();
+        Self::checked(trial, self.database.note(&lease, self.options.lease_seconds, key, &value)?)?;
+        trial.notes.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// Ends a trial.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report); if there is not a value for each objective, or one is NaN.
+    pub fn tell(&mut self, trial: &Trial, outcome: Outcome) -> Result<()> {
+        self.tell_limited(trial, outcome, &[])
+    }
+
+    /// Ends a trial, with what it passed limits by: above 0 where it did.
+    ///
+    /// # Errors
+    /// As [`tell`](Self::tell).
+    pub fn tell_limited(&mut self, trial: &Trial, outcome: Outcome, constraints: &[f64]) -> Result<()> {
+        if let Outcome::Complete(values) = &outcome {
+            let expected = self.directions.len();
+            if values.len() != expected || values.iter().any(|value| value.is_nan()) {
+                let what = format!("it came to {values:?}, expected {expected} numbers");
+                return Err(Error::Tell { trial: trial.number, what });
+            }
+        }
+        let lease = self.held(trial)?.clone();
+        Self::checked(trial, self.database.tell(&lease, &outcome, constraints)?)
+    }
+
+    /// The complete trial with the best first value, of those within all limits.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn best(&mut self) -> Result<Option<Trial>> {
+        let direction = self.directions[0];
+        let complete = self.records()?.into_iter().filter(|record| record.state == State::Complete);
+        let within = complete.filter(|record| record.constraints.iter().all(|constraint| *constraint <= 0.0));
+        let loss = |record: &Record| record.values.first().map_or(f64::INFINITY, |value| direction.as_loss(*value));
+        let best = within.min_by(|a, b| loss(a).total_cmp(&loss(b)));
+        Ok(best.map(|record| Trial::of(&record, None)))
+    }
+}
+
+/// Candidates of one trial that did not fit: a sampler with a memory must not come back to them.
+#[derive(Default)]
+struct Rejected(Vec<HashMap<String, (Value, Distribution)>>);
+
+impl Rejected {
+    fn add(&mut self, parameters: &[Parameter], drawn: &[(usize, Value)]) {
+        let named = drawn.iter().map(|(place, value)| {
+            let parameter = &parameters[*place];
+            (parameter.name.clone(), (value.clone(), parameter.distribution.clone()))
+        });
+        self.0.push(named.collect());
+    }
+
+    /// The past, and these as trials beyond limits.
+    fn with<'a>(&'a self, past: &[Past<'a>]) -> Vec<Past<'a>> {
+        let rejected = self.0.iter().map(|parameters| Past { parameters, value: None, is_feasible: false });
+        past.iter().cloned().chain(rejected).collect()
+    }
+}
+
+/// Random, for each attempt.
+fn token() -> String {
+    let number = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", number(), number())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sampler;
+    use tempfile::TempDir;
+
+    const SPACE: &str =
+        "[space]\nn = { integer = [1, 3] }\nx = { float = [-4.0, 4.0] }\ny = { float = [-4.0, 4.0], when = { n = \">= 2\" } }";
+
+    fn study(directory: &TempDir, options: Options) -> Study {
+        let space = Space::from_toml(SPACE).unwrap();
+        Study::open(&directory.path().join("studies.db"), "s", &[Direction::Minimize], space, options).unwrap()
+    }
+
+    fn loss(trial: &Trial) -> f64 {
+        let y = if trial.parameters.contains_key("y") { trial.float("y").unwrap() - 1.0 } else { 2.0 };
+        trial.float("x").unwrap().powi(2) + y.powi(2)
+    }
+
+    /// The losses of so many trials.
+    fn run(study: &mut Study, trials: usize) -> Vec<f64> {
+        let one = |_| {
+            let trial = study.ask().unwrap();
+            study.tell(&trial, Outcome::Complete(vec![loss(&trial)])).unwrap();
+            loss(&trial)
+        };
+        (0..trials).map(one).collect()
+    }
+
+    #[test]
+    fn a_study_that_was_left_goes_on_as_it_would_have() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let whole = run(&mut study(&one, Options::default()), 30);
+        let mut parts = run(&mut study(&other, Options::default()), 13);
+        parts.extend(run(&mut study(&other, Options::default()), 17));
+        assert_eq!(whole, parts);
+        let other = Options { seed: 2, ..Options::default() };
+        assert_ne!(whole, run(&mut study(&tempfile::tempdir().unwrap(), other), 30));
+    }
+
+    #[test]
+    fn estimators_find_more_than_chance() {
+        let best = |sampler: Sampler, seed: u64| {
+            let options = Options { sampler, seed, ..Options::default() };
+            let losses = run(&mut study(&tempfile::tempdir().unwrap(), options), 60);
+            losses.into_iter().fold(f64::INFINITY, f64::min)
+        };
+        let mean = |sampler: Sampler| (1..=5).map(|seed| best(sampler, seed)).sum::<f64>() / 5.0;
+        assert!(mean(Sampler::Tpe) < mean(Sampler::Random) / 2.0, "{} and {}", mean(Sampler::Tpe), mean(Sampler::Random));
+    }
+
+    #[test]
+    fn a_grid_ends() {
+        let space = Space::from_toml("[space]\na = { choice = [1, 2, 3] }\nb = { integer = [0, 1] }").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { sampler: Sampler::Grid, ..Options::default() };
+        let mut study = Study::open(&directory.path().join("g.db"), "g", &[Direction::Maximize], space, options).unwrap();
+        let mut found = Vec::new();
+        while let Ok(trial) = study.ask_where(|chosen| chosen["a"] != 2) {
+            found.push((trial.integer("a").unwrap(), trial.integer("b").unwrap()));
+            study.tell(&trial, Outcome::Complete(vec![1.0])).unwrap();
+        }
+        assert_eq!(found, [(1, 0), (1, 1), (3, 0), (3, 1)]);
+    }
+
+    /// Two workers: what one left is given to the other, and the one is refused when it comes back.
+    #[test]
+    fn interrupted_trials_are_given_out_again_and_late_results_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = || Options { lease_seconds: 0.05, attempts: 2, ..Options::default() };
+        let (mut one, mut other) = (study(&directory, options()), study(&directory, options()));
+        let mut left = one.ask().unwrap();
+        assert!(!one.report(&mut left, 1, 0.5).unwrap());
+        assert_eq!(other.ask().unwrap().number, 1, "a lease that has not ended is not taken");
+        std::thread::sleep(std::time::Duration::from_millis(120));
+        let taken = other.ask().unwrap();
+        assert_eq!((taken.number, taken.attempt, &taken.parameters, taken.seed()), (0, 2, &left.parameters, left.seed()));
+        assert!(taken.intermediate.is_empty());
+        let refused = one.tell(&left, Outcome::Complete(vec![0.0])).unwrap_err().to_string();
+        assert_eq!(refused, "trial 0: it was given to another worker, or has ended");
+        assert!(one.report(&mut left, 2, 0.1).is_err());
+        other.tell(&taken, Outcome::Complete(vec![3.0])).unwrap();
+        assert!(other.tell(&taken, Outcome::Complete(vec![4.0])).is_err(), "a result is told once");
+        // The second was begun once: it is begun again, then failed.
+        assert_eq!(other.ask().unwrap().number, 1);
+        std::thread::sleep(std::time::Duration::from_millis(120));
+        assert_eq!(other.ask().unwrap().number, 2);
+        let trials = one.trials().unwrap();
+        let states: Vec<State> = trials.iter().map(|trial| trial.state).collect();
+        assert_eq!(states, [State::Complete, State::Fail, State::Running]);
+        assert_eq!((trials[0].values[0], &trials[1].notes["interrupted"]), (3.0, &Json::from(2)));
+        assert_eq!(one.best().unwrap().unwrap().number, 0);
+    }
+
+    #[test]
+    fn candidates_that_do_not_fit_are_counted_and_limits_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut study = study(&directory, Options::default());
+        for _ in 0..20 {
+            let trial = study.ask_where(|chosen| chosen["x"].as_f64() > Some(1.0)).unwrap();
+            assert!(trial.float("x").unwrap() > 1.0);
+            study.tell_limited(&trial, Outcome::Complete(vec![loss(&trial)]), &[1.5 - trial.float("x").unwrap()]).unwrap();
+        }
+        let rejected: u64 = study.trials().unwrap().iter().filter_map(|trial| trial.notes["rejected"].as_u64()).sum();
+        assert!(rejected > 0);
+        assert!(study.best().unwrap().unwrap().float("x").unwrap() >= 1.5);
+        let none = study.ask_where(|_| false).unwrap_err().to_string();
+        assert!(none.contains("none of 1000 candidates"), "{none}");
+    }
+
+    #[test]
+    fn ten_thousand_trials_are_no_burden() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut study = study(&directory, Options { sampler: Sampler::Random, ..Options::default() });
+        study.database.fill_for_tests(study.id, 10_000);
+        study.options.sampler = Sampler::Tpe;
+        let first = study.ask().unwrap();
+        study.tell(&first, Outcome::Complete(vec![1.0])).unwrap();
+        let started = std::time::Instant::now();
+        let next = study.ask().unwrap();
+        println!("the next of {} trials: {:?}", next.number, started.elapsed());
+        assert_eq!(next.number, 10_001);
+    }
+
+    #[test]
+    fn what_is_no_study_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = |name: &str, directions: &[Direction]| {
+            let space = Space::from_toml(SPACE).unwrap();
+            Study::open(&directory.path().join(name), "s", directions, space, Options::default()).map(|_| ())
+        };
+        std::fs::write(directory.path().join("text.db"), "certainly no database, but long enough to be read as one").unwrap();
+        assert!(open("text.db", &[Direction::Minimize]).unwrap_err().to_string().contains("text.db: file is not a database"));
+        assert!(open("no/where.db", &[Direction::Minimize]).unwrap_err().to_string().contains("unable to open"));
+        open("a.db", &[Direction::Minimize]).unwrap();
+        let other = open("a.db", &[Direction::Maximize]).unwrap_err().to_string();
+        assert!(other.contains("has the objectives MINIMIZE, expected MAXIMIZE"), "{other}");
+        let connection = rusqlite::Connection::open(directory.path().join("a.db")).unwrap();
+        connection.execute("UPDATE version_info SET schema_version = 11", []).unwrap();
+        let version = open("a.db", &[Direction::Minimize]).unwrap_err().to_string();
+        assert!(version.contains("version 11 of Optuna's schema, expected 12"), "{version}");
+    }
+
+    #[test]
+    fn results_that_are_none_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut study = study(&directory, Options::default());
+        let trial = study.ask().unwrap();
+        for values in [vec![], vec![1.0, 2.0], vec![f64::NAN]] {
+            assert!(study.tell(&trial, Outcome::Complete(values)).unwrap_err().to_string().contains("expected 1 numbers"));
+        }
+        study.tell(&trial, Outcome::Complete(vec![f64::INFINITY])).unwrap();
+        let listed = study.trials().unwrap().remove(0);
+        assert_eq!(listed.values, [f64::INFINITY]);
+        assert!(study.tell(&listed, Outcome::Pruned).is_err());
+    }
+}
