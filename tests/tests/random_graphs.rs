@@ -193,7 +193,8 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
         }
         tally.ratios.push(signal_to_noise(&expected, &found));
     }
-    for (element_type, file) in [("f32", &f32_file), ("int8", &int8), ("int16", &wide)] {
+    let int4 = check_int4(&model, &inputs).map_err(|fault| format!("int4: {fault}"))?;
+    for (element_type, file) in [("f32", &f32_file), ("int8", &int8), ("int16", &wide), ("int4", &int4)] {
         tally.ops.extend(file.nodes.iter().map(|node| node.code));
         keep(seed, element_type, file);
     }
@@ -228,6 +229,17 @@ fn check_mixed(seed: u64, real: &ModelFile, model: &Model, inputs: &[Tensor]) ->
         return Err("all nodes are kept in f32, and yet the bits are not those of the f32 file".to_owned());
     }
     Ok(())
+}
+
+/// Weights of 4 bits in all layers that take them: a file whose places, bits and lengths are sound.
+fn check_int4(model: &Model, inputs: &[Tensor]) -> Result<ModelFile, String> {
+    let options = Options { float_ports: true, int4: Selection::All, ..Options::default() };
+    let mut graph = model.device_graph().map_err(|error| error.to_string())?;
+    let file = quantize(&mut graph, inputs, options).map_err(|error| error.to_string())?;
+    check_places(&file)?;
+    check_bits(&file, inputs, FEW)?;
+    check_lengths(&file, inputs, FEW)?;
+    Ok(file)
 }
 
 /// Int16 activations: all nodes that can have them are exact but for one rounding, and a third of them among int8 ones and f32 ones give a

@@ -14,3 +14,4 @@ mod report;
 mod tables;
 mod tensorboard;
 mod training;
+mod tuning;

@@ -12,7 +12,7 @@ use samara_trainer::quantize::{Calibration, Equalization, Options, Selection};
 use crate::{names, output};
 
 /// How many golden samples a file gets.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Golden {
     /// Golden samples in each file, inputs whose outputs a device can compare: 0 for none [default: 1, and up to 4
     /// in at most a sixteenth of the file]

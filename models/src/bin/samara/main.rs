@@ -40,6 +40,7 @@ mod schedule;
 mod task;
 mod tensorboard;
 mod train;
+mod tune;
 mod watching;
 mod weights;
 
@@ -59,6 +60,8 @@ struct Arguments {
 enum Command {
     /// Train a model of the zoo, or a net for a CSV file, and write it as f32 and as int8 file
     Train(Box<train::Arguments>),
+    /// Search for a net and its training within the limits of a device
+    Tune(tune::Arguments),
     /// Train a model of the zoo with several optimizers, and draw their learning curves as SVG
     Compare(compare::Arguments),
     /// Measure the accuracy of a model file, or of trained weights, on the test samples
@@ -101,6 +104,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Train(arguments) => train::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
