@@ -69,8 +69,8 @@ impl Stage {
 
 /// Boards of every processor family, for which the firmware is linted.
 const CLIPPY_BOARDS: [&str; 2] = ["an386", "virt"];
-/// What the names of tests that need TensorBoard begin with.
-const TENSORBOARD: &str = "tensorboard_shows";
+/// What the names of tests that need TensorBoard or Optuna begin with.
+const IN_PYTHON: [&str; 2] = ["tensorboard_shows", "optuna_reads"];
 const EMULATOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the stages, prints a table, and ends with a line `N passed, N failed`. `true` if nothing failed, and, in continuous
@@ -316,15 +316,15 @@ fn data(tally: &mut Tally) {
         Err(reason) => tally.skip("tests on Fashion-MNIST", &format!("{reason:#}")),
         Ok(()) => tally.check("tests on Fashion-MNIST", |tally| {
             // Tests that need data are marked as ignored, so that the others never depend on it.
-            let test = ["test", "--quiet", "--workspace", "--no-fail-fast", "--", "--ignored", "--skip", TENSORBOARD];
-            harness(tally, &mut process::cargo(&test))
+            let test = ["test", "--quiet", "--workspace", "--no-fail-fast", "--", "--ignored"];
+            harness(tally, process::cargo(&test).args(IN_PYTHON.iter().flat_map(|name| ["--skip", name])))
         }),
     }
-    match setup::tensorboard() {
-        Err(reason) => tally.skip("tests with TensorBoard", &format!("{reason:#}")),
-        Ok(python) => tally.check("tests with TensorBoard", |tally| {
-            let test = ["test", "--quiet", "--workspace", "--test", "tensorboard", "--", "--ignored", TENSORBOARD];
-            harness(tally, process::cargo(&test).env("SAMARA_PYTHON", python))
+    match setup::python() {
+        Err(reason) => tally.skip("tests with TensorBoard and Optuna", &format!("{reason:#}")),
+        Ok(python) => tally.check("tests with TensorBoard and Optuna", |tally| {
+            let test = ["test", "--quiet", "--workspace", "--test", "tensorboard", "--test", "optuna", "--", "--ignored"];
+            harness(tally, process::cargo(&test).args(IN_PYTHON).env("SAMARA_PYTHON", python))
         }),
     }
 }

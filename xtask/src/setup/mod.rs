@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 
 pub use data::set_up as data;
 pub use emulators::command as emulator;
-pub use python::tensorboard;
+pub use python::python;
 pub use rust::components;
 
 use crate::boards::{self, Board};

@@ -1,4 +1,4 @@
-//! TensorBoard in a Python environment of its own, in the user's cache.
+//! TensorBoard and Optuna in a Python environment of their own, in the user's cache.
 
 use std::{
     fs,
@@ -12,17 +12,17 @@ use super::cache::{self, Cache};
 use crate::{paths, process};
 
 /// The environment's name in the cache.
-const NAME: &str = "tensorboard";
+const NAME: &str = "python";
 /// What is installed, within the repository.
-const REQUIREMENTS: &str = "tests/tensorboard/requirements.txt";
+const REQUIREMENTS: &str = "tests/python/requirements.txt";
 /// What says which requirements were installed: the last thing that is written.
 const DONE: &str = "requirements.txt";
 
-/// A Python that has TensorBoard; makes it from the Python and the package index at hand, if it is not there.
+/// A Python that has TensorBoard and Optuna; makes it from the Python and the package index at hand, if it is not there.
 ///
 /// # Errors
 /// If there is no Python with `venv`, or the packages cannot be had.
-pub fn tensorboard() -> Result<PathBuf> {
+pub fn python() -> Result<PathBuf> {
     let cache = Cache::lock()?;
     let place = cache.directory.join(NAME);
     let python = place.join("bin/python");
@@ -31,9 +31,9 @@ pub fn tensorboard() -> Result<PathBuf> {
     if fs::read(place.join(DONE)).is_ok_and(|done| done == wanted) {
         return Ok(python);
     }
-    println!("  TensorBoard is installed into {}", place.display());
+    println!("  TensorBoard and Optuna are installed into {}", place.display());
     install(&place, &requirements)
-        .context("TensorBoard cannot be installed: Python 3 with venv and its package index are needed")?;
+        .context("TensorBoard and Optuna cannot be installed: Python 3 with venv and its package index are needed")?;
     fs::write(place.join(DONE), wanted)?;
     Ok(python)
 }
