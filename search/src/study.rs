@@ -511,7 +511,9 @@ mod tests {
             losses.into_iter().fold(f64::INFINITY, f64::min)
         };
         let mean = |sampler: Sampler| (1..=5).map(|seed| best(sampler, seed)).sum::<f64>() / 5.0;
-        assert!(mean(Sampler::Tpe) < mean(Sampler::Random) / 2.0, "{} and {}", mean(Sampler::Tpe), mean(Sampler::Random));
+        let (estimators, chance) = (mean(Sampler::Tpe), mean(Sampler::Random));
+        println!("best of 60 trials, mean of 5 seeds: estimators {estimators:.4}, chance {chance:.4}");
+        assert!(estimators < chance / 2.0, "{estimators} and {chance}");
     }
 
     #[test]
