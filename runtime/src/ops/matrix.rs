@@ -59,16 +59,17 @@ pub(crate) struct Int4;
 /// What a block of unpacked rows takes at most, if it has more than two rows: enough to make little of calling the kernel for each.
 const BLOCK_BYTES: usize = 512;
 
-/// Rows that are unpacked at a time, an even number.
+/// Bytes of an unpacked row; never 0, which the compiler shall know.
+const fn row_bytes(k: usize) -> usize {
+    let bytes = padded(k);
+    if bytes > 4 { bytes } else { 4 }
+}
+
+/// Rows that are unpacked at a time, an even number; never 0.
 const fn block_rows(channels: usize, k: usize) -> usize {
-    let (rows, all) = ((BLOCK_BYTES / padded(k)) & !1, channels.next_multiple_of(2));
-    if rows < 2 {
-        2
-    } else if rows < all {
-        rows
-    } else {
-        all
-    }
+    let (rows, all) = ((BLOCK_BYTES / row_bytes(k)) & !1, channels.next_multiple_of(2));
+    let rows = if rows < all { rows } else { all };
+    if rows > 2 { rows } else { 2 }
 }
 
 /// Bytes of int4 weights `[channels, k]` in the file; `usize::MAX / 2` stands for too many.
@@ -78,7 +79,7 @@ pub const fn int4_bytes(channels: usize, k: usize) -> usize {
 
 /// Bytes of scratch memory for the rows of int4 weights `[channels, k]` that are unpacked at a time.
 pub const fn int4_scratch_bytes(channels: usize, k: usize) -> usize {
-    block_rows(channels, k) * padded(k)
+    block_rows(channels, k) * row_bytes(k)
 }
 
 impl Matrix for Int4 {
@@ -104,7 +105,8 @@ impl Matrix for Int4 {
         let packed: &[u32] = bytemuck::try_cast_slice(weights).unwrap_or_default();
         let unpacked: &mut [u32] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
         let mut second = second.chunks_mut(rows);
-        let blocks = packed.chunks(rows * padded(k) / 8).zip(requantize.channels.chunks(rows)).zip(first.chunks_mut(rows));
+        let words = (rows * row_bytes(k) / 8).max(1);
+        let blocks = packed.chunks(words).zip(requantize.channels.chunks(rows)).zip(first.chunks_mut(rows));
         for ((packed, channels), first) in blocks {
             let Some(unpacked) = unpacked.get_mut(..packed.len() * 2) else { return };
             for (word, pair) in packed.iter().zip(unpacked.as_chunks_mut::<2>().0) {
