@@ -22,7 +22,8 @@ use crate::{convert, device, export, files, names, output, train};
 /// Arguments of `samara tune`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// TOML file with [space], [train] and a net as `samara model` prints them, with "$parameter" where a trial's value belongs
+    /// TOML file with the tables space and train and a net as `samara model` prints it, with "$parameter" where a trial's value
+    /// belongs
     file: PathBuf,
     /// Data set by name or path, as for `samara train`
     #[arg(long, value_name = "NAME|PATH")]
