@@ -36,6 +36,11 @@ impl Transform for RoundedWeights {
 /// Kernels that int8 files hold as int8, by the last part of their names.
 const KERNELS: [&str; 4] = ["kernel", "recurrent_kernel", "depthwise_kernel", "pointwise_kernel"];
 
+/// Which kernel a parameter of this name is, if it is one.
+fn kernel_of(parameter: &str) -> Option<&str> {
+    parameter.rsplit('/').next().filter(|name| KERNELS.contains(name))
+}
+
 /// How far apart, in parts of its range, the ends of a range may lie for two values to count as one.
 const SAME_RANGE: f32 = 1e-3;
 
@@ -130,8 +135,7 @@ impl Model {
                 continue;
             }
             for entry in &self.graph().parameters[node.parameters.clone()] {
-                let kernel = entry.name.rsplit('/').next().unwrap_or_default();
-                if KERNELS.contains(&kernel) {
+                if let Some(kernel) = kernel_of(&entry.name) {
                     // A depthwise kernel has an output for each channel and, behind it, each of its multiples.
                     let is_depthwise = kernel == "depthwise_kernel" || layer.kind().starts_with("Depthwise");
                     let (axes, bits) = if is_depthwise { (2, WeightBits::Eight) } else { (1, bits) };
@@ -147,8 +151,7 @@ impl Model {
     /// Lets the model compute in f32 again; transforms of kernels that were set otherwise are gone, too.
     pub fn forget_quantization(&mut self) {
         (0..self.graph().nodes.len()).for_each(|node| self.set_rounding(node, None));
-        let kernels = self.parameters().iter().filter(|entry| entry.transform().is_some());
-        for entry in kernels {
+        for entry in self.parameters().iter().filter(|entry| kernel_of(&entry.name).is_some()) {
             entry.layer.base().parameters_mut()[entry.index].transform = None;
         }
     }
@@ -157,7 +160,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::super::{Equalization, Options, Selection};
-    use crate::device::run::DeviceModel;
+    use crate::device::{ops::WeightBits, run::DeviceModel};
     use crate::prelude::*;
 
     fn samples(count: usize) -> Tensor {
@@ -210,7 +213,11 @@ mod tests {
             assert!(apart > 0.3, "in f32 it is another net: {apart}");
             // A tie that goes the other way in one layer can be some steps in the last.
             assert!(others < 0.02 && largest < 4.0, "{others} of the outputs are others, by up to {largest} steps");
+            model.set_transform("dense/bias", super::RoundedWeights { bits: WeightBits::Eight, outputs: 5 }).unwrap();
             model.forget_quantization();
+            let with_transform = model.parameters().iter().filter(|parameter| parameter.transform().is_some());
+            assert!(with_transform.map(|parameter| &*parameter.name).eq(["dense/bias"]), "what is no kernel's stays");
+            model.remove_transform("dense/bias").unwrap();
             assert_eq!(differences(&model, options).0, apart);
         }
     }

@@ -20,13 +20,13 @@ pub struct AwareArguments {
     #[arg(long, value_name = "EPOCHS", value_parser = names::count)]
     pub aware: Option<usize>,
     /// Learning rate of --aware with Adam at its beginning; it falls to 0 like a cosine
-    #[arg(long, value_name = "NUMBER", default_value = "0.001", value_parser = names::positive)]
+    #[arg(long, value_name = "NUMBER", default_value = "0.001", value_parser = names::positive, requires = "aware")]
     learning_rate: f32,
     /// Samples per step of --aware
-    #[arg(long, default_value = "64", value_parser = names::count)]
+    #[arg(long, default_value = "64", value_parser = names::count, requires = "aware")]
     batch: usize,
     /// Where --aware gets its random numbers from
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", requires = "aware")]
     seed: u64,
 }
 
