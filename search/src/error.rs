@@ -1,7 +1,5 @@
 //! What can go wrong, in sentences.
 
-use std::path::PathBuf;
-
 /// Why a search cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,12 +16,18 @@ pub enum Error {
         what: String,
     },
     /// The database.
-    #[error("{}: {what}", path.display())]
+    #[error("{storage}: {what}")]
     Storage {
-        /// Its file.
-        path: PathBuf,
+        /// Its file, or its URL without a password.
+        storage: String,
         /// What is wrong.
         what: String,
+    },
+    /// Something was told of a trial that is not this worker's any more.
+    #[error("trial {trial}: it was given to another worker, or has ended")]
+    Refused {
+        /// The trial's number.
+        trial: u64,
     },
     /// What was told of a trial.
     #[error("trial {trial}: {what}")]

@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod database;
 mod distribution;
 mod error;
 mod parzen;
@@ -24,14 +25,16 @@ mod pruner;
 mod random;
 mod sampler;
 mod space;
-mod sqlite;
 mod study;
 mod template;
+mod trial;
 
+pub use database::Storage;
 pub use distribution::{Distribution, Value};
 pub use error::{Error, Result};
 pub use pruner::Pruner;
 pub use sampler::Sampler;
 pub use space::{Chosen, Condition, Parameter, Space, Test};
-pub use study::{Direction, Options, Outcome, State, Study, Trial};
+pub use study::{Options, Study};
 pub use template::Template;
+pub use trial::{Direction, Outcome, State, Trial};

@@ -1,88 +1,14 @@
 //! A study: what was tried, what is tried, what comes next.
 
+use crate::database::{Beginning, Lease, Record};
 use crate::sampler::{Draw, Past};
 use crate::space::Chosen;
-use crate::sqlite::{Database, Lease, Record};
-use crate::{Distribution, Error, Parameter, Pruner, Result, Sampler, Space, Value};
+use crate::{Direction, Distribution, Error, Outcome, Parameter, Pruner, Result, Sampler, Space, State, Storage, Trial, Value};
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
-
-/// Whether small or large is good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Small is good.
-    Minimize,
-    /// Large is good.
-    Maximize,
-}
-
-impl Direction {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Minimize => "MINIMIZE",
-            Self::Maximize => "MAXIMIZE",
-        }
-    }
-
-    /// The value, small being good.
-    fn as_loss(self, value: f64) -> f64 {
-        match self {
-            Self::Minimize => value,
-            Self::Maximize => -value,
-        }
-    }
-}
-
-/// What has become of a trial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Somebody works on it.
-    Running,
-    /// It has its values.
-    Complete,
-    /// It was not worth going on with.
-    Pruned,
-    /// It ended with an error, or was interrupted too often.
-    Fail,
-    /// Somebody asked for it, nobody has begun.
-    Waiting,
-}
-
-impl State {
-    const ALL: [(Self, &str); 5] = [
-        (Self::Running, "RUNNING"),
-        (Self::Complete, "COMPLETE"),
-        (Self::Pruned, "PRUNED"),
-        (Self::Fail, "FAIL"),
-        (Self::Waiting, "WAITING"),
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(state, _)| *state == self).map_or("", |(_, name)| name)
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, own)| *own == name).map(|(state, _)| *state)
-    }
-
-    /// Whether nothing more will become of it.
-    pub const fn is_finished(self) -> bool {
-        matches!(self, Self::Complete | Self::Pruned | Self::Fail)
-    }
-}
-
-/// How a trial ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// With a value for each objective.
-    Complete(Vec<f64>),
-    /// Before its end: it was not worth it.
-    Pruned,
-    /// With an error.
-    Failed(String),
-}
+use std::time::Duration;
 
 /// Options of a study.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,91 +43,10 @@ impl Default for Options {
     }
 }
 
-/// A trial to work on, or one that ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trial {
-    /// From 0 on.
-    pub number: u64,
-    /// What has become of it.
-    pub state: State,
-    /// What was chosen, as people see it; what is not there was not to be chosen.
-    pub parameters: Chosen,
-    /// A value for each objective, of complete ones.
-    pub values: Vec<f64>,
-    /// What was reported.
-    pub intermediate: Vec<(u64, f64)>,
-    /// What else is known of it: its seed, its size, ...
-    pub notes: HashMap<String, Json>,
-    /// Above 0 where a limit was passed.
-    pub constraints: Vec<f64>,
-    /// How often it was begun; 0 of ended ones.
-    pub attempt: u32,
-    lease: Option<Lease>,
-}
-
-impl Trial {
-    /// Where its random numbers come from: the same for each attempt.
-    pub fn seed(&self) -> u64 {
-        self.notes.get("seed").and_then(Json::as_u64).unwrap_or(self.number)
-    }
-
-    fn parameter(&self, name: &str) -> Result<&Json> {
-        let missing = || self.fault(format!("there is no parameter {name} in it"));
-        self.parameters.get(name).ok_or_else(missing)
-    }
-
-    fn fault(&self, what: String) -> Error {
-        Error::Parameter { trial: self.number, what }
-    }
-
-    /// A number.
-    ///
-    /// # Errors
-    /// If it is not there, or no number.
-    pub fn float(&self, name: &str) -> Result<f64> {
-        let value = self.parameter(name)?;
-        value.as_f64().ok_or_else(|| self.fault(format!("{name} is {value}, expected a number")))
-    }
-
-    /// An integer.
-    ///
-    /// # Errors
-    /// If it is not there, or no integer.
-    pub fn integer(&self, name: &str) -> Result<i64> {
-        let value = self.parameter(name)?;
-        value.as_i64().ok_or_else(|| self.fault(format!("{name} is {value}, expected an integer")))
-    }
-
-    /// True or false.
-    ///
-    /// # Errors
-    /// If it is not there, or neither.
-    pub fn flag(&self, name: &str) -> Result<bool> {
-        let value = self.parameter(name)?;
-        value.as_bool().ok_or_else(|| self.fault(format!("{name} is {value}, expected true or false")))
-    }
-
-    fn of(record: &Record, lease: Option<Lease>) -> Self {
-        let parameters =
-            record.parameters.iter().map(|(name, (value, distribution))| (name.clone(), distribution.shown(value)));
-        Self {
-            number: record.number,
-            state: record.state,
-            parameters: parameters.collect(),
-            values: record.values.clone(),
-            intermediate: record.intermediate.clone(),
-            notes: record.user.clone(),
-            constraints: record.constraints.clone(),
-            attempt: lease.as_ref().map_or(0, |lease| lease.attempt),
-            lease,
-        }
-    }
-}
-
 /// A study in a database.
 #[derive(Debug)]
 pub struct Study {
-    database: Database,
+    storage: Storage,
     id: i64,
     directions: Vec<Direction>,
     space: Space,
@@ -216,9 +61,16 @@ impl Study {
     /// # Errors
     /// If the file is none of a study's, or of another version, or the study has other objectives.
     pub fn open(path: &Path, name: &str, directions: &[Direction], space: Space, options: Options) -> Result<Self> {
-        let mut database = Database::open(path)?;
-        let id = database.study(name, directions)?;
-        Ok(Self { database, id, directions: directions.to_vec(), space, options, ended: HashMap::new() })
+        Self::open_in(Storage::file(path)?, name, directions, space, options)
+    }
+
+    /// As [`open`](Self::open), in a storage.
+    ///
+    /// # Errors
+    /// If the database cannot be written, or the study has other objectives.
+    pub fn open_in(mut storage: Storage, name: &str, directions: &[Direction], space: Space, options: Options) -> Result<Self> {
+        let id = storage.study(name, directions)?;
+        Ok(Self { storage, id, directions: directions.to_vec(), space, options, ended: HashMap::new() })
     }
 
     /// What may be chosen.
@@ -228,19 +80,14 @@ impl Study {
 
     /// All trials, in the order in which they were begun. Those that ended are read once.
     fn records(&mut self) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        for (id, state) in self.database.states(self.id)? {
-            if let Some(record) = self.ended.get(&id) {
-                records.push(record.clone());
-                continue;
-            }
-            let record = self.database.record(id)?;
-            if state.is_finished() && record.state.is_finished() {
-                self.ended.insert(id, record.clone());
-            }
-            records.push(record);
+        let states = self.storage.states(self.id)?;
+        let unread: Vec<i64> = states.iter().map(|(id, _)| *id).filter(|id| !self.ended.contains_key(id)).collect();
+        let mut running = HashMap::new();
+        for record in self.storage.records(&unread)? {
+            let records = if record.state.is_finished() { &mut self.ended } else { &mut running };
+            records.insert(record.id, record);
         }
-        Ok(records)
+        Ok(states.iter().filter_map(|(id, _)| self.ended.get(id).or_else(|| running.get(id)).cloned()).collect())
     }
 
     /// All trials, in the order in which they were begun.
@@ -265,20 +112,72 @@ impl Study {
     /// If the database cannot be written.
     pub fn ask_interrupted(&mut self) -> Result<Option<Trial>> {
         let (seconds, attempts) = (self.options.lease_seconds, self.options.attempts);
-        let Some(lease) = self.database.take_over(self.id, &token(), seconds, attempts)? else { return Ok(None) };
-        let record = self.database.record(lease.trial)?;
+        let Some(lease) = self.storage.take_over(self.id, &token(), seconds, attempts)? else { return Ok(None) };
+        let record = self.storage.record(lease.trial)?;
         Ok(Some(Trial::of(&record, Some(lease))))
+    }
+
+    /// Keeps something that is known of the study; [`Storage::attribute`] finds it.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn describe(&mut self, key: &str, value: &Json) -> Result<()> {
+        self.storage.describe(self.id, key, value)
+    }
+
+    /// How often each trial was begun, by its number; those that others than this crate began are not among them.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn attempts(&mut self) -> Result<Vec<(u64, u32)>> {
+        self.storage.attempts(self.id)
+    }
+
+    /// Waits until a trial ends, is given back or was interrupted, or for `at_most`; may end before, and is to be called in a loop. `false`
+    /// if there is nothing to wait for: no trial runs that has a lease.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn wait(&mut self, at_most: Duration) -> Result<bool> {
+        let Some(soonest) = self.storage.soonest(self.id)? else { return Ok(false) };
+        // A little later than its end, so that it has ended.
+        let soonest = Duration::from_secs_f64(soonest.max(0.0)) + Duration::from_millis(10);
+        self.storage.wait(soonest.min(at_most))?;
+        Ok(true)
     }
 
     /// The next trial, of which `fits` is true. How many candidates it was not true of is in the trial's notes as `rejected`.
     ///
     /// # Errors
     /// As [`ask`](Self::ask); if none of [`Options::candidates`] fits.
-    pub fn ask_where(&mut self, mut fits: impl FnMut(&Chosen) -> bool) -> Result<Trial> {
-        if let Some(trial) = self.ask_interrupted()? {
-            return Ok(trial);
+    pub fn ask_where(&mut self, fits: impl FnMut(&Chosen) -> bool) -> Result<Trial> {
+        let none = || Error::Space("a study has no more trials".to_owned());
+        self.ask_limited(u64::MAX, fits)?.ok_or_else(none)
+    }
+
+    /// As [`ask_where`](Self::ask_where), but begins no trial if the study has so many, whoever began them.
+    ///
+    /// # Errors
+    /// As [`ask_where`](Self::ask_where).
+    pub fn ask_limited(&mut self, trials: u64, mut fits: impl FnMut(&Chosen) -> bool) -> Result<Option<Trial>> {
+        loop {
+            if let Some(trial) = self.ask_interrupted()? {
+                return Ok(Some(trial));
+            }
+            let records = self.records()?;
+            if records.len() as u64 >= trials {
+                return Ok(None);
+            }
+            // If another worker was faster, this is drawn again: what it tries now is known, and its number is taken.
+            if let Some(lease) = self.begin(&records, &mut fits)? {
+                let record = self.storage.record(lease.trial)?;
+                return Ok(Some(Trial::of(&record, Some(lease))));
+            }
         }
-        let records = self.records()?;
+    }
+
+    /// Draws a trial for the number behind `records`, and begins it if nobody else has.
+    fn begin(&mut self, records: &[Record], fits: &mut dyn FnMut(&Chosen) -> bool) -> Result<Option<Lease>> {
         let (direction, number) = (self.directions[0], records.len() as u64);
         let past: Vec<Past<'_>> = records
             .iter()
@@ -313,10 +212,10 @@ impl Study {
                 })
                 .collect();
             let seed = self.options.seed.wrapping_mul(0x9e37_79b9).wrapping_add(number) & 0xffff_ffff;
-            let notes = [("seed", Json::from(seed)), ("rejected", Json::from(candidate))];
-            let (lease, _) = self.database.begin(self.id, &parameters, &notes, &token(), self.options.lease_seconds)?;
-            let record = self.database.record(lease.trial)?;
-            return Ok(Trial::of(&record, Some(lease)));
+            let user = [("seed", Json::from(seed)), ("rejected", Json::from(candidate))];
+            let (token, seconds) = (token(), self.options.lease_seconds);
+            let beginning = Beginning { number, parameters: &parameters, user: &user, token: &token, seconds };
+            return self.storage.begin(self.id, &beginning);
         }
         Err(Error::Space(format!("none of {} candidates keeps within the limits", self.options.candidates)))
     }
@@ -356,8 +255,7 @@ impl Study {
     }
 
     fn checked(trial: &Trial, is_held: bool) -> Result<()> {
-        let what = "it was given to another worker, or has ended".to_owned();
-        if is_held { Ok(()) } else { Err(Error::Tell { trial: trial.number, what }) }
+        if is_held { Ok(()) } else { Err(Error::Refused { trial: trial.number }) }
     }
 
     /// Keeps what a trial has come to at a step, and says whether it should end.
@@ -366,7 +264,7 @@ impl Study {
     /// If the trial is another worker's by now, or the database cannot be written.
     pub fn report(&mut self, trial: &mut Trial, step: u64, value: f64) -> Result<bool> {
         let lease = self.held(trial)?.clone();
-        Self::checked(trial, self.database.report(&lease, self.options.lease_seconds, step, value)?)?;
+        Self::checked(trial, self.storage.report(&lease, self.options.lease_seconds, step, value)?)?;
         trial.intermediate.retain(|(other, _)| *other != step);
         trial.intermediate.push((step, value));
         if self.options.pruner == Pruner::Off {
@@ -385,7 +283,16 @@ impl Study {
     /// As [`report`](Self::report).
     pub fn keep(&mut self, trial: &Trial) -> Result<()> {
         let lease = self.held(trial)?.clone();
-        Self::checked(trial, self.database.renew(&lease, self.options.lease_seconds)?)
+        Self::checked(trial, self.storage.renew(&lease, self.options.lease_seconds)?)
+    }
+
+    /// Gives a trial back that cannot be gone on with: it is begun again by whoever asks next, and this attempt is not counted.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report).
+    pub fn release(&mut self, trial: &Trial) -> Result<()> {
+        let lease = self.held(trial)?.clone();
+        Self::checked(trial, self.storage.release(&lease)?)
     }
 
     /// Keeps something that is known of a trial.
@@ -394,7 +301,7 @@ impl Study {
     /// As [`report`](Self::report).
     pub fn note(&mut self, trial: &mut Trial, key: &str, value: Json) -> Result<()> {
         let lease = self.held(trial)?.clone();
-        Self::checked(trial, self.database.note(&lease, self.options.lease_seconds, key, &value)?)?;
+        Self::checked(trial, self.storage.note(&lease, self.options.lease_seconds, key, &value)?)?;
         trial.notes.insert(key.to_owned(), value);
         Ok(())
     }
@@ -420,7 +327,7 @@ impl Study {
             }
         }
         let lease = self.held(trial)?.clone();
-        Self::checked(trial, self.database.tell(&lease, &outcome, constraints)?)
+        Self::checked(trial, self.storage.tell(&lease, &outcome, constraints)?)
     }
 
     /// The complete trial with the best first value, of those within all limits.

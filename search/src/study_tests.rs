@@ -114,7 +114,7 @@ fn candidates_that_do_not_fit_are_counted_and_limits_kept() {
 fn ten_thousand_trials_are_no_burden() {
     let directory = tempfile::tempdir().unwrap();
     let mut study = study(&directory, Options { sampler: Sampler::Random, ..Options::default() });
-    study.database.fill_for_tests(study.id, 10_000);
+    study.storage.fill_for_tests(study.id, 10_000);
     study.options.sampler = Sampler::Tpe;
     let first = study.ask().unwrap();
     study.tell(&first, Outcome::Complete(vec![1.0])).unwrap();

@@ -1,4 +1,4 @@
-"""Reads a study with Optuna, adds some trials to it, and prints what it read as JSON: take_part.py FILE TRIALS"""
+"""Reads a study with Optuna, adds some trials to it, and prints what it read as JSON: take_part.py FILE|URL TRIALS"""
 
 import json
 import math
@@ -7,7 +7,8 @@ import sys
 import optuna
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-study = optuna.load_study(study_name="function", storage=f"sqlite:///{sys.argv[1]}")
+storage = sys.argv[1] if "://" in sys.argv[1] else f"sqlite:///{sys.argv[1]}"
+study = optuna.load_study(study_name="function", storage=storage)
 read = [
     {
         "number": trial.number,

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything, in stages with time budgets.
 
-use std::{process::Command, time::Duration};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -16,7 +16,7 @@ use crate::{
     made::Results,
     paths, process, publish,
     selftest::{Cases, EVERY_INT8_OP},
-    setup::{self, Unavailable},
+    setup::{self, Programs, Unavailable},
     stages::{Shown, Stopwatch, Tally},
     symbols,
     table::{self, thousands},
@@ -39,7 +39,7 @@ pub enum Stage {
     Firmware,
     /// Emulated boards give this machine's bits
     Qemu,
-    /// Tests that need Fashion-MNIST, or TensorBoard
+    /// Tests that need Fashion-MNIST, TensorBoard, Optuna or PostgreSQL
     Data,
 }
 
@@ -71,6 +71,8 @@ impl Stage {
 const CLIPPY_BOARDS: [&str; 2] = ["an386", "virt"];
 /// What the names of tests that need TensorBoard or Optuna begin with.
 const IN_PYTHON: [&str; 2] = ["tensorboard_shows", "optuna_reads"];
+/// What the names of tests that need PostgreSQL begin with.
+const ON_SERVER: &str = "postgres_";
 const EMULATOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the stages, prints a table, and ends with a line `N passed, N failed`. `true` if nothing failed, and, in continuous
@@ -317,14 +319,34 @@ fn data(tally: &mut Tally) {
         Ok(()) => tally.check("tests on Fashion-MNIST", |tally| {
             // Tests that need data are marked as ignored, so that the others never depend on it.
             let test = ["test", "--quiet", "--workspace", "--no-fail-fast", "--", "--ignored"];
-            harness(tally, process::cargo(&test).args(IN_PYTHON.iter().flat_map(|name| ["--skip", name])))
+            harness(tally, process::cargo(&test).args(IN_PYTHON.iter().chain([&ON_SERVER]).flat_map(|name| ["--skip", name])))
         }),
     }
-    match setup::python() {
+    let python = setup::python();
+    match &python {
         Err(reason) => tally.skip("tests with TensorBoard and Optuna", &format!("{reason:#}")),
         Ok(python) => tally.check("tests with TensorBoard and Optuna", |tally| {
             let test = ["test", "--quiet", "--workspace", "--test", "tensorboard", "--test", "optuna", "--", "--ignored"];
             harness(tally, process::cargo(&test).args(IN_PYTHON).env("SAMARA_PYTHON", python))
         }),
     }
+    match setup::postgres() {
+        Err(reason) => tally.skip("studies on a PostgreSQL server", &format!("{reason:#}")),
+        Ok(programs) => {
+            tally.check("studies on a PostgreSQL server", |tally| on_server(tally, &programs, &[ON_SERVER], None));
+            match &python {
+                Err(reason) => tally.skip("Optuna on a PostgreSQL server", &format!("{reason:#}")),
+                Ok(python) => tally
+                    .check("Optuna on a PostgreSQL server", |tally| on_server(tally, &programs, &[IN_PYTHON[1]], Some(python))),
+            }
+        }
+    }
+}
+
+/// Tests that start a PostgreSQL server, and the example that is their worker.
+fn on_server(tally: &mut Tally, programs: &Programs, names: &[&str], python: Option<&PathBuf>) -> Result<()> {
+    process::run(&mut process::cargo(&["build", "--quiet", "--workspace", "--example", "study"]))?;
+    let mut test = process::cargo(&["test", "--quiet", "--workspace", "--test", "postgres", "--", "--ignored"]);
+    test.args(names).envs(python.map(|python| ("SAMARA_PYTHON", python)));
+    harness(tally, programs.environment(&mut test))
 }

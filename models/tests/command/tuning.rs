@@ -79,5 +79,16 @@ fn what_is_wrong_with_a_search_is_said() {
     refused(&SEARCH.replace("MaxPooling2D", "MaxPoling2D"), &[], "MaxPooling2D");
     refused(SEARCH, &["--max-flash", "100"], "the last candidate: a file of");
     refused(SEARCH, &["--max-macs", "10"], "multiply-accumulates");
+    let url = "postgres://me:secret@127.0.0.1:1/studies";
+    refused(
+        SEARCH,
+        &["--storage", url],
+        "postgres://me@127.0.0.1:1/studies: the database cannot be reached: Connection refused",
+    );
+    refused(
+        SEARCH,
+        &["--storage", "mysql://me@host/studies"],
+        "mysql://...: storages are postgres://, postgresql:// and files",
+    );
     refused(SEARCH, &["--retrain", "0"], "there is no trial 0 in the study, which has 0");
 }

@@ -5,6 +5,7 @@ mod cache;
 mod data;
 mod debian;
 mod emulators;
+mod postgres;
 mod python;
 mod rust;
 mod system;
@@ -15,6 +16,7 @@ use anyhow::{Result, bail};
 
 pub use data::set_up as data;
 pub use emulators::command as emulator;
+pub use postgres::{Programs, postgres};
 pub use python::python;
 pub use rust::components;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use samara_search::{Chosen, Direction, Options, Outcome, Pruner, Sampler, State, Study, Template, Trial};
+use samara_search::{Chosen, Direction, Options, Outcome, Pruner, Sampler, State, Storage, Study, Template, Trial};
 use samara_trainer::callbacks::Callback;
 use samara_trainer::data::Dataset;
 use samara_trainer::data::sources::{Splits, Targets};
@@ -34,10 +34,14 @@ pub struct Arguments {
     /// Trials of the study, those of earlier calls included
     #[arg(long, default_value = "20", value_parser = names::count)]
     trials: usize,
-    /// Directory for studies.db and the files of the winner
+    /// Directory for the files of the winner, and for studies.db without --storage
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Name of the study in studies.db [default: the file's, without its ending]
+    /// Where the study is kept: a file, or a PostgreSQL server for many machines, as postgres://USER@HOST:PORT/DATABASE with the password in
+    /// PGPASSWORD [default: studies.db in the directory of --out]
+    #[arg(long, value_name = "FILE|URL")]
+    storage: Option<String>,
+    /// Name of the study in the storage [default: the file's, without its ending]
     #[arg(long)]
     study: Option<String>,
     /// What is tried next
@@ -151,7 +155,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 impl Tuning<'_> {
     fn open(&self) -> Result<Study> {
-        let Arguments { file, study, out, sampler, pruner, seed, .. } = self.arguments;
+        let Arguments { file, storage, study, out, sampler, pruner, seed, .. } = self.arguments;
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         let name = study.as_deref().unwrap_or(&stem);
         let options = Options {
@@ -169,7 +173,11 @@ impl Tuning<'_> {
             seed: *seed,
             ..Options::default()
         };
-        Ok(Study::open(&out.join("studies.db"), name, &[self.direction()], self.template.space().clone(), options)?)
+        let storage = match storage {
+            Some(url) => Storage::open(url)?,
+            None => Storage::file(&out.join("studies.db"))?,
+        };
+        Ok(Study::open_in(storage, name, &[self.direction()], self.template.space().clone(), options)?)
     }
 
     fn direction(&self) -> Direction {
