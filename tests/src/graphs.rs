@@ -391,6 +391,7 @@ impl Draft {
         }
         match self.random.random_range(0..6) {
             0 | 1 => self.apply(&part(Add::new()), &inputs),
+            2 if inputs.len() == 3 => self.apply(&part(WeightedSum::new([0.5, -0.75, 1.25])), &inputs),
             2 => self.apply(&part(Average::new()), &inputs),
             3 => self.apply(&part(Maximum::new()), &inputs),
             4 => self.apply(&part(Subtract::new()), &inputs[..2]),

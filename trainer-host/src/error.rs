@@ -6,6 +6,7 @@ use crate::checkpoint::CheckpointError;
 use crate::data::sources::SourceError;
 use crate::device::ExportError;
 use crate::device::run::RunError;
+use crate::ensemble::EnsembleError;
 use crate::graph::Shape;
 use crate::model_text::ModelTextError;
 
@@ -230,6 +231,9 @@ pub enum Error {
         /// For what there is one.
         given: String,
     },
+    /// Models that cannot answer together.
+    #[error(transparent)]
+    Ensemble(#[from] EnsembleError),
     /// A file of weights or of a training's state.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

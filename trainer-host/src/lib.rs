@@ -40,6 +40,7 @@ pub mod checkpoint;
 pub mod constraints;
 pub mod data;
 pub mod device;
+pub mod ensemble;
 mod error;
 mod export;
 pub mod graph;

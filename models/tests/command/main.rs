@@ -5,6 +5,7 @@ mod common;
 mod comparison;
 mod data;
 mod device;
+mod ensembles;
 mod fashion_mnist;
 mod heads;
 mod kills;

@@ -16,7 +16,7 @@ use crate::train::Model;
 
 /// What of a model is no number. Layers, nodes and applications of models go by their place in these lists.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Architecture {
+pub(crate) struct Architecture {
     /// Every layer once, in the order in which nodes first apply them.
     layers: Vec<SavedLayer>,
     /// The names of the models that were applied like layers.

@@ -9,6 +9,7 @@ pub(crate) mod records;
 mod safetensors;
 mod weights;
 
+pub(crate) use architecture::Architecture;
 pub use file::write_file;
 pub use keras::KerasMatch;
 pub use weights::{SavedParameter, Weights};

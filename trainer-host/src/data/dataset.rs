@@ -127,6 +127,19 @@ impl Dataset {
         self.weights.get(target)?.as_deref()
     }
 
+    /// The same inputs and weights with another target in place of the first and only one.
+    ///
+    /// # Errors
+    /// If there is not one target, it has another number of samples, or a value is not finite.
+    pub fn with_target(&self, target: Tensor) -> Result<Self> {
+        if self.targets.len() != 1 {
+            let (expected, found) = ("1 target".to_owned(), format!("{} targets", self.targets.len()));
+            return Err(Error::Argument { name: "the data set to get another target", found, expected });
+        }
+        let data = Self::with_names(self.inputs.clone(), self.input_names.clone(), vec![target], self.target_names.clone())?;
+        Ok(Self { weights: self.weights.clone(), first_sample: self.first_sample, ..data })
+    }
+
     /// Some consecutive samples as a data set of their own.
     ///
     /// # Errors
@@ -181,6 +194,17 @@ mod tests {
         let whole = Dataset::new(Tensor::new([6, 1], vec![0.5; 6]).unwrap(), Tensor::from_labels(&[0u8; 6])).unwrap();
         let part = whole.slice(2..6).unwrap();
         assert_eq!([whole.first_sample(), part.first_sample(), part.slice(3..4).unwrap().first_sample()], [0, 2, 5]);
+    }
+
+    #[test]
+    fn another_target_stands_with_the_same_inputs() {
+        let whole = Dataset::new(Tensor::new([4, 1], vec![0.5; 4]).unwrap(), Tensor::from_labels(&[0u8, 1, 0, 1])).unwrap();
+        let part = whole.with_weights(vec![1.0, 2.0, 3.0, 4.0]).unwrap().slice(2..4).unwrap();
+        let other = part.with_target(Tensor::new([2, 2], vec![0.25; 4]).unwrap()).unwrap();
+        assert_eq!((other.inputs(), other.first_sample()), (part.inputs(), 2));
+        assert_eq!((other.targets()[0].values(), other.weights(0)), (&[0.25; 4][..], Some(&[3.0, 4.0][..])));
+        let message = part.with_target(Tensor::from_labels(&[1u8; 3])).unwrap_err().to_string();
+        assert_eq!(message, "target 0 has 3 samples, but the first input has 2");
     }
 
     #[test]

@@ -72,6 +72,7 @@ mod subtract;
 mod time_distributed;
 mod upsampling1d;
 mod upsampling2d;
+mod weighted_sum;
 mod zero_padding1d;
 mod zero_padding2d;
 
@@ -122,6 +123,7 @@ pub use subtract::Subtract;
 pub use time_distributed::TimeDistributed;
 pub use upsampling1d::UpSampling1D;
 pub use upsampling2d::UpSampling2D;
+pub use weighted_sum::WeightedSum;
 pub use zero_padding1d::ZeroPadding1D;
 pub use zero_padding2d::ZeroPadding2D;
 
@@ -236,6 +238,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     kind("TimeDistributed", time_distributed::examples, || time_distributed::examples().swap_remove(0).layer, &[]),
     kind("UpSampling1D", upsampling1d::examples, || Arc::new(UpSampling1D::new(2)), &["size"]),
     kind("UpSampling2D", upsampling2d::examples, || Arc::new(UpSampling2D::new(2)), &["size"]),
+    kind("WeightedSum", weighted_sum::examples, || Arc::new(WeightedSum::new([0.5, 0.5])), &["weights"]),
     kind("ZeroPadding1D", zero_padding1d::examples, || Arc::new(ZeroPadding1D::new(1)), &[]),
     kind("ZeroPadding2D", zero_padding2d::examples, || Arc::new(ZeroPadding2D::new(1)), &[]),
 ];

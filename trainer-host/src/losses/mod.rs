@@ -7,6 +7,7 @@
 mod binary_crossentropy;
 mod categorical_crossentropy;
 mod cosine_similarity;
+mod distillation;
 mod focal_crossentropy;
 mod from_logits;
 mod hinge;
@@ -22,6 +23,7 @@ pub use binary_crossentropy::BinaryCrossentropy;
 pub use categorical_crossentropy::CategoricalCrossentropy;
 pub use cosine_similarity::CosineSimilarity;
 pub(crate) use cosine_similarity::length_and_cosine;
+pub use distillation::Distillation;
 pub use focal_crossentropy::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy};
 pub use from_logits::{
     BinaryCrossentropyFromLogits, CategoricalCrossentropyFromLogits, SparseCategoricalCrossentropyFromLogits,

@@ -163,16 +163,38 @@ impl Model {
                 return faulty(format!("expects the shape {} at input '{}', not {found}", node.shape, node.name));
             }
         }
+        self.apply_nodes(&inputs, |_, tensor| tensor)
+    }
+
+    /// As [`Model::apply_all`], to inputs that fit, beside other models: what one of them made of the same tensors by the same layer, as
+    /// they are in `met` by the layer's identity and the tensors' numbers, is taken from there, and what is new is put there.
+    pub(crate) fn apply_among(
+        &self,
+        inputs: &[SymbolicTensor],
+        met: &mut HashMap<(usize, Vec<u64>), SymbolicTensor>,
+    ) -> Vec<SymbolicTensor> {
+        self.apply_nodes(inputs, |key, tensor| met.entry(key).or_insert(tensor).clone())
+    }
+
+    /// Applies all layers; `place` gets each tensor that they make, with the layer's identity and the numbers of what it was applied to,
+    /// and says what stands in its place.
+    fn apply_nodes(
+        &self,
+        inputs: &[SymbolicTensor],
+        mut place: impl FnMut((usize, Vec<u64>), SymbolicTensor) -> SymbolicTensor,
+    ) -> Vec<SymbolicTensor> {
         let mut tensors: Vec<Option<SymbolicTensor>> = vec![None; self.graph.nodes.len()];
-        for (tensor, &input) in inputs.into_iter().zip(&self.graph.inputs) {
-            tensors[input] = Some(tensor);
+        for (tensor, &input) in inputs.iter().zip(&self.graph.inputs) {
+            tensors[input] = Some(tensor.clone());
         }
         let application = Arc::new(Application(self.name.clone()));
         for (index, Node { layer, inputs, symbol, name, scopes, .. }) in self.graph.nodes.iter().enumerate() {
             if let Some(layer) = layer {
-                let inputs = inputs.iter().filter_map(|&input| tensors[input].clone()).collect();
+                let inputs: Vec<SymbolicTensor> = inputs.iter().filter_map(|&input| tensors[input].clone()).collect();
+                let key = (layer.base().identity(), inputs.iter().map(SymbolicTensor::number).collect());
                 let scope = Scope { application: application.clone(), node: name.clone(), scopes: scopes.clone() };
-                tensors[index] = Some(SymbolicTensor::of_layer(layer.clone(), inputs, symbol.part_of(), Some(scope)));
+                tensors[index] =
+                    Some(place(key, SymbolicTensor::of_layer(layer.clone(), inputs, symbol.part_of(), Some(scope))));
             }
         }
         self.graph.outputs.iter().filter_map(|&output| tensors[output].clone()).collect()

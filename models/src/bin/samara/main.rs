@@ -18,6 +18,7 @@ mod curves;
 mod data;
 mod device;
 mod doctor;
+mod ensemble;
 mod evaluate;
 mod export;
 mod export_samples;
@@ -28,6 +29,7 @@ mod interrupt;
 mod learned;
 mod learning_curve;
 mod losses;
+mod member;
 mod model;
 mod names;
 mod optimizers;
@@ -38,6 +40,7 @@ mod report;
 mod room;
 mod schedule;
 mod task;
+mod teaching;
 mod tensorboard;
 mod train;
 mod tune;
@@ -64,6 +67,8 @@ enum Command {
     Tune(tune::Arguments),
     /// Train a model of the zoo with several optimizers, and draw their learning curves as SVG
     Compare(compare::Arguments),
+    /// Let trained nets answer together: find weights for their mean, and write them as one file
+    Ensemble(ensemble::Arguments),
     /// Measure the accuracy of a model file, or of trained weights, on the test samples
     Evaluate(evaluate::Arguments),
     /// Make an int8 file from trained weights
@@ -106,6 +111,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Tune(arguments) => tune::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Ensemble(arguments) => ensemble::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

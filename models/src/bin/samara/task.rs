@@ -206,7 +206,8 @@ pub fn input_shape(model: &Model) -> Option<Shape> {
     graph.inputs.first().map(|&input| graph.nodes[input].shape.clone())
 }
 
-fn is_table(data: &str) -> bool {
+/// `true` for the name of a CSV file.
+pub fn is_table(data: &str) -> bool {
     let path = Path::new(data);
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
 }

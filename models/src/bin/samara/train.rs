@@ -22,6 +22,7 @@ use crate::optimizers::OptimizerArguments;
 use crate::room::RoomArguments;
 use crate::schedule::{self, ScheduleArgument};
 use crate::task::{ClassArguments, TableArguments, Task, TestData};
+use crate::teaching::TeachingArguments;
 use crate::tensorboard::TensorBoardArguments;
 use crate::watching::WatchArguments;
 use crate::{convert, device, files, names, output, report, task};
@@ -64,6 +65,8 @@ pub struct Arguments {
     optimizer: OptimizerArguments,
     #[arg(long, value_name = "SCHEDULE", default_value = "constant", value_parser = ScheduleArgument::parse, help = schedule::HELP)]
     schedule: ScheduleArgument,
+    #[command(flatten)]
+    teaching: TeachingArguments,
     #[arg(long, value_name = "CHANGES", value_parser = Changes::parse, help = augment::HELP)]
     augment: Option<Changes>,
     /// Where random numbers come from: the same seed gives the same model
@@ -117,6 +120,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     model.initialize(arguments.seed);
     model.compile_with(optimizer, loss.build())?;
     check(&model, &splits, &arguments.data)?;
+    let lessons = arguments.teaching.lessons(&model, &splits, loss, columns.as_ref())?;
+    if let Some(lessons) = &lessons {
+        model.compile_with(arguments.optimizer.build(), lessons.loss.clone())?;
+    }
     let augmentation = arguments.augment.as_ref().map(|changes| changes.for_model(&model)).transpose()?;
     arguments.room.check(&model, arguments.seed, arguments.golden)?;
 
@@ -156,10 +163,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         callbacks.push(Box::new(tensorboard));
     }
     callbacks.extend(arguments.watch.build(&state));
+    let (lessons_to_train, lessons_to_validate) = match &lessons {
+        Some(lessons) => (&lessons.train, &lessons.validation),
+        None => (&splits.train, &splits.validation),
+    };
     let fit = Fit {
         epochs: arguments.epochs,
         batch: arguments.batch,
-        validation: Some(&splits.validation),
+        validation: Some(lessons_to_validate),
         seed: arguments.seed,
         schedule: arguments.schedule.build(splits.train.samples().div_ceil(arguments.batch), arguments.epochs)?,
         callbacks,
@@ -172,10 +183,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let augmented;
     let train: &dyn Source = match augmentation {
         Some(augmentation) => {
-            augmented = (&splits.train).map(move |sample, random| augmentation.apply(sample.input(0), random));
+            augmented = lessons_to_train.map(move |sample, random| augmentation.apply(sample.input(0), random));
             &augmented
         }
-        None => &splits.train,
+        None => lessons_to_train,
     };
     let history = match model.fit(train, fit) {
         Err(Error::File(cause)) if cause.kind() == ErrorKind::Interrupted => return Err(Interrupted { state }.into()),
@@ -184,6 +195,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let training_seconds = training.elapsed().as_secs_f64();
     // What cost most is safe first.
     model.save_weights(arguments.out.join(WEIGHTS))?;
+    if lessons.is_some() {
+        // Test samples have no teacher.
+        model.compile_with(arguments.optimizer.build(), loss.build())?;
+    }
     let f32_test = Measured::by_trainer(&model.evaluate(&splits.test)?)?;
 
     let samples = calibration_samples(&splits.train, CALIBRATION_SAMPLES);
@@ -221,6 +236,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "schedule": arguments.schedule.text,
             "seed": arguments.seed,
             "loss_function": names::shown(loss),
+            "teacher": arguments.teaching.to_json(),
             "f32_accuracy": f32_test.accuracy,
             "f32_loss": f32_test.loss,
             "int8_accuracy": int8_test.accuracy,

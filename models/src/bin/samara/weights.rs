@@ -116,7 +116,7 @@ impl TrainedArguments {
 ///
 /// # Errors
 /// If they cannot be read, are damaged, or are Keras's and do not fit.
-fn read(path: &Path, model: Option<&ModelName>) -> Result<(PathBuf, Weights)> {
+pub fn read(path: &Path, model: Option<&ModelName>) -> Result<(PathBuf, Weights)> {
     let path = if path.is_dir() { path.join(train::WEIGHTS) } else { path.to_owned() };
     let shown = || path.display().to_string();
     let bytes = files::read(&path)?;
