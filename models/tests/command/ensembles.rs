@@ -147,5 +147,5 @@ fn what_keeps_members_from_answering_together_is_said() {
     unteachable(1, &["--teacher", &open], "which are no probabilities: its last layer has to end in a softmax");
     unteachable(1, &["--teacher", &member, "--temperature", "0.5"], "the temperature is 0.5, but must be a number from 1 on");
     unteachable(1, &["--teacher", &member, "--alpha", "1.5"], "alpha is 1.5, but must be from 0 to 1");
-    unteachable(2, &["--alpha", "0.5"], "--teacher");
+    unteachable(2, &["--alpha", "0.5"], "the following required arguments were not provided");
 }
