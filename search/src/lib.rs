@@ -20,6 +20,8 @@
 mod database;
 mod distribution;
 mod error;
+mod front;
+mod importance;
 mod parzen;
 mod pruner;
 mod random;

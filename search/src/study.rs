@@ -1,6 +1,9 @@
 //! A study: what was tried, what is tried, what comes next.
 
+mod summary;
+
 use crate::database::{Beginning, Lease, Record};
+use crate::front;
 use crate::sampler::{Draw, Past};
 use crate::space::Chosen;
 use crate::{Direction, Distribution, Error, Outcome, Parameter, Pruner, Result, Sampler, Space, State, Storage, Trial, Value};
@@ -179,9 +182,14 @@ impl Study {
     /// Draws a trial for the number behind `records`, and begins it if nobody else has.
     fn begin(&mut self, records: &[Record], fits: &mut dyn FnMut(&Chosen) -> bool) -> Result<Option<Lease>> {
         let (direction, number) = (self.directions[0], records.len() as u64);
+        let ranks = (self.directions.len() > 1).then(|| {
+            let losses = |record: &Record| (record.state == State::Complete).then(|| self.losses(record));
+            front::ranks(&records.iter().map(losses).collect::<Vec<_>>())
+        });
         let past: Vec<Past<'_>> = records
             .iter()
-            .map(|record| {
+            .enumerate()
+            .map(|(place, record)| {
                 let last = || record.intermediate.last().map(|last| last.1);
                 let value = match record.state {
                     State::Complete => record.values.first().copied(),
@@ -189,7 +197,11 @@ impl Study {
                     _ => None,
                 };
                 let is_feasible = record.constraints.iter().all(|constraint| *constraint <= 0.0);
-                Past { parameters: &record.parameters, value: value.map(|value| direction.as_loss(value)), is_feasible }
+                let loss = match &ranks {
+                    Some(ranks) => ranks[place],
+                    None => value.map(|value| direction.as_loss(value)),
+                };
+                Past { parameters: &record.parameters, value: loss, is_feasible }
             })
             .collect();
         let rejected_before: u64 = records.iter().filter_map(|record| record.user.get("rejected")?.as_u64()).sum();
@@ -330,17 +342,9 @@ impl Study {
         Self::checked(trial, self.storage.tell(&lease, &outcome, constraints)?)
     }
 
-    /// The complete trial with the best first value, of those within all limits.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn best(&mut self) -> Result<Option<Trial>> {
-        let direction = self.directions[0];
-        let complete = self.records()?.into_iter().filter(|record| record.state == State::Complete);
-        let within = complete.filter(|record| record.constraints.iter().all(|constraint| *constraint <= 0.0));
-        let loss = |record: &Record| record.values.first().map_or(f64::INFINITY, |value| direction.as_loss(*value));
-        let best = within.min_by(|a, b| loss(a).total_cmp(&loss(b)));
-        Ok(best.map(|record| Trial::of(&record, None)))
+    /// A trial's values, small being good.
+    fn losses(&self, record: &Record) -> Vec<f64> {
+        record.values.iter().zip(&self.directions).map(|(value, direction)| direction.as_loss(*value)).collect()
     }
 }
 

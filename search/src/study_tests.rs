@@ -156,3 +156,53 @@ fn results_that_are_none_are_refused() {
     assert_eq!(listed.values, [f64::INFINITY]);
     assert!(study.tell(&listed, Outcome::Pruned).is_err());
 }
+
+/// A net's error and its size: the one grows where the other falls.
+#[test]
+fn several_objectives_have_a_front() {
+    let space = || Space::from_toml("[space]\nx = { float = [0.0, 1.0] }\ny = { float = [0.0, 1.0] }").unwrap();
+    let objectives = [Direction::Maximize, Direction::Minimize];
+    let excess = |sampler: Sampler| {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { sampler, pruner: Pruner::Off, ..Options::default() };
+        let mut study = Study::open(&directory.path().join("f.db"), "f", &objectives, space(), options).unwrap();
+        for _ in 0..80 {
+            let trial = study.ask().unwrap();
+            let (x, y) = (trial.float("x").unwrap(), trial.float("y").unwrap());
+            study.tell(&trial, Outcome::Complete(vec![x - y, x + y])).unwrap();
+        }
+        let front = study.front().unwrap();
+        // From the most accurate on, each next one is smaller.
+        assert!(front.windows(2).all(|pair| pair[0].values[0] > pair[1].values[0] && pair[0].values[1] > pair[1].values[1]));
+        // None is better than those on the line where `y` is 0.
+        (front.len(), front.iter().map(|trial| trial.float("y").unwrap()).sum::<f64>() / front.len() as f64)
+    };
+    let ((found, tpe), (by_chance, chance)) = (excess(Sampler::Tpe), excess(Sampler::Random));
+    println!("80 trials: a front of {found}, on the mean {tpe:.3} from the best; by chance {by_chance}, {chance:.3}");
+    assert!(found > by_chance && tpe < chance, "{found} {tpe}, {by_chance} {chance}");
+}
+
+#[test]
+fn what_matters_is_told_from_what_does_not() {
+    let space = "[space]\nmuch = { float = [0.0, 1.0] }\nlittle = { float = [0.0, 1.0] }\nnothing = { integer = [0, 9] }\n\
+                 kind = { choice = [\"a\", \"b\", \"c\"] }\nsometimes = { float = [0.0, 1.0], when = { kind = \"a\" } }";
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { sampler: Sampler::Random, ..Options::default() };
+    let space = Space::from_toml(space).unwrap();
+    let mut study = Study::open(&directory.path().join("i.db"), "i", &[Direction::Maximize], space, options).unwrap();
+    for _ in 0..200 {
+        let trial = study.ask().unwrap();
+        let is_b = f64::from(u8::from(trial.parameters["kind"] == "b"));
+        // Far from linear: what is in the middle is best.
+        let value = -4.0 * (trial.float("much").unwrap() - 0.5).abs() + 0.5 * trial.float("little").unwrap() + is_b;
+        assert!(study.importance().unwrap().is_empty() || trial.number >= 10);
+        study.tell(&trial, Outcome::Complete(vec![value])).unwrap();
+    }
+    let found = study.importance().unwrap();
+    println!("{found:?}");
+    assert_eq!(found.iter().map(|(name, _)| name.as_str()).take(2).collect::<Vec<_>>(), ["much", "kind"]);
+    let of = |name: &str| found.iter().find(|(other, _)| other == name).unwrap().1;
+    assert!(of("much") > 0.4 && of("little") < 0.15 && of("nothing") < 0.03, "{found:?}");
+    // Whether it is there tells of the kind, and that it is no "b".
+    assert!(of("sometimes") < of("kind"), "{found:?}");
+}

@@ -95,6 +95,14 @@ impl Template {
         self.filled_table(&self.table, chosen, "")
     }
 
+    /// The same of one of the file's tables or values; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill).
+    pub fn fill_only(&self, name: &str, chosen: &Chosen) -> Result<Option<Value>> {
+        self.table.get(name).map(|value| self.filled(value, chosen, name)).transpose()
+    }
+
     fn filled_table(&self, table: &Table, chosen: &Chosen, place: &str) -> Result<Table> {
         let mut filled = Table::new();
         for (key, value) in table.iter().filter(|(key, _)| !["when", "repeat"].contains(&key.as_str())) {

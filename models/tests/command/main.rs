@@ -16,3 +16,4 @@ mod tables;
 mod tensorboard;
 mod training;
 mod tuning;
+mod tuning_workers;

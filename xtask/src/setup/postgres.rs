@@ -39,7 +39,7 @@ impl Programs {
             let mut command = Command::new(programs.bin.join(name));
             process::starts(command.envs(programs.libraries.iter().map(|libraries| ("LD_LIBRARY_PATH", libraries))))
         };
-        PROGRAMS.iter().all(|name| starts(&name)).then_some(programs)
+        PROGRAMS.iter().all(starts).then_some(programs)
     }
 
     /// The newest of a tree.

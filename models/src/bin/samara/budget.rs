@@ -55,6 +55,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::print(&budget.draw(arguments))
 }
 
+/// Bytes beside the arena that learning takes at least, with one of the heads that the file has or could have.
+///
+/// # Errors
+/// If nothing can be learned with it.
+pub fn least_training_bytes(model: &DeviceModel) -> Result<usize> {
+    let budget = Budget::of(model)?;
+    budget.ways.iter().map(Way::training_bytes).min().context("nothing can be learned")
+}
+
 /// A way to learn, and its bytes.
 struct Way {
     /// The head's number in the file; none for one that the file could have.

@@ -22,17 +22,26 @@ static STATE: AtomicU8 = AtomicU8::new(IDLE);
 /// What a program that a signal ended exits with, as shells have it: 128 and SIGINT's number.
 pub const EXIT_CODE: u8 = 130;
 
-/// A training that was interrupted: what was saved, and how to go on.
+/// Work that was interrupted: what was kept, and how to go on.
 #[derive(Debug)]
-pub struct Interrupted {
-    /// The state's file.
-    pub state: PathBuf,
+pub struct Interrupted(String);
+
+impl Interrupted {
+    /// With a sentence that says so.
+    pub fn new(sentence: &str) -> Self {
+        Self(sentence.to_owned())
+    }
+
+    /// Of a training whose state was saved.
+    pub fn saved(state: &Path) -> Self {
+        let state = state.display();
+        Self(format!("interrupted: all steps so far are in {state}; the same command with --resume goes on from there"))
+    }
 }
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state.display();
-        write!(f, "interrupted: all steps so far are in {state}; the same command with --resume goes on from there")
+        f.write_str(&self.0)
     }
 }
 
@@ -49,6 +58,28 @@ pub fn handle() -> Result<()> {
         }
     };
     ctrlc::set_handler(handler).context("Ctrl-C cannot be handled")
+}
+
+/// From now on Ctrl-C does not end the program, but is to be looked for.
+pub fn listen() {
+    let _ = STATE.compare_exchange(IDLE, LISTENING, Ordering::SeqCst, Ordering::SeqCst);
+}
+
+/// From now on Ctrl-C ends the program, unless it was asked before.
+pub fn rest() {
+    let _ = STATE.compare_exchange(LISTENING, IDLE, Ordering::SeqCst, Ordering::SeqCst);
+}
+
+/// Whether Ctrl-C has asked what listens to end.
+pub fn is_asked() -> bool {
+    STATE.load(Ordering::SeqCst) == ASKED
+}
+
+/// As Ctrl-C does, for the first time.
+pub fn ask() {
+    if STATE.compare_exchange(LISTENING, ASKED, Ordering::SeqCst, Ordering::SeqCst) == Err(IDLE) {
+        std::process::exit(EXIT_CODE.into());
+    }
 }
 
 /// Saves the state of the training and ends it with an error of the kind [`ErrorKind::Interrupted`], if Ctrl-C asks for that.
@@ -70,7 +101,7 @@ impl Callback for Interrupt {
     }
 
     fn wants_state(&self, training: &Training<'_>) -> bool {
-        STATE.load(Ordering::SeqCst) == ASKED && training.loss().is_finite()
+        is_asked() && training.loss().is_finite()
     }
 
     fn take_state(&mut self, state: &TrainingState) -> samara_trainer::Result<()> {
@@ -80,7 +111,7 @@ impl Callback for Interrupt {
 
     fn train_end(&mut self, _training: &mut Training<'_>) -> samara_trainer::Result<()> {
         // What follows is made anew from the state.
-        let _ = STATE.compare_exchange(LISTENING, IDLE, Ordering::SeqCst, Ordering::SeqCst);
+        rest();
         Ok(())
     }
 }

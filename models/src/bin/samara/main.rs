@@ -64,7 +64,7 @@ enum Command {
     /// Train a model of the zoo, or a net for a CSV file, and write it as f32 and as int8 file
     Train(Box<train::Arguments>),
     /// Search for a net and its training within the limits of a device
-    Tune(tune::Arguments),
+    Tune(Box<tune::Arguments>),
     /// Train a model of the zoo with several optimizers, and draw their learning curves as SVG
     Compare(compare::Arguments),
     /// Let trained nets answer together: find weights for their mean, and write them as one file

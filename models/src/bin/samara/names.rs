@@ -214,6 +214,16 @@ pub fn bytes(text: &str) -> Result<usize, String> {
     bytes.filter(|&bytes| bytes > 0).ok_or_else(|| "expected a number of bytes, such as 4096, 64k or 1M".to_owned())
 }
 
+/// A number of things: 4096, 500k (of 1,000 each) or 2M, at least one.
+pub fn amount(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1_000),
+        None => text.strip_suffix('M').map_or((text, 1), |digits| (digits, 1_000_000)),
+    };
+    let amount = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    amount.filter(|&amount| amount > 0).ok_or_else(|| "expected a number, such as 4096, 500k or 2M".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

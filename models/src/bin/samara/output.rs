@@ -1,6 +1,7 @@
 //! What goes to standard output and standard error, without a panic where nobody reads it.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use serde_json::Value;
@@ -17,8 +18,19 @@ pub fn print_json(value: &Value) -> Result<()> {
     print(&value.to_string())
 }
 
+/// Whether another process tells what is going on.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on only errors are told: another process tells what is going on.
+pub fn be_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
 /// Tells what is going on, on standard error.
 pub fn note(text: &str) {
+    if IS_QUIET.load(Ordering::Relaxed) && !text.starts_with("error: ") {
+        return;
+    }
     // Nothing is left to be done if even that fails.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -31,6 +31,40 @@ pub struct TableArguments {
     left_out: Vec<String>,
 }
 
+impl TableArguments {
+    /// Reads a CSV file, says what its columns are, and finds the loss that goes with the target.
+    ///
+    /// # Errors
+    /// If it cannot be read, or arguments do not go with it.
+    pub fn read(&self, data: &str, loss: Option<LossName>) -> Result<(Splits, Columns, LossName)> {
+        let file = CsvFile::open(data)?;
+        let columns = file.names().collect::<Vec<_>>().join(", ");
+        let target =
+            self.target.clone().with_context(|| format!("--target is missing: which column of {data}? It has {columns}"))?;
+        let mut options = TableOptions::new(target.clone());
+        let wants_classes = loss.is_some_and(|loss| loss.targets() == Targets::Classes).then_some(&target);
+        for column in self.categories.iter().chain(wants_classes) {
+            options = options.category(column);
+        }
+        for column in &self.left_out {
+            options = options.leave_out(column);
+        }
+        let (splits, columns) = file.splits(&options)?;
+        let loss = loss_for(&columns, loss)?;
+        tell(&file, &columns)?;
+        note_splits(data, &splits);
+        Ok((splits, columns, loss))
+    }
+
+    /// As commands take them.
+    pub fn to_arguments(&self) -> Vec<String> {
+        let target = self.target.iter().map(|column| ("--target", column));
+        let rest = self.categories.iter().map(|column| ("--category", column));
+        let rest = rest.chain(self.left_out.iter().map(|column| ("--leave-out", column)));
+        target.chain(rest).flat_map(|(name, column)| [name.to_owned(), column.clone()]).collect()
+    }
+}
+
 /// Which classes are learned.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ClassArguments {
@@ -90,22 +124,7 @@ impl Task {
             return Ok(Self { model, splits, loss, columns: None });
         }
         refuse_model(model, data)?;
-        let file = CsvFile::open(data)?;
-        let columns = file.names().collect::<Vec<_>>().join(", ");
-        let target =
-            table.target.clone().with_context(|| format!("--target is missing: which column of {data}? It has {columns}"))?;
-        let mut options = TableOptions::new(target.clone());
-        let wants_classes = loss.is_some_and(|loss| loss.targets() == Targets::Classes).then_some(&target);
-        for column in table.categories.iter().chain(wants_classes) {
-            options = options.category(column);
-        }
-        for column in &table.left_out {
-            options = options.leave_out(column);
-        }
-        let (splits, columns) = file.splits(&options)?;
-        let loss = loss_for(&columns, loss)?;
-        tell(&file, &columns)?;
-        note_splits(data, &splits);
+        let (splits, columns, loss) = table.read(data, loss)?;
         Ok(Self { model: table_mlp(&columns)?, splits, loss, columns: Some(columns) })
     }
 

@@ -189,7 +189,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => lessons_to_train,
     };
     let history = match model.fit(train, fit) {
-        Err(Error::File(cause)) if cause.kind() == ErrorKind::Interrupted => return Err(Interrupted { state }.into()),
+        Err(Error::File(cause)) if cause.kind() == ErrorKind::Interrupted => return Err(Interrupted::saved(&state).into()),
         result => result?,
     };
     let training_seconds = training.elapsed().as_secs_f64();

@@ -10,7 +10,7 @@ mod history;
 mod layers;
 mod media;
 mod mistakes;
-mod page;
+pub mod page;
 
 use std::path::{Path, PathBuf};
 
