@@ -155,7 +155,7 @@ mod tests {
     fn workers_are_told_the_whole_plan() {
         let given = [
             "--loss",
-            "mse",
+            "mean-squared-error",
             "--trials",
             "7",
             "--sampler",
