@@ -216,6 +216,11 @@ fn finish(session: &mut dyn Session, trial: i64, state: State) -> Result<(), Fau
 
 #[cfg(test)]
 impl Storage {
+    /// On an engine as a test made it.
+    pub(super) fn of_engine(engine: impl super::Engine + 'static) -> Self {
+        Self { engine: Box::new(engine) }
+    }
+
     /// So many complete trials of two parameters.
     pub fn fill_for_tests(&mut self, study: i64, trials: usize) {
         let range = Distribution::Float { low: -4.0, high: 4.0, log: false, step: None }.to_json().to_string();

@@ -123,3 +123,39 @@ fn fault(error: rusqlite::Error) -> Fault {
         _ => Fault::Final(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Direction, Options, Outcome, Space, State, Storage, Study};
+
+    /// A file that may not grow, as on a full disk.
+    #[test]
+    fn a_full_disk_is_told_and_loses_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("studies.db");
+        let space = || Space::from_toml("[space]\nx = { float = [0.0, 1.0] }").unwrap();
+        let mut study = Study::open(&path, "s", &[Direction::Minimize], space(), Options::default()).unwrap();
+        for _ in 0..5 {
+            let trial = study.ask().unwrap();
+            study.tell(&trial, Outcome::Complete(vec![1.0])).unwrap();
+        }
+        drop(study);
+        let sqlite = Sqlite::open(&path).unwrap();
+        let pages: i64 = sqlite.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        sqlite.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        let mut study =
+            Study::open_in(Storage::of_engine(sqlite), "s", &[Direction::Minimize], space(), Options::default()).unwrap();
+        let mut trial = study.ask().unwrap();
+        let text = "x".repeat(100_000);
+        let full = study.note(&mut trial, "large", text.into()).unwrap_err().to_string();
+        let expected = "studies.db: database or disk is full; what was written before is whole, and this step is not in it";
+        assert!(full.ends_with(expected), "{full}");
+        study.tell(&trial, Outcome::Pruned).unwrap();
+        let states: Vec<State> = study.trials().unwrap().iter().map(|trial| trial.state).collect();
+        assert_eq!(
+            states,
+            [State::Complete, State::Complete, State::Complete, State::Complete, State::Complete, State::Pruned]
+        );
+    }
+}

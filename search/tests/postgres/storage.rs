@@ -1,7 +1,11 @@
 //! What a server does to a study: refusals, interruptions, Optuna's own package.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use samara_search::{Direction, Error, Options, Outcome, Space, State, Storage, Study};
@@ -107,6 +111,66 @@ fn postgres_faults_are_told_in_a_sentence_and_lose_nothing() {
         version.contains("version 11 of Optuna's schema, expected 12") && version.starts_with("postgres://samara@127.0.0.1:"),
         "{version}"
     );
+}
+
+/// Hands on what a client and a server say, but after each of these commits hangs up before the client hears that it was done.
+fn deaf_proxy(server: &str, deaf: &'static [usize]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, server) = (listener.local_addr().unwrap().port(), server.to_owned());
+    std::thread::spawn(move || {
+        let mut commits = 0;
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
+            let (mut back, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            let is_deaf = Arc::new(AtomicBool::new(false));
+            let hangs_up = is_deaf.clone();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 65536];
+                while let Ok(length @ 1..) = back.read(&mut buffer) {
+                    if hangs_up.load(Ordering::SeqCst) || to_client.write_all(&buffer[..length]).is_err() {
+                        break;
+                    }
+                }
+                let _ = to_client.shutdown(Shutdown::Both);
+            });
+            let mut buffer = [0; 65536];
+            while let Ok(length @ 1..) = client.read(&mut buffer) {
+                if buffer[..length].windows(6).any(|window| window == b"COMMIT") {
+                    is_deaf.store(deaf.contains(&commits), Ordering::SeqCst);
+                    commits += 1;
+                }
+                if server.write_all(&buffer[..length]).is_err() {
+                    break;
+                }
+            }
+            let _ = server.shutdown(Shutdown::Both);
+        }
+    });
+    port
+}
+
+/// The answer to a commit is lost: nobody knows whether it was done, and it was. It is not done twice.
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn postgres_commits_whose_answer_is_lost_count_once() {
+    const DEAF: [usize; 12] = [4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26];
+    let server = Server::start();
+    let url = server.database("studies");
+    let address = url.split('@').nth(1).unwrap().split('/').next().unwrap();
+    let port = deaf_proxy(address, &DEAF);
+    let mut study = study(&format!("postgres://samara@127.0.0.1:{port}/studies"));
+    for number in 0..8 {
+        let mut trial = study.ask().unwrap();
+        assert_eq!((trial.number, trial.attempt), (number, 1));
+        study.note(&mut trial, "text", json!(number)).unwrap();
+        study.report(&mut trial, 1, 0.5).unwrap();
+        study.tell(&trial, Outcome::Complete(vec![number as f64])).unwrap();
+    }
+    let trials = self::study(&url).trials().unwrap();
+    let found: Vec<_> = trials.iter().map(|trial| (trial.number, trial.state, trial.values.clone())).collect();
+    let expected: Vec<_> = (0..8).map(|number| (number, State::Complete, vec![number as f64])).collect();
+    assert_eq!(found, expected);
+    assert!(trials.iter().all(|trial| !trial.notes.contains_key("interrupted")), "{trials:?}");
 }
 
 /// Who waits is woken by what happens, not by a clock.
