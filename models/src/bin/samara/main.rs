@@ -23,6 +23,7 @@ mod evaluate;
 mod export;
 mod export_samples;
 mod files;
+mod folds;
 mod head;
 mod inspect;
 mod interrupt;

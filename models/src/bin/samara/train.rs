@@ -14,6 +14,7 @@ use samara_trainer::{EpochLog, Error, Fit, History, Model, TrainingState};
 use serde_json::{Map, Value, json};
 
 use crate::augment::{self, Changes};
+use crate::folds::MembersArguments;
 use crate::head::{self, Added, HeadArguments, HeadName};
 use crate::interrupt::{self, Interrupted};
 use crate::losses::{LossName, Measured};
@@ -67,6 +68,8 @@ pub struct Arguments {
     schedule: ScheduleArgument,
     #[command(flatten)]
     teaching: TeachingArguments,
+    #[command(flatten)]
+    members: MembersArguments,
     #[arg(long, value_name = "CHANGES", value_parser = Changes::parse, help = augment::HELP)]
     augment: Option<Changes>,
     /// Where random numbers come from: the same seed gives the same model
@@ -116,7 +119,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.heads.is_empty() && loss.targets() != Targets::Classes {
         bail!("--head learns classes, but --loss is {}", names::shown(loss));
     }
-    let splits = arguments.classes.keep(splits, &arguments.data)?;
+    let mut splits = arguments.classes.keep(splits, &arguments.data)?;
+    splits.train = arguments.members.keep(splits.train)?;
+    let (schedule, snapshots) = arguments.members.rounds(&arguments.schedule, arguments.epochs, &arguments.out)?;
     model.initialize(arguments.seed);
     model.compile_with(optimizer, loss.build())?;
     check(&model, &splits, &arguments.data)?;
@@ -157,11 +162,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             .hyperparameter("data", arguments.data.as_str())
             .hyperparameter("optimizer", names::shown(arguments.optimizer.name).as_str())
             .hyperparameter("learning_rate", output::decimal(learning_rate))
-            .hyperparameter("schedule", arguments.schedule.text.as_str())
+            .hyperparameter("schedule", schedule.text.as_str())
             .hyperparameter("batch", arguments.batch as f64)
             .hyperparameter("seed", arguments.seed as f64);
         callbacks.push(Box::new(tensorboard));
     }
+    callbacks.extend(snapshots.map(|snapshots| Box::new(snapshots) as Box<dyn Callback>));
     callbacks.extend(arguments.watch.build(&state));
     let (lessons_to_train, lessons_to_validate) = match &lessons {
         Some(lessons) => (&lessons.train, &lessons.validation),
@@ -172,7 +178,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         batch: arguments.batch,
         validation: Some(lessons_to_validate),
         seed: arguments.seed,
-        schedule: arguments.schedule.build(splits.train.samples().div_ceil(arguments.batch), arguments.epochs)?,
+        schedule: schedule.build(splits.train.samples().div_ceil(arguments.batch), arguments.epochs)?,
         callbacks,
         resume,
         ..Fit::default()
@@ -233,7 +239,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "batch": arguments.batch,
             "optimizer": names::shown(arguments.optimizer.name),
             "learning_rate": output::decimal(learning_rate),
-            "schedule": arguments.schedule.text,
+            "schedule": schedule.text,
             "seed": arguments.seed,
             "loss_function": names::shown(loss),
             "teacher": arguments.teaching.to_json(),
