@@ -21,6 +21,7 @@ mod database;
 mod distribution;
 mod error;
 mod front;
+mod gaussian;
 mod importance;
 mod parzen;
 mod pruner;

@@ -79,7 +79,8 @@ impl<'a> Scale<'a> {
         Self { distribution, log, low: place(low), high: place(high) }
     }
 
-    fn place(&self, value: f64) -> f64 {
+    /// Where a value lies.
+    pub fn place(&self, value: f64) -> f64 {
         if self.log { value.ln() } else { value }
     }
 

@@ -20,6 +20,8 @@ pub enum Sampler {
     /// that workers do not try the same.
     #[default]
     Tpe,
+    /// A Gaussian process over whole trials: where it expects the most. For few trials of few parameters that work together.
+    Gaussian,
 }
 
 /// Places of a real number in a grid.
@@ -64,7 +66,8 @@ impl Sampler {
                 let (good, others) = split(name, distribution, history, parzen::good_count(finished));
                 parzen::draw(distribution, &good, &others, &mut random)
             }
-            Self::Random | Self::Tpe => {
+            // Whole trials are drawn at random, and chosen from: `Study::draw`.
+            Self::Random | Self::Tpe | Self::Gaussian => {
                 let scale = Scale::of(distribution);
                 scale.value(scale.low + random.uniform() * (scale.high - scale.low))
             }

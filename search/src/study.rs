@@ -1,5 +1,6 @@
 //! A study: what was tried, what is tried, what comes next.
 
+mod drawing;
 mod summary;
 
 use crate::database::{Beginning, Lease, Record};
@@ -235,30 +236,6 @@ impl Study {
     fn shown(&self, place: usize, value: &Value) -> (String, Json) {
         let parameter = &self.space.parameters()[place];
         (parameter.name.clone(), parameter.shown(value))
-    }
-
-    /// A value for each parameter that is there; `None` behind the end of a grid.
-    fn draw(&self, draw: Draw, mut place: u64, past: &[Past<'_>]) -> Option<Vec<(usize, Value)>> {
-        let parameters = self.space.parameters();
-        let mut places = vec![0; parameters.len()];
-        if self.options.sampler == Sampler::Grid {
-            for (own, parameter) in places.iter_mut().zip(parameters).rev() {
-                let count = Sampler::places(&parameter.distribution);
-                (*own, place) = (place % count, place / count);
-            }
-            if place > 0 {
-                return None;
-            }
-        }
-        let (mut drawn, mut chosen) = (Vec::new(), Chosen::new());
-        for (index, (parameter, place)) in parameters.iter().zip(places).enumerate() {
-            if parameter.is_there(&chosen) {
-                let value = self.options.sampler.draw(draw, &parameter.name, &parameter.distribution, place, past);
-                chosen.insert(parameter.name.clone(), parameter.shown(&value));
-                drawn.push((index, value));
-            }
-        }
-        Some(drawn)
     }
 
     fn held<'a>(&self, trial: &'a Trial) -> Result<&'a Lease> {

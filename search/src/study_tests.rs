@@ -34,6 +34,12 @@ fn a_study_that_was_left_goes_on_as_it_would_have() {
     let mut parts = run(&mut study(&other, Options::default()), 13);
     parts.extend(run(&mut study(&other, Options::default()), 17));
     assert_eq!(whole, parts);
+    let gaussian = || Options { sampler: Sampler::Gaussian, ..Options::default() };
+    let (one, another) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole_gaussian = run(&mut study(&one, gaussian()), 16);
+    let mut parts = run(&mut study(&another, gaussian()), 12);
+    parts.extend(run(&mut study(&another, gaussian()), 4));
+    assert_eq!(whole_gaussian, parts);
     let other = Options { seed: 2, ..Options::default() };
     assert_ne!(whole, run(&mut study(&tempfile::tempdir().unwrap(), other), 30));
 }
@@ -46,8 +52,11 @@ fn estimators_find_more_than_chance() {
         losses.into_iter().fold(f64::INFINITY, f64::min)
     };
     let mean = |sampler: Sampler| (1..=5).map(|seed| best(sampler, seed)).sum::<f64>() / 5.0;
-    let (estimators, chance) = (mean(Sampler::Tpe), mean(Sampler::Random));
-    println!("best of 60 trials, mean of 5 seeds: estimators {estimators:.4}, chance {chance:.4}");
+    let (estimators, gaussian, chance) = (mean(Sampler::Tpe), mean(Sampler::Gaussian), mean(Sampler::Random));
+    println!(
+        "best of 60 trials, mean of 5 seeds: estimators {estimators:.4}, Gaussian process {gaussian:.4}, chance {chance:.4}"
+    );
+    assert!(gaussian < chance / 2.0, "{gaussian} and {chance}");
     assert!(estimators < chance / 2.0, "{estimators} and {chance}");
 }
 
@@ -122,6 +131,10 @@ fn ten_thousand_trials_are_no_burden() {
     let next = study.ask().unwrap();
     println!("the next of {} trials: {:?}", next.number, started.elapsed());
     assert_eq!(next.number, 10_001);
+    study.options.sampler = Sampler::Gaussian;
+    let started = std::time::Instant::now();
+    assert_eq!(study.ask().unwrap().number, 10_002);
+    println!("by a Gaussian process: {:?}", started.elapsed());
 }
 
 #[test]

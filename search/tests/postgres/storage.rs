@@ -113,6 +113,31 @@ fn postgres_faults_are_told_in_a_sentence_and_lose_nothing() {
     );
 }
 
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn postgres_with_ten_thousand_trials_gives_the_next_at_once() {
+    let server = Server::start();
+    let url = server.database("studies");
+    drop(study(&url));
+    let fill = r#"
+        INSERT INTO trials (number, study_id, state) SELECT g, 1, 'COMPLETE' FROM generate_series(0, 9999) g;
+        INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) SELECT trial_id, 'x', 0.001 + (number % 997) / 1000.0,
+          '{"name": "FloatDistribution", "attributes": {"step": null, "low": 0.001, "high": 1.0, "log": true}}' FROM trials;
+        INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) SELECT trial_id, 'n', 1 + number % 8,
+          '{"name": "IntDistribution", "attributes": {"log": false, "step": 1, "low": 1, "high": 8}}' FROM trials;
+        INSERT INTO trial_values (trial_id, objective, value, value_type) SELECT trial_id, 0, (number * 7919) % 10007, 'FINITE' FROM trials;"#;
+    server.client("studies").batch_execute(fill).unwrap();
+    let (mut study, started) = (study(&url), Instant::now());
+    let first = study.ask().unwrap();
+    let (read, started) = (started.elapsed(), Instant::now());
+    let next = study.ask().unwrap();
+    let asked = started.elapsed();
+    println!("10,000 trials on a server: {read:?} to read them, then {asked:?} to ask for the next");
+    assert_eq!((first.number, next.number), (10_000, 10_001));
+    // A tenth of a second on a machine with nothing else to do.
+    assert!(asked < Duration::from_secs(1), "{asked:?}");
+}
+
 /// Hands on what a client and a server say, but after each of these commits hangs up before the client hears that it was done.
 fn deaf_proxy(server: &str, deaf: &'static [usize]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

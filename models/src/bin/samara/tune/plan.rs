@@ -58,6 +58,8 @@ enum SamplerName {
     Grid,
     /// Tree-structured Parzen estimators
     Tpe,
+    /// A Gaussian process over whole trials
+    Gaussian,
 }
 
 /// [`Pruner`] by name.
@@ -82,6 +84,7 @@ impl Plan {
                 SamplerName::Random => Sampler::Random,
                 SamplerName::Grid => Sampler::Grid,
                 SamplerName::Tpe => Sampler::Tpe,
+                SamplerName::Gaussian => Sampler::Gaussian,
             },
             pruner: match self.pruner.unwrap_or(usual) {
                 PrunerName::Off => Pruner::Off,
