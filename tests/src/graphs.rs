@@ -231,6 +231,7 @@ impl Draft {
                 7 if self.depth < DEEPEST => self.nested(&x),
                 8..=11 => self.passage(x),
                 12 => self.registered(),
+                13 if x.shape().len() == 3 => self.residual(x),
                 _ => {
                     let layer = self.layer(x.shape());
                     self.shared.push((x.shape().clone(), layer.clone()));
@@ -241,6 +242,19 @@ impl Draft {
                 break;
             }
         }
+    }
+
+    /// Two convolutions that keep the shape, and their sum with what went in.
+    fn residual(&mut self, x: Open) -> bool {
+        let channels = x.shape()[2];
+        let [first, second] = [self.behind(), self.behind()];
+        let mut last = x.clone();
+        for activation in [first, second] {
+            let kernel = self.sizes(3);
+            self.follow(&mut last, &part(Conv2D::new(channels, kernel).padding(Padding::Same).activation(activation)));
+        }
+        let inputs = if self.random.random() { [x, last] } else { [last, x] };
+        self.apply(&part(Add::new()), &inputs)
     }
 
     fn again(&mut self, x: &Open) -> bool {

@@ -12,6 +12,7 @@ use samara_tests::{
 use samara_trainer::device::{
     DeviceGraph, DeviceNode,
     encode::{Numbers, encode},
+    fuse::fuse,
 };
 use samara_trainer::layers::ALL_LAYERS;
 use samara_trainer::prelude::*;
@@ -178,6 +179,12 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
     let (wide, noises) = check_wide(seed, &quantized, &model, &inputs)?;
     noises.into_iter().for_each(|(op, noise)| tally.wide_noises.entry(op).or_default().add(noise));
     let found = whole::run(&int8, &inputs, SAMPLES)?;
+    let fused = fuse(int8.clone()).map_err(|error| error.to_string())?;
+    check_places(&fused).map_err(|fault| format!("fused: {fault}"))?;
+    check_bits(&fused, &inputs, FEW).map_err(|fault| format!("fused: {fault}"))?;
+    if whole::run(&fused, &inputs, SAMPLES)? != found {
+        return Err("fused nodes give other bits".to_owned());
+    }
     for (output, expected) in expected.iter().enumerate() {
         let found = whole::real(&found, output);
         let expected = whole::real_steps(expected);
@@ -194,7 +201,7 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
         tally.ratios.push(signal_to_noise(&expected, &found));
     }
     let int4 = check_int4(&model, &inputs).map_err(|fault| format!("int4: {fault}"))?;
-    for (element_type, file) in [("f32", &f32_file), ("int8", &int8), ("int16", &wide), ("int4", &int4)] {
+    for (element_type, file) in [("f32", &f32_file), ("int8", &fused), ("int16", &wide), ("int4", &int4)] {
         tally.ops.extend(file.nodes.iter().map(|node| node.code));
         keep(seed, element_type, file);
     }

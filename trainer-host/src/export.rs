@@ -8,7 +8,7 @@ use crate::{
     Error, Model,
     data::Tensor,
     device::{
-        DeviceGraph, ExportError, Lowering, Value, encode,
+        DeviceGraph, ExportError, Lowering, Value, encode, fuse,
         run::{DeviceModel, write_sample},
         simplify, stream,
     },
@@ -134,7 +134,7 @@ impl Model {
     /// If a layer has no counterpart on the device, or the samples do not fit the model's inputs.
     pub fn export_int8(&self, samples: &[Tensor], options: quantize::Options) -> Result<Vec<u8>, ExportError> {
         let inputs = self.calibration(samples)?;
-        encode::to_checked_bytes(&quantize::quantize(&mut self.device_graph()?, &inputs, options)?)
+        encode::to_checked_bytes(&fuse::fuse(quantize::quantize(&mut self.device_graph()?, &inputs, options)?)?)
     }
 
     /// The model as a file in int8 through which a stream runs, `hop` rows of each input at a time. The samples are whole sequences,
@@ -149,7 +149,8 @@ impl Model {
         hop: usize,
     ) -> Result<Vec<u8>, ExportError> {
         let inputs = self.calibration(samples)?;
-        encode::to_checked_bytes(&quantize::quantize_stream(&mut self.device_graph()?, &inputs, options, hop)?)
+        let file = quantize::quantize_stream(&mut self.device_graph()?, &inputs, options, hop)?;
+        encode::to_checked_bytes(&fuse::fuse(file)?)
     }
 
     /// Samples that fit the model's inputs, with lengths where padding says them.

@@ -40,6 +40,26 @@ impl ParametersI8 {
             maximum: cursor.i8(),
         }
     }
+
+    /// Refuses numbers with which a sum could leave 32 bits.
+    pub(super) fn check(&self) -> Result<(), NodeFault> {
+        let factors_fit = self.factors.iter().all(|factor| (-32767..=32767).contains(factor));
+        let offset_fits = self.offset.unsigned_abs() < 1 << 30;
+        ensure(factors_fit && offset_fits && self.shift <= 22 && self.minimum <= self.maximum, NodeFault::Quantization)
+    }
+
+    /// The numbers for the kernels.
+    pub(super) fn constants(&self) -> simd::AddConstants {
+        let ([first, second], shift) = (self.factors, self.shift.into());
+        simd::AddConstants {
+            offset: self.offset,
+            first,
+            second,
+            shift,
+            minimum: self.minimum.into(),
+            maximum: self.maximum.into(),
+        }
+    }
 }
 
 /// Parameters of the f32 op in the file.
@@ -90,20 +110,11 @@ pub(super) fn check_form(node: &NodeCheck<'_>, element_type: ElementType) -> Res
 
 fn check_i8(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     check_form(node, I8)?;
-    let parameters = node.parameters(ParametersI8::decode)?;
-    let factors_fit = parameters.factors.iter().all(|factor| (-32767..=32767).contains(factor));
-    let offset_fits = parameters.offset.unsigned_abs() < 1 << 30;
-    ensure(
-        factors_fit && offset_fits && parameters.shift <= 22 && parameters.minimum <= parameters.maximum,
-        NodeFault::Quantization,
-    )
+    node.parameters(ParametersI8::decode)?.check()
 }
 
 fn run_i8(node: &mut NodeRun<'_>) {
-    let ParametersI8 { offset, factors, shift, minimum, maximum } = ParametersI8::decode(&mut node.parameters());
-    let ([first, second], shift) = (factors, shift.into());
-    let (minimum, maximum) = (minimum.into(), maximum.into());
-    let mut constants = simd::AddConstants { offset, first, second, shift, minimum, maximum };
+    let mut constants = ParametersI8::decode(&mut node.parameters()).constants();
     let (mut first, mut second, place) = (node.input(0), node.input(1), node.output.offset);
     if second.offset == place {
         (first, second) = (second, first);

@@ -7,13 +7,13 @@
 use super::{
     linear::{F32_LANES, LinearF32, LinearI8, alias_of_rows, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
     matrix::{Int4, Int8, Matrix},
-    window::{Span, Window},
+    window::Window,
 };
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, copy, disjoint, ensure, fill},
-    simd,
+    simd::{self, AddConstants},
     tensor::{
         ElementType::{F32, I8},
         Tensor,
@@ -66,14 +66,23 @@ pub fn scratch_bytes(window: &Window, depth: usize, pixels: usize) -> usize {
 fn check_i8<M: Matrix>(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let [input] = node.inputs(I8)?;
     let parameters = node.parameters(ParametersI8::decode)?;
-    parameters.window.check(node, &input)?;
-    let (fan_in, channels) = (parameters.window.taps().saturating_mul(input.channels()), node.output.channels());
-    parameters.linear.check_matrix::<M>(node, fan_in, channels)?;
-    if parameters.window.is_pointwise() {
-        ensure(input.pixels() == node.output.pixels(), NodeFault::Shape)?;
-    }
-    let unpacked = M::scratch_bytes(channels, fan_in);
+    check_window::<M>(node, &parameters, &input)?;
+    let fan_in = parameters.window.taps().saturating_mul(input.channels());
+    let unpacked = M::scratch_bytes(node.output.channels(), fan_in);
     node.scratch(unpacked + scratch_bytes(&parameters.window, input.channels(), node.output.pixels()))
+}
+
+/// Refuses a window, weights or shapes that do not fit together.
+pub(super) fn check_window<M: Matrix>(
+    node: &NodeCheck<'_>,
+    parameters: &ParametersI8,
+    input: &Tensor,
+) -> Result<(), NodeFault> {
+    parameters.window.check(node, input)?;
+    let fan_in = parameters.window.taps().saturating_mul(input.channels());
+    parameters.linear.check_matrix::<M>(node, fan_in, node.output.channels())?;
+    let as_many = input.pixels() == node.output.pixels();
+    ensure(!parameters.window.is_pointwise() || as_many, NodeFault::Shape)
 }
 
 /// A pointwise one goes through the pixels in one direction; another one comes back to each pixel.
@@ -82,76 +91,143 @@ fn alias_i8(input: &Tensor, output: &Tensor, mut parameters: Cursor<'_>) -> Alia
 }
 
 fn run_i8<M: Matrix>(node: &mut NodeRun<'_>) {
-    let ParametersI8 { window, linear } = ParametersI8::decode(&mut node.parameters());
+    let parameters = ParametersI8::decode(&mut node.parameters());
+    let ParametersI8 { window, linear } = parameters;
     let (input, output) = (node.input(0), node.output);
-    let Some((rows, columns, channels)) = output.height_width_channels() else { return };
-    let fan_in = window.taps() * input.channels();
+    if !window.is_pointwise() {
+        return convolve::<M>(node, &parameters, &input, output.zero_point, None);
+    }
+    let (fan_in, channels) = (input.channels(), output.channels());
     let weights = node.constants(linear.weights, M::bytes(channels, fan_in));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), output.zero_point);
-    if window.is_pointwise() {
-        return multiply_rows::<M>(weights, fan_in, &requantize, rows * columns, node.overlapping());
-    }
+    multiply_rows::<M>(weights, fan_in, &requantize, output.pixels(), node.overlapping());
+}
+
+/// Convolves `input`, which shares no byte with the output, two pixels at a time; their zero point is given. With `sum`, the
+/// output holds what each pixel is added to, and the scratch region ends with room for two pixels.
+pub(super) fn convolve<M: Matrix>(
+    node: &mut NodeRun<'_>,
+    ParametersI8 { window, linear }: &ParametersI8,
+    input: &Tensor,
+    zero_point: i8,
+    sum: Option<&AddConstants>,
+) {
+    let Some((rows, columns, channels)) = node.output.height_width_channels() else { return };
+    let fan_in = window.taps() * input.channels();
+    let weights = node.constants(linear.weights, M::bytes(channels, fan_in));
+    let requantize = linear.requantize(node.constants(linear.channels, channels * 8), zero_point);
     let Buffers { output, scratch, inputs, .. } = node.buffers();
-    let (image, output) = (inputs.read_i8(&input), as_i8_mut(output));
+    let (image, output) = (inputs.read_i8(input), as_i8_mut(output));
     let Some((unpacked, scratch)) = scratch.split_at_mut_checked(M::scratch_bytes(channels, fan_in)) else { return };
-    let Some((packed, patches)) = scratch.split_at_mut_checked(rows_scratch_bytes(rows * columns, fan_in)) else { return };
-    let Some((first, second)) = as_i8_mut(patches).split_at_mut_checked(fan_in) else { return };
-    let Some(second) = second.get_mut(..fan_in) else { return };
-    let Some(mut image) = Image::new(image, &input, &window) else { return };
+    let Some((packed, scratch)) = scratch.split_at_mut_checked(rows_scratch_bytes(rows * columns, fan_in)) else { return };
+    let Some((patches, pixels)) = as_i8_mut(scratch).split_at_mut_checked(2 * fan_in) else { return };
+    let Some(image) = Image::new(image, input, window) else { return };
     let packed: &mut [u32] = bytemuck::try_cast_slice_mut(packed).unwrap_or_default();
-    let mut positions = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+    let mut positions = (0..rows).flat_map(|row| (0..columns).map(move |column| [row, column]));
     for outputs in output.chunks_mut((2 * channels).max(1)) {
-        let Some((y1, y2)) = outputs.split_at_mut_checked(channels) else { return };
-        let Some((row, column)) = positions.next() else { return };
-        image.gather(&window, row, column, first);
-        let second = match positions.next() {
-            Some((row, column)) => {
-                image.gather(&window, row, column, second);
+        let Some(position) = positions.next() else { return };
+        image.pack(window, position, positions.next(), patches, packed);
+        let made = if sum.is_some() { pixels.get_mut(..outputs.len()).unwrap_or_default() } else { &mut *outputs };
+        let Some((y1, y2)) = made.split_at_mut_checked(channels) else { return };
+        M::multiply(weights, fan_in, packed, &requantize, unpacked, [y1, y2]);
+        if let (Some(sum), Some(made)) = (sum, pixels.get(..outputs.len())) {
+            simd::add_assign(outputs, made, sum);
+        }
+    }
+}
+
+impl Image<'_, i8> {
+    /// Packs what lies under the windows of one output pixel or two; `patches` has room for both.
+    #[inline(never)] // What it keeps on the stack is gone before the product begins.
+    fn pack(&self, window: &Window, position: [usize; 2], other: Option<[usize; 2]>, patches: &mut [i8], packed: &mut [u32]) {
+        let fan_in = patches.len() / 2;
+        let row_length = usize::from(window.kernel[1]) * self.depth;
+        let packs_rows = window.dilation[1] == 1 && row_length.is_multiple_of(4);
+        let starts = (self.start(window, position), other.map(|other| self.start(window, other)));
+        if let (true, (Some(start), None | Some(Some(_)))) = (packs_rows, starts) {
+            // All taps lie in the image, and the kernel's rows are whole groups of four inputs: they are packed from where they lie.
+            let other_start = starts.1.flatten();
+            for row in 0..usize::from(window.kernel[0]) {
+                let [first, second] = [Some(start), other_start].map(|start| self.row(window, start, row, row_length));
+                simd::pack_columns(packed, fan_in, row * row_length, first, second);
+            }
+            return;
+        }
+        let Some((first, second)) = patches.split_at_mut_checked(fan_in) else { return };
+        self.gather(window, position, first);
+        let second = match other {
+            Some(other) => {
+                self.gather(window, other, second);
                 &*second
             }
             None => &[],
         };
         simd::pack_columns(packed, fan_in, 0, first, second);
-        M::multiply(weights, fan_in, packed, &requantize, unpacked, [y1, y2]);
     }
 }
 
-/// An image of int8 or int16 elements, and how far a walk over the output is.
+/// An image of int8 or int16 elements.
 pub(super) struct Image<'a, T> {
     pixels: &'a [T],
-    height: usize,
-    width: usize,
+    size: [usize; 2],
     depth: usize,
     /// Every byte of an element in the padding.
     padding: u8,
-    /// The taps of the output row that was begun last.
-    vertical: Span,
+    /// How far below and right of its first tap a window reaches.
+    reach: [usize; 2],
 }
 
 impl<'a, T: Pod> Image<'a, T> {
-    /// At the first row of the output. `None` if the tensor is no image.
+    /// `None` if the tensor is no image.
     pub fn new(pixels: &'a [T], tensor: &Tensor, window: &Window) -> Option<Self> {
         let (height, width, depth) = tensor.height_width_channels()?;
-        Some(Self { pixels, height, width, depth, padding: tensor.zero_point as u8, vertical: window.rows(0, height) })
+        let reach = |axis: usize| {
+            let [kernel, dilation] =
+                [window.kernel, window.dilation].map(|pair| usize::from(if axis == 0 { pair[0] } else { pair[1] }));
+            kernel.saturating_sub(1) * dilation
+        };
+        Some(Self { pixels, size: [height, width], depth, padding: tensor.zero_point as u8, reach: [reach(0), reach(1)] })
     }
 
-    /// Copies what lies under the window of an output pixel, from column 0 of a row on, `[kernel height][kernel width][depth]`.
-    pub fn gather(&mut self, window: &Window, row: usize, column: usize, patch: &mut [T]) {
-        if column == 0 {
-            self.vertical = window.rows(row, self.height);
-        }
-        let (vertical, horizontal) = (self.vertical, window.columns(column, self.width));
+    /// Where the window of an output pixel begins, if all of it lies in the image.
+    #[inline(always)]
+    pub fn start(&self, window: &Window, [row, column]: [usize; 2]) -> Option<usize> {
+        let [height, width] = self.size;
+        let top = (row * usize::from(window.stride[0])).wrapping_sub(usize::from(window.padding[0]));
+        let left = (column * usize::from(window.stride[1])).wrapping_sub(usize::from(window.padding[1]));
+        // What begins before the image is a large number.
+        let inside = top < height && left < width && top + self.reach[0] < height && left + self.reach[1] < width;
+        inside.then(|| (top * width + left) * self.depth)
+    }
+
+    /// Row `row` of the window that begins at `start`, without dilation; none for none.
+    #[inline(always)]
+    pub fn row(&self, window: &Window, start: Option<usize>, row: usize, length: usize) -> &'a [T] {
+        let Some(start) = start else { return &[] };
+        let start = start + row * usize::from(window.dilation[0]) * self.size[1] * self.depth;
+        self.pixels.get(start..).and_then(|rest| rest.get(..length)).unwrap_or_default()
+    }
+
+    /// Copies what lies under the window of an output pixel, `[kernel height][kernel width][depth]`.
+    pub fn gather(&self, window: &Window, position: [usize; 2], patch: &mut [T]) {
         let kernel_width = usize::from(window.kernel[1]);
-        if vertical.taps < usize::from(window.kernel[0]) || horizontal.taps < kernel_width {
-            fill(bytemuck::cast_slice_mut(patch), self.padding);
+        if let (Some(start), 1) = (self.start(window, position), window.dilation[1]) {
+            let length = kernel_width * self.depth;
+            for (row, to) in patch.chunks_exact_mut(length.max(1)).enumerate() {
+                simd::copy(bytemuck::cast_slice_mut(to), bytemuck::cast_slice(self.row(window, Some(start), row, length)));
+            }
+            return;
         }
+        let [height, width] = self.size;
+        let (vertical, horizontal) = (window.rows(position[0], height), window.columns(position[1], width));
+        fill(bytemuck::cast_slice_mut(patch), self.padding);
         // Without dilation, the taps of a row are neighbours: one copy. Otherwise each is a copy of its own.
         let dilation = usize::from(window.dilation[1]);
         let (copies, length) = if dilation == 1 { (1, horizontal.taps * self.depth) } else { (horizontal.taps, self.depth) };
         for i in 0..vertical.taps {
             let y = vertical.start + i * usize::from(window.dilation[0]);
             for j in 0..copies {
-                let from = (y * self.width + horizontal.start + j * dilation) * self.depth;
+                let from = (y * width + horizontal.start + j * dilation) * self.depth;
                 let to = ((vertical.first + i) * kernel_width + horizontal.first + j) * self.depth;
                 let from = self.pixels.get(from..).and_then(|tail| tail.get(..length)).unwrap_or_default();
                 let to = patch.get_mut(to..).and_then(|tail| tail.get_mut(..length)).unwrap_or_default();

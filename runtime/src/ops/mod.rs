@@ -7,6 +7,7 @@ pub mod activation;
 pub mod add;
 pub mod concat;
 pub mod conv2d;
+pub mod conv2d_add;
 pub mod delay;
 pub mod dense;
 pub mod depthwise_conv2d;
@@ -102,6 +103,7 @@ pub static ALL_OPS: &[&OpDef] = &[
     &wide::softmax::SOFTMAX_I16,
     &wide::multiply::MULTIPLY_I16,
     &wide::scale_shift::SCALE_SHIFT_I16,
+    &conv2d_add::CONV2D_ADD_I8,
 ];
 
 /// Number of ops that `model` uses: the length of the table that [`select_ops`] makes. Meant for compile time.

@@ -62,19 +62,19 @@ fn run(node: &mut NodeRun<'_>) {
     }
     let (columns, pixels) = (output.dimensions[1] as usize, output.pixels());
     let Buffers { output, scratch, inputs, .. } = node.buffers();
-    let Some(mut image) = Image::new(inputs.read_i16(&input), &input, &window) else { return };
+    let Some(image) = Image::new(inputs.read_i16(&input), &input, &window) else { return };
     let Some((packed, patches)) = scratch.split_at_mut_checked(rows_scratch_bytes(pixels, fan_in)) else { return };
     let Some((first, second)) = as_i16_mut(patches).split_at_mut_checked(fan_in) else { return };
     let Some(second) = second.get_mut(..fan_in) else { return };
     let packed: &mut [u32] = bytemuck::try_cast_slice_mut(packed).unwrap_or_default();
-    let mut positions = (0..pixels / columns.max(1)).flat_map(|row| (0..columns).map(move |column| (row, column)));
+    let mut positions = (0..pixels / columns.max(1)).flat_map(|row| (0..columns).map(move |column| [row, column]));
     for outputs in as_i16_mut(output).chunks_mut((2 * channels).max(1)) {
         let Some((y1, y2)) = outputs.split_at_mut_checked(channels) else { return };
-        let Some((row, column)) = positions.next() else { return };
-        image.gather(&window, row, column, first);
+        let Some(position) = positions.next() else { return };
+        image.gather(&window, position, first);
         let second = match positions.next() {
-            Some((row, column)) => {
-                image.gather(&window, row, column, second);
+            Some(other) => {
+                image.gather(&window, other, second);
                 &*second
             }
             None => &[],

@@ -233,9 +233,20 @@ const WITHOUT_INT16_VECTORS: &[&str] = &["lut_i16", "softmax_i16", "scale_shift_
 
 /// Ops that nothing in LiteRT can be held against: an embedding, a delay and a slice move elements, without arithmetic; a layer
 /// normalization and cosines are no single operators there, LiteRT has no GRU, and its simple RNN not in int8. Tests beside them hold
-/// them against their formulas and real numbers, and layers with int4 weights against those with int8 weights 16 times as large.
-const WITHOUT_VECTORS: &[&str] =
-    &["embedding", "delay", "slice", "layer_normalization_i8", "dot_i8", "gru_i8", "simple_rnn_i8", "dense_i4", "conv2d_i4"];
+/// them against their formulas and real numbers, layers with int4 weights against those with int8 weights 16 times as large, and
+/// fused ops against those of which they were made.
+const WITHOUT_VECTORS: &[&str] = &[
+    "embedding",
+    "delay",
+    "slice",
+    "layer_normalization_i8",
+    "dot_i8",
+    "gru_i8",
+    "simple_rnn_i8",
+    "dense_i4",
+    "conv2d_i4",
+    "conv2d_add_i8",
+];
 /// What has states goes from each of LiteRT's to the next: lstm.rs.
 const STEP_BY_STEP: [(&str, u8); 1] = [("lstm", LSTM_I8.code)];
 

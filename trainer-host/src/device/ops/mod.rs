@@ -3,6 +3,7 @@
 mod activation;
 mod add;
 mod concat;
+mod conv2d_add;
 mod convert;
 mod delay;
 mod dot;
@@ -68,6 +69,7 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &activation::KIND,
     &add::KIND,
     &concat::KIND,
+    &conv2d_add::KIND,
     &convert::KIND,
     &delay::KIND,
     &dot::KIND,

@@ -8,6 +8,7 @@ use crate::{
     device::{
         Clamp, DeviceGraph, Form, OutputQuantization, Value,
         encode::{Numbers, encode},
+        fuse::fuse,
         ops::{Kind, Linear},
     },
     graph::Shape,
@@ -169,13 +170,13 @@ impl OpExample {
         encode(&self.graph, Numbers::F32)
     }
 
-    /// The model file in int8.
+    /// The model file in int8, fused.
     ///
     /// # Errors
     /// If the op cannot be encoded.
     pub fn i8_file(&self) -> Result<ModelFile, ExportError> {
         let quantizations = self.quantizations();
-        encode(&self.graph, Numbers::I8 { quantizations: &quantizations, float_ports: self.float_ports })
+        fuse(encode(&self.graph, Numbers::I8 { quantizations: &quantizations, float_ports: self.float_ports })?)
     }
 
     /// The model file in int16 or in the example's own [`forms`](Self::forms). `None` if a node has no int16.
