@@ -17,8 +17,16 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(simd_dsp)");
     println!("cargo::rustc-check-cfg=cfg(simd_mve)");
     println!("cargo::rustc-check-cfg=cfg(simd_v8m)");
-    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("arm") {
-        return;
+    println!("cargo::rustc-check-cfg=cfg(simd_v6m)");
+    println!("cargo::rustc-check-cfg=cfg(simd_rv32m)");
+    let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        Ok("arm") => {}
+        Ok("riscv32") if features.split(',').any(|feature| feature == "m") => {
+            println!("cargo::rustc-cfg=simd_rv32m");
+            return;
+        }
+        _ => return,
     }
     if assembles("mve", "vmladava.s8 r0, q0, q1") {
         println!("cargo::rustc-cfg=simd_mve");
@@ -27,6 +35,8 @@ fn main() {
         if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv8m")) {
             println!("cargo::rustc-cfg=simd_v8m");
         }
+    } else if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv6m")) {
+        println!("cargo::rustc-cfg=simd_v6m");
     }
 }
 

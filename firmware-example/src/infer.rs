@@ -33,8 +33,8 @@ pub struct Instruments<'a, C, P, S> {
     pub counter: Option<&'a mut C>,
     /// On while a record is worked on.
     pub led: &'a mut P,
-    /// Gives the deepest stack so far, in bytes; asked after the first record.
-    pub deepest_stack: S,
+    /// Does what it is given, and says how deep the stack went meanwhile, in bytes; asked for the first record.
+    pub stack: S,
 }
 
 /// Works through `inputs` until it ends; the session forgets all before each `sequence` records, if that is given. Reports `input_bytes`, `output_bytes`, `records`, `stack_bytes` and, with a
@@ -43,7 +43,7 @@ pub struct Instruments<'a, C, P, S> {
 ///
 /// # Errors
 /// [`Failure`].
-pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
+pub fn run<C: InstructionCounter, P: OutputPin, S: FnMut(&mut dyn FnMut()) -> usize>(
     session: &mut Session<'_>,
     inputs: &mut impl Read,
     outputs: &mut impl Write,
@@ -55,7 +55,6 @@ pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
     let mut ticks = 0;
     let mut node_ticks = [0u32; NODES_LISTED];
     let mut nodes = 0;
-    let mut deepest_stack = Some(instruments.deepest_stack);
     let mut output_bytes = 0;
     let mut input_bytes = 0;
     loop {
@@ -69,7 +68,8 @@ pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
         }
         // A pin that cannot be set spoils no result.
         let _ = instruments.led.set_high();
-        match instruments.counter.as_deref_mut() {
+        let counter = &mut instruments.counter;
+        let mut work = || match counter {
             Some(counter) => {
                 let start = counter.ticks();
                 let mut last = start;
@@ -84,11 +84,15 @@ pub fn run<C: InstructionCounter, P: OutputPin, S: FnOnce() -> usize>(
                 ticks += last - start;
             }
             None => session.run(),
+        };
+        let deepest = if records == 0 { Some((instruments.stack)(&mut work)) } else { None };
+        if deepest.is_none() {
+            work();
         }
         let _ = instruments.led.set_low();
         records += 1;
-        if let Some(deepest_stack) = deepest_stack.take() {
-            report.line("stack_bytes", &[deepest_stack() as u64]);
+        if let Some(deepest) = deepest {
+            report.line("stack_bytes", &[deepest as u64]);
             defmt::info!("the first record is done");
         }
         output_bytes = write_outputs(session, outputs)?;

@@ -18,10 +18,20 @@ pub const fn requantize(accumulator: i32, shift: u32, multiplier: i32, zero_poin
     clamp(rounding_high_multiply(accumulator.wrapping_shl(shift), multiplier).wrapping_add(zero_point), minimum, maximum)
 }
 
-/// `(a * b + 2^31) >> 32` in 64-bit arithmetic.
+/// `(a * b + 2^31) >> 32`.
 #[inline(always)]
 pub const fn rounding_high_multiply(a: i32, b: i32) -> i32 {
-    ((a as i64 * b as i64 + (1 << 31)) >> 32) as i32
+    if cfg!(simd_v6m) { rounding_high_multiply_by_halves(a, b) } else { ((a as i64 * b as i64 + (1 << 31)) >> 32) as i32 }
+}
+
+/// The same for cores that multiply to 32 bits only, where a product of 64 is a call of a function. No step overflows: a product of halves
+/// is at most `32767 * 65535`, and `65534 + 2^15` more is `2^31 - 1`.
+const fn rounding_high_multiply_by_halves(a: i32, b: i32) -> i32 {
+    let (a_high, a_low, b_high, b_low) = (a >> 16, a & 0xffff, b >> 16, b & 0xffff);
+    let low = (a_low as u32).wrapping_mul(b_low as u32) >> 16;
+    let middle = (a_high * b_low).wrapping_add(low as i32 + 0x8000);
+    let other_middle = (a_low * b_high).wrapping_add(middle & 0xffff);
+    (a_high * b_high).wrapping_add(middle >> 16).wrapping_add(other_middle >> 16)
 }
 
 /// `value` limited to `minimum..=maximum`, both within int8.

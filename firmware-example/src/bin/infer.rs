@@ -60,6 +60,7 @@ fn run(mut board: Board) -> Result<(), &'static str> {
     })?;
     let mut session = Session::new(model, arena.as_mut_slice()).map_err(|_| "the arena was refused")?;
     let startup = board.counter.ticks() - start;
+    let startup_stack = gauge.deepest();
 
     if tests {
         let samples = session.self_test().map_err(|error| {
@@ -80,8 +81,12 @@ fn run(mut board: Board) -> Result<(), &'static str> {
         report.line("loop_expected", &[2 * u64::from(LOOP_ITERATIONS)]);
         report.line("loop_counted", &[counted]);
     }
-    let instruments =
-        Instruments { counter: counts.then_some(&mut board.counter), led: &mut board.led, deepest_stack: || gauge.deepest() };
+    let stack = |work: &mut dyn FnMut()| {
+        let gauge = StackGauge::paint();
+        work();
+        gauge.deepest().max(startup_stack)
+    };
+    let instruments = Instruments { counter: counts.then_some(&mut board.counter), led: &mut board.led, stack };
     let records =
         infer::run(&mut session, &mut inputs, &mut outputs, &mut report, sequence, instruments).map_err(|failure| {
             defmt::error!("{}", failure);

@@ -56,6 +56,39 @@ fn full_word(bytes: &[i8; 4]) -> u32 {
     u32::from_le_bytes(bytes.map(|byte| byte as u8))
 }
 
+/// Words, then bytes; not for the compiler to recognize as a call of `memcpy`.
+#[inline(always)]
+pub(super) fn copy(to: &mut [u8], from: &[u8]) {
+    let (words, rest) = (from.len() / 4, from.len() % 4);
+    // SAFETY: the slices are equally long, and words of the cores with this extension may lie anywhere.
+    unsafe {
+        asm!(
+            "cmp {words}, #0",
+            "beq 3f",
+            "2:",
+            "ldr {x}, [{from}], #4",
+            "str {x}, [{to}], #4",
+            "subs {words}, #1",
+            "bne 2b",
+            "3:",
+            "cmp {rest}, #0",
+            "beq 5f",
+            "4:",
+            "ldrb {x}, [{from}], #1",
+            "strb {x}, [{to}], #1",
+            "subs {rest}, #1",
+            "bne 4b",
+            "5:",
+            words = inout(reg) words => _,
+            rest = inout(reg) rest => _,
+            from = inout(reg) from.as_ptr() => _,
+            to = inout(reg) to.as_mut_ptr() => _,
+            x = out(reg) _,
+            options(nostack)
+        );
+    }
+}
+
 pub(super) fn pack_columns(columns: &mut [u32], _k: usize, at: usize, first: &[i8], second: &[i8]) {
     let (first_words, first_rest) = first.as_chunks::<4>();
     if second.is_empty() {

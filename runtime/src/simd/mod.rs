@@ -1,22 +1,21 @@
 //! The inner loops that decide speed, one set per architecture behind one small interface.
 //!
 //! Ops call the functions of this module and never name an architecture. `portable` runs everywhere; `dsp` is for Armv7E-M
-//! and Armv8-M cores with the DSP extension; `mve` is for Helium. `build.rs` finds out which the target has. All read
-//! the same constants ([`layout`]) and give the same bits: [`self_check`] compares them on the device.
+//! and Armv8-M cores with the DSP extension; `mve` is for Helium; `v6m` for Armv6-M; `rv32m` for RISC-V of 32 bits. `build.rs` finds
+//! out which the target has. All read the same constants ([`layout`]) and give the same bits: [`self_check`] compares them on the device.
 //!
-//! Instructions per multiply-accumulate (per element for the sum), everything included: checks, packing, requantization, borders.
-//! Counted in QEMU 7.2 with `-icount shift=0` (SysTick; `minstret` on RISC-V), rustc 1.95, opt-level 3, fat LTO:
+//! Instructions per multiply-accumulate (per element for the sum) of a whole op, everything included: gathering, packing, requantization,
+//! borders. Counted in QEMU 7.2 with `-icount shift=0` (SysTick; `minstret` on RISC-V), rustc 1.95, opt-level 3, fat LTO:
 //!
-//! | | Cortex-M4F `dsp` | Cortex-M55 `mve` | RV32IMAC `portable` | Armv6-M `portable` |
+//! | | Cortex-M4F `dsp` | Cortex-M55 `mve` | RV32IMAC `rv32m` | Armv6-M `v6m` |
 //! |---|---|---|---|---|
-//! | pointwise 8x8x64 to 64 | 1.07 | 0.22 | 3.7 | 8.2 |
-//! | pointwise 24x24x16 to 16 | 1.78 | 0.69 | 5.3 | 12.1 |
-//! | convolution of depth 144 to 16, patches already gathered | 1.08 | 0.20 | 3.5 | 7.6 |
-//! | convolution of depth 27 to 16, patches already gathered | 1.60 | 0.50 | 4.8 | 10.7 |
-//! | dense 640 to 128 | 1.19 | 0.17 | 3.9 | 6.9 |
-//! | depthwise 3x3, 16x16x64 | 2.95 | 1.47 | 7.8 | 17.5 |
-//! | depthwise 3x3, 48x48x8 | 3.16 | 2.84 | 8.1 | 17.9 |
-//! | depthwise 3x3, 3x3x256 | 4.44 | 2.50 | 8.4 | 18.5 |
+//! | pointwise 8x8x64 to 64 | 1.09 | 0.24 | 3.17 | 3.75 |
+//! | pointwise 24x24x16 to 16 | 1.95 | 0.83 | 4.57 | 6.32 |
+//! | convolution 3x3, 16x16x16 to 16 | 1.25 | 0.35 | 3.24 | 3.80 |
+//! | dense 640 to 128 | 1.21 | 0.18 | 3.28 | 3.82 |
+//! | depthwise 3x3, 16x16x64 | 2.98 | 1.49 | 7.15 | 13.0 |
+//! | depthwise 3x3, 48x48x8 | 3.21 | 2.86 | 7.40 | 13.4 |
+//! | depthwise 3x3, 3x3x256 | 4.63 | 2.60 | 7.81 | 14.3 |
 //! | sum of 4096 elements | 7.0 | 1.8 | 11.0 | 12.1 |
 //!
 //! int16 activations (16x8), counted in the same way on layers of the zoo's `fashion-separable`; of Helium, what the compiler makes of
@@ -33,7 +32,9 @@
 //! The products' loops are those of int8; what is more is a call for each tile of two channels by two pixels, and outputs that are
 //! requantized outside of assembly. Depthwise weights are widened for each pixel.
 //!
-//! Tried and dropped: widening depthwise weights once per run of pixels instead of once per block took 4 to 18 instructions,
+//! Tried and dropped: on Armv6-M, requantization in a function of its own, which is called for two or four sums (31 instructions, and as
+//! many for the call); on RISC-V, tiles of four channels in plain Rust, where the compiler loads a whole step before the first product,
+//! and spills (6.0 instead of 3.2). Widening depthwise weights once per run of pixels instead of once per block took 4 to 18 instructions,
 //! since where rows are short the widening is most of the work.
 //!
 //! Lengths are checked once per call; a call with slices that do not fit together does nothing. Nothing here can panic.
@@ -69,8 +70,12 @@ pub mod layout;
 #[cfg(simd_mve)]
 mod mve;
 mod portable;
+#[cfg(simd_rv32m)]
+mod rv32m;
 #[cfg(test)]
 mod tests;
+#[cfg(simd_v6m)]
+mod v6m;
 mod wide;
 #[cfg(test)]
 mod wide_tests;
@@ -79,8 +84,12 @@ mod wide_tests;
 use dsp as active;
 #[cfg(simd_mve)]
 use mve as active;
-#[cfg(not(any(simd_dsp, simd_mve)))]
+#[cfg(not(any(simd_dsp, simd_mve, simd_v6m, simd_rv32m)))]
 use portable as active;
+#[cfg(simd_rv32m)]
+use rv32m as active;
+#[cfg(simd_v6m)]
+use v6m as active;
 
 pub use check::self_check;
 pub use depthwise::Window;
@@ -98,15 +107,21 @@ pub enum Variant {
     Dsp = 1,
     /// Arm's Helium (M-profile vector extension): Cortex-M52, M55, M85.
     Mve = 2,
+    /// Armv6-M: Cortex-M0, M0+, M1.
+    V6m = 3,
+    /// RISC-V of 32 bits with multiplication.
+    Rv32m = 4,
 }
 
 impl Variant {
-    /// `"portable"`, `"dsp"` or `"mve"`.
+    /// `"portable"`, `"dsp"`, `"mve"`, `"v6m"` or `"rv32m"`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Dsp => "dsp",
             Self::Mve => "mve",
+            Self::V6m => "v6m",
+            Self::Rv32m => "rv32m",
         }
     }
 }
@@ -130,6 +145,15 @@ pub struct Requantize<'a> {
     pub minimum: i32,
     /// Largest output.
     pub maximum: i32,
+}
+
+/// Copies bytes, as many as both have: where they are few, faster than a call of a function for any number.
+#[inline(always)]
+pub fn copy(to: &mut [u8], from: &[u8]) {
+    let length = to.len().min(from.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..length), from.get(..length)) {
+        active::copy(to, from);
+    }
 }
 
 /// Writes inputs of one pixel, or of two, to `columns` in the order that [`multiply`] reads.

@@ -18,19 +18,24 @@ use core::arch::naked_asm;
 
 pub(super) const VARIANT: Variant = Variant::Mve;
 
+#[inline(always)]
+pub(super) fn copy(to: &mut [u8], from: &[u8]) {
+    // SAFETY: both slices are equally long.
+    unsafe { copy_bytes(to.as_mut_ptr(), from.as_ptr(), from.len()) };
+}
+
 pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, first: &[i8], second: &[i8]) {
     let bytes: &mut [i8] = bytemuck::cast_slice_mut(columns);
     for (start, pixel) in [(at, first), (k.next_multiple_of(16) + at, second)] {
         if let Some(place) = bytes.get_mut(start..).and_then(|rest| rest.get_mut(..pixel.len())) {
-            // SAFETY: both slices are `pixel.len()` long.
-            unsafe { copy(place.as_mut_ptr(), pixel.as_ptr(), pixel.len()) };
+            copy(bytemuck::cast_slice_mut(place), bytemuck::cast_slice(pixel));
         }
     }
 }
 
 /// Copies bytes, sixteen at a time.
 #[unsafe(naked)]
-unsafe extern "C" fn copy(to: *mut i8, from: *const i8, length: usize) {
+unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, length: usize) {
     naked_asm!(
         super::assembler_core!(),
         "push {{r7, lr}}",

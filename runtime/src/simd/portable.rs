@@ -10,8 +10,13 @@ use super::{
 };
 use crate::quant::{clamp, requantize as requantize_one, rounding_high_multiply, saturate_i16};
 
-#[cfg_attr(any(simd_dsp, simd_mve), expect(dead_code, reason = "the variant in use has its own"))]
+#[cfg_attr(any(simd_dsp, simd_mve, simd_v6m, simd_rv32m), expect(dead_code, reason = "the variant in use has its own"))]
 pub(super) const VARIANT: Variant = Variant::Portable;
+
+#[cfg_attr(any(simd_dsp, simd_mve), expect(dead_code, reason = "the variant in use has its own"))]
+pub(super) fn copy(to: &mut [u8], from: &[u8]) {
+    to.copy_from_slice(from);
+}
 
 pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, first: &[i8], second: &[i8]) {
     let bytes: &mut [i8] = bytemuck::cast_slice_mut(columns);
@@ -146,7 +151,12 @@ fn sum_two(pair: &[i8], first: &[i8], second: &[i8]) -> [[i32; 2]; 2] {
 
 /// Requantizes the sums of neighbouring channels.
 #[inline(always)]
-fn store<const N: usize>(sums: &[i32; N], constants: &[[i32; 2]; N], requantize: &Requantize, outputs: &mut [i8; N]) {
+pub(super) fn store<const N: usize>(
+    sums: &[i32; N],
+    constants: &[[i32; 2]; N],
+    requantize: &Requantize,
+    outputs: &mut [i8; N],
+) {
     for ((&sum, &[bias, multiplier]), output) in sums.iter().zip(constants).zip(outputs) {
         let Requantize { shift, zero_point, minimum, maximum, .. } = *requantize;
         *output = requantize_one(bias.wrapping_add(sum), shift, multiplier, zero_point, minimum, maximum);
