@@ -46,6 +46,21 @@ fn workers_share_a_study_and_others_join() {
     assert!(missing.contains("there is no data set \"nothing\""), "{missing}");
 }
 
+#[test]
+fn a_study_that_was_begun_is_left_to_workers() {
+    let place = Place::new();
+    let data = images(&place, 300, |sample| (sample % 10) as u8);
+    let (file, out) = (place.write("small.toml", SEARCH.as_bytes()), place.text("out"));
+    let begin = ["tune", &file, "--data", &data, "--out", &out, "--trials", "3"];
+    success(&[&begin[..], &["--begin"]].concat());
+    assert!(trials(&place).is_empty());
+    success(&["tune", "worker", "--storage", &place.text("out/studies.db"), "--study", "small"]);
+    let theirs = trials(&place);
+    assert!(theirs.len() == 3 && theirs.iter().all(|trial| trial.state.is_finished()), "{theirs:?}");
+    let found = json(&begin);
+    assert_eq!((&found["trials"], trials(&place) == theirs), (&3.into(), true), "there is no more to do");
+}
+
 /// Ctrl-C to the first process alone, and to one that works by itself.
 #[test]
 fn an_interrupted_search_gives_its_trials_back() {

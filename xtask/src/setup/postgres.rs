@@ -76,7 +76,7 @@ pub fn postgres() -> Result<Programs> {
     if let Some(programs) = Programs::find() {
         return Ok(programs);
     }
-    let advice = "install PostgreSQL 13 or newer, with initdb and postgres on the path";
+    let advice = "install PostgreSQL, such as 15, with initdb and postgres on the path";
     if !debian::is_here() {
         bail!("PostgreSQL: it is not on this machine; {advice}");
     }

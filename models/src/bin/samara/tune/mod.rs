@@ -23,7 +23,7 @@ use samara_trainer::losses::Loss;
 use serde_json::{Value, json};
 
 use crate::losses::LossName;
-use crate::{files, interrupt, names, task};
+use crate::{files, interrupt, names, output, task};
 use plan::Plan;
 use recipe::Recipe;
 
@@ -96,6 +96,10 @@ struct Search {
     /// Let so many processes of this machine work at once; their trials depend on who is faster
     #[arg(long, value_name = "N", value_parser = names::count)]
     workers: Option<usize>,
+    /// Begin the study, with the file and all options in it, and leave its trials to `samara tune worker`; the same call without this writes the
+    /// winner then
+    #[arg(long, conflicts_with_all = ["workers", "retrain"])]
+    begin: bool,
     /// Train this trial of the study again, to the same bits, and write its files, instead of going on
     #[arg(long, value_name = "NUMBER", conflicts_with = "workers")]
     retrain: Option<u64>,
@@ -177,6 +181,14 @@ impl Search {
             return tuning.finish(&mut study, &trial, &self.out, self.json);
         }
         study.describe(TASK, &json!({ "file": text, "plan": self.plan.to_arguments(), "data": self.data }))?;
+        if self.begin {
+            let storage = Storage::open(&url)?;
+            output::note(&format!(
+                "the study {name:?} is begun: samara tune worker --storage {} --study {name}",
+                storage.shown()
+            ));
+            return Ok(());
+        }
         match self.workers {
             Some(count) => tuning.share(&mut study, &workers::Place { url: &url, study: name, data: &self.data }, count)?,
             None => tuning.work(&mut study)?,
