@@ -126,6 +126,22 @@ mod tests {
     }
 
     #[test]
+    fn a_head_answers_in_the_file_as_it_does_alone() {
+        let members = [member("a", Activation::Relu, 1), member("b", Activation::Tanh, 2)];
+        let said = input([6]);
+        let mut head = Model::new("head", &said, Dense::new(3).activation(Activation::Softmax).apply(&said)).unwrap();
+        head.initialize(9);
+        let all = join("all", &[&members[0], &members[1]], &Combination::Stacked(&head)).unwrap();
+        let [first, second] = [0, 1].map(|number: usize| members[number].predict(&samples(20)).unwrap());
+        let rows = first.values().chunks(3).zip(second.values().chunks(3));
+        let side_by_side = rows.flat_map(|(first, second)| first.iter().chain(second)).copied().collect();
+        let expected = head.predict(&Tensor::from_samples([6], side_by_side).unwrap()).unwrap();
+        let file = DeviceModel::new(&all.export_f32().unwrap()).unwrap();
+        let found = file.predict(&[samples(20)]).unwrap();
+        assert!(found[0].values().iter().zip(expected.values()).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?}");
+    }
+
+    #[test]
     fn a_common_body_runs_once() {
         let x = input([6]);
         let body = Dense::new(16).activation(Activation::Relu).apply(Dense::new(16).activation(Activation::Tanh).apply(&x));
