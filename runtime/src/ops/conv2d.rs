@@ -5,6 +5,7 @@
 //! ([`matrix`](super::matrix)), requantized per channel ([`LinearI8`]). f32: weights in blocks ([`LinearF32`]), summed from the bias up, by rows, columns and channels of the kernel.
 
 use super::{
+    add,
     linear::{F32_LANES, LinearF32, LinearI8, alias_of_rows, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
     matrix::{Int4, Int8, Matrix},
     window::Window,
@@ -13,7 +14,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, copy, disjoint, ensure, fill},
-    simd::{self, AddConstants},
+    simd,
     tensor::{
         ElementType::{F32, I8},
         Tensor,
@@ -91,46 +92,44 @@ fn alias_i8(input: &Tensor, output: &Tensor, mut parameters: Cursor<'_>) -> Alia
 }
 
 fn run_i8<M: Matrix>(node: &mut NodeRun<'_>) {
-    let parameters = ParametersI8::decode(&mut node.parameters());
-    let ParametersI8 { window, linear } = parameters;
-    let (input, output) = (node.input(0), node.output);
+    let ParametersI8 { window, linear } = ParametersI8::decode(&mut node.parameters());
     if !window.is_pointwise() {
-        return convolve::<M>(node, &parameters, &input, output.zero_point, None);
+        return convolve::<M>(node, false);
     }
+    let (input, output) = (node.input(0), node.output);
     let (fan_in, channels) = (input.channels(), output.channels());
     let weights = node.constants(linear.weights, M::bytes(channels, fan_in));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), output.zero_point);
     multiply_rows::<M>(weights, fan_in, &requantize, output.pixels(), node.overlapping());
 }
 
-/// Convolves `input`, which shares no byte with the output, two pixels at a time; their zero point is given. With `sum`, the
-/// output holds what each pixel is added to, and the scratch region ends with room for two pixels.
-pub(super) fn convolve<M: Matrix>(
-    node: &mut NodeRun<'_>,
-    ParametersI8 { window, linear }: &ParametersI8,
-    input: &Tensor,
-    zero_point: i8,
-    sum: Option<&AddConstants>,
-) {
+/// Convolves the last input, which shares no byte with the output, two pixels at a time. With `adds`, the output holds what each pixel
+/// is added to, the parameters go on as those of [`conv2d_add`](super::conv2d_add), and the scratch region ends with room for two pixels.
+pub(super) fn convolve<M: Matrix>(node: &mut NodeRun<'_>, adds: bool) {
+    let mut parameters = node.parameters();
+    let ParametersI8 { window, linear } = ParametersI8::decode(&mut parameters);
+    let zero_point = if adds { parameters.i8() } else { node.output.zero_point };
+    let sum = if adds { Some(add::ParametersI8::decode(&mut parameters).constants()) } else { None };
+    let input = node.input(usize::from(adds));
     let Some((rows, columns, channels)) = node.output.height_width_channels() else { return };
     let fan_in = window.taps() * input.channels();
     let weights = node.constants(linear.weights, M::bytes(channels, fan_in));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), zero_point);
     let Buffers { output, scratch, inputs, .. } = node.buffers();
-    let (image, output) = (inputs.read_i8(input), as_i8_mut(output));
+    let (image, output) = (inputs.read_i8(&input), as_i8_mut(output));
     let Some((unpacked, scratch)) = scratch.split_at_mut_checked(M::scratch_bytes(channels, fan_in)) else { return };
     let Some((packed, scratch)) = scratch.split_at_mut_checked(rows_scratch_bytes(rows * columns, fan_in)) else { return };
     let Some((patches, pixels)) = as_i8_mut(scratch).split_at_mut_checked(2 * fan_in) else { return };
-    let Some(image) = Image::new(image, input, window) else { return };
+    let Some(image) = Image::new(image, &input, &window) else { return };
     let packed: &mut [u32] = bytemuck::try_cast_slice_mut(packed).unwrap_or_default();
     let mut positions = (0..rows).flat_map(|row| (0..columns).map(move |column| [row, column]));
     for outputs in output.chunks_mut((2 * channels).max(1)) {
         let Some(position) = positions.next() else { return };
-        image.pack(window, position, positions.next(), patches, packed);
+        image.pack(&window, position, positions.next(), patches, packed);
         let made = if sum.is_some() { pixels.get_mut(..outputs.len()).unwrap_or_default() } else { &mut *outputs };
         let Some((y1, y2)) = made.split_at_mut_checked(channels) else { return };
         M::multiply(weights, fan_in, packed, &requantize, unpacked, [y1, y2]);
-        if let (Some(sum), Some(made)) = (sum, pixels.get(..outputs.len())) {
+        if let (Some(sum), Some(made)) = (&sum, pixels.get(..outputs.len())) {
             simd::add_assign(outputs, made, sum);
         }
     }

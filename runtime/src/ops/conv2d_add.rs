@@ -57,10 +57,8 @@ fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
 }
 
 fn run(node: &mut NodeRun<'_>) {
-    let Parameters { convolution, zero_point, sum } = Parameters::decode(&mut node.parameters());
-    let image = node.input(1);
     node.buffers_in_place();
-    convolve::<Int8>(node, &convolution, &image, zero_point, Some(&sum.constants()));
+    convolve::<Int8>(node, true);
 }
 
 /// int8.

@@ -56,7 +56,12 @@ fn fuse_sums(file: &mut ModelFile) -> bool {
     retain(&mut file.metadata.nodes, &kept);
     retain(&mut file.tensors, &used);
     retain(&mut file.metadata.tensors, &used);
-    let numbers: Vec<u32> = (0..tensors).map(|tensor| used[..tensor].iter().filter(|used| **used).count() as u32).collect();
+    let mut next = 0;
+    let number = |used: &bool| {
+        next += u32::from(*used);
+        next.wrapping_sub(1)
+    };
+    let numbers: Vec<u32> = used.iter().map(number).collect();
     let ports = file.inputs.iter_mut().chain(&mut file.outputs);
     let nodes = file.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().chain([&mut node.output]));
     ports.chain(nodes).for_each(|tensor| *tensor = numbers[*tensor as usize]);
