@@ -1,6 +1,6 @@
-//! A 2-D convolution ([`conv2d`](super::conv2d)) whose output is added to another tensor, as residual blocks end:
+//! A 2-D convolution ([`conv2d`]) whose output is added to another tensor, as residual blocks end:
 //! `y = clamp((offset + factor_1 * r + factor_2 * conv2d(x)) >> shift)`, with the convolution's output in int8 by its own scale and
-//! zero point, as if it were a tensor: the bits are those of a convolution and a sum ([`add`](super::add)) one after the other.
+//! zero point, as if it were a tensor: the bits are those of a convolution and a sum ([`add`]) one after the other.
 //! Inputs: `r` `[H', W', channels]`, and the image `x` `[H, W, C]`. Output as `r`, in its place if it is not needed any more: the convolution's
 //! output, which a sum would have to hold beside both, is never more than two pixels.
 
