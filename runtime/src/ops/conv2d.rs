@@ -92,10 +92,17 @@ fn alias_i8(input: &Tensor, output: &Tensor, mut parameters: Cursor<'_>) -> Alia
 }
 
 fn run_i8<M: Matrix>(node: &mut NodeRun<'_>) {
-    let ParametersI8 { window, linear } = ParametersI8::decode(&mut node.parameters());
-    if !window.is_pointwise() {
-        return convolve::<M>(node, false);
+    if Window::decode(&mut node.parameters()).is_pointwise() {
+        multiply_pixels::<M>(node);
+    } else {
+        convolve::<M>(node, false);
     }
+}
+
+/// A pointwise convolution.
+#[inline(never)] // As `convolve`: neither's memory on the stack lies below the other's.
+fn multiply_pixels<M: Matrix>(node: &mut NodeRun<'_>) {
+    let linear = ParametersI8::decode(&mut node.parameters()).linear;
     let (input, output) = (node.input(0), node.output);
     let (fan_in, channels) = (input.channels(), output.channels());
     let weights = node.constants(linear.weights, M::bytes(channels, fan_in));
@@ -105,6 +112,7 @@ fn run_i8<M: Matrix>(node: &mut NodeRun<'_>) {
 
 /// Convolves the last input, which shares no byte with the output, two pixels at a time. With `adds`, the output holds what each pixel
 /// is added to, the parameters go on as those of [`conv2d_add`](super::conv2d_add), and the scratch region ends with room for two pixels.
+#[inline(never)]
 pub(super) fn convolve<M: Matrix>(node: &mut NodeRun<'_>, adds: bool) {
     let mut parameters = node.parameters();
     let ParametersI8 { window, linear } = ParametersI8::decode(&mut parameters);
