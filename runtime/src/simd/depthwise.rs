@@ -115,6 +115,24 @@ pub(super) fn place_taps(taps: &mut [u32], window: &Window, channels: usize, [y,
     padded
 }
 
+/// Zero points for the padding, at the start of `scratch`: a [`Depthwise::prepare`].
+#[cfg(any(simd_dsp, simd_v6m, simd_rv32m))]
+pub(super) fn fill_zero_points(padding: i8, scratch: &mut [u32]) {
+    if let Some(zero_points) = scratch.first_chunk_mut::<{ BLOCK / 4 }>() {
+        zero_points.fill(padding as u8 as u32 * 0x0101_0101);
+    }
+}
+
+/// Those zero points, as if they were in the input: kernels add offsets with wrap-around. A [`Depthwise::padding_tap`] of variants that
+/// leave blocks of fewer than four channels to portable code.
+#[cfg(any(simd_dsp, simd_v6m, simd_rv32m))]
+pub(super) fn zero_points_tap(requantize: &Requantize, input: *const i8, scratch: &[u32]) -> u32 {
+    if requantize.channels.len() < 4 {
+        return super::portable::PADDING;
+    }
+    (scratch.as_ptr() as usize).wrapping_sub(input as usize) as u32
+}
+
 /// What a variant does for depthwise convolution.
 pub(super) trait Depthwise {
     /// Lays out in `scratch` what all pixels of a block share; `requantize` has the block's channels only, at most [`BLOCK`].

@@ -9,6 +9,29 @@
 //!
 //! **One pixel**: columns are the inputs as they are, and four channels are done at a time, so that each input loaded serves four times.
 
+/// First lines of a naked function that uses all registers.
+macro_rules! save {
+    () => {
+        "push {{r4-r7, lr}}
+         mov r4, r8
+         mov r5, r9
+         mov r6, r10
+         mov r7, r11
+         push {{r4-r7}}"
+    };
+}
+/// What undoes `save!` and returns.
+macro_rules! restore {
+    () => {
+        "pop {{r4-r7}}
+         mov r8, r4
+         mov r9, r5
+         mov r10, r6
+         mov r11, r7
+         pop {{r4-r7, pc}}"
+    };
+}
+
 mod depthwise;
 
 pub(super) use self::depthwise::Kernels;
@@ -166,12 +189,8 @@ unsafe extern "C" fn multiply_two(product: &mut Product) {
         };
     }
     naked_asm!(
-        "push {{r4-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r0, r4-r7}}",
+        save!(),
+        "push {{r0}}",
         // A tile of two channels.
         "2:",
         "ldr r7, [sp]",
@@ -239,12 +258,7 @@ unsafe extern "C" fn multiply_two(product: &mut Product) {
         "cmp r0, r1",
         "bne 2b",
         "add sp, #4",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
-        "pop {{r4-r7, pc}}",
+        restore!(),
         // Requantizes r1 by the multiplier's halves in r4 and r5, as in `quant.rs`: the product of 64 bits is made of halves.
         "5:",
         "ldr r2, [r7, #40]",
@@ -307,12 +321,7 @@ unsafe extern "C" fn sums_one(weights: *const i8, end: *const i8, stride: usize,
         };
     }
     naked_asm!(
-        "push {{r4-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
+        save!(),
         "mov r12, r1",
         "mov r4, r2",
         "subs r1, r3, r0", // where the inputs lie, from the weights
@@ -337,11 +346,6 @@ unsafe extern "C" fn sums_one(weights: *const i8, end: *const i8, stride: usize,
         "mov r6, r10",
         "mov r7, r11",
         "stm r0!, {{r4-r7}}",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
-        "pop {{r4-r7, pc}}",
+        restore!(),
     )
 }

@@ -3,7 +3,7 @@
 use super::{
     super::{
         Requantize,
-        depthwise::{BLOCK, Depthwise, Run},
+        depthwise::{BLOCK, Depthwise, Run, fill_zero_points, zero_points_tap},
         layout::stream_words,
         portable,
     },
@@ -34,8 +34,8 @@ impl Depthwise for Kernels {
     /// per channel), weights of an odd tap (channels 0 and 2, 1 and 3), multipliers, zero point. Before the streams lie
     /// zero points for the padding. The accumulators' shift is put into biases and weights here, where it costs nothing.
     fn prepare(weights: &[i8], channels: usize, from: usize, requantize: &Requantize, padding: i8, scratch: &mut [u32]) {
-        let Some((zero_points, streams)) = scratch.split_first_chunk_mut::<{ BLOCK / 4 }>() else { return };
-        zero_points.fill(padding as u8 as u32 * 0x0101_0101);
+        fill_zero_points(padding, scratch);
+        let Some((_, streams)) = scratch.split_first_chunk_mut::<{ BLOCK / 4 }>() else { return };
         let taps = weights.len() / channels.max(1);
         let block = requantize.channels.len();
         let mut start = 0;
@@ -49,12 +49,8 @@ impl Depthwise for Kernels {
         }
     }
 
-    /// The zero points at the start of `scratch`, as if they were in the input: the kernel adds offsets with wrap-around.
     fn padding_tap(requantize: &Requantize, input: *const i8, scratch: &[u32]) -> u32 {
-        if requantize.channels.len() < 4 {
-            return portable::PADDING; // for `few_channels`
-        }
-        (scratch.as_ptr() as usize).wrapping_sub(input as usize) as u32
+        zero_points_tap(requantize, input, scratch)
     }
 
     fn run(run: &Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]) {

@@ -2,7 +2,7 @@
 
 use super::super::{
     Requantize,
-    depthwise::{BLOCK, Depthwise, Run},
+    depthwise::{Depthwise, Run, fill_zero_points, zero_points_tap},
     portable::{self, store},
 };
 use core::arch::naked_asm;
@@ -10,19 +10,12 @@ use core::arch::naked_asm;
 pub(in super::super) struct Kernels;
 
 impl Depthwise for Kernels {
-    /// Zero points for the padding.
     fn prepare(_: &[i8], _: usize, _: usize, _: &Requantize, padding: i8, scratch: &mut [u32]) {
-        if let Some(zero_points) = scratch.first_chunk_mut::<{ BLOCK / 4 }>() {
-            zero_points.fill(padding as u8 as u32 * 0x0101_0101);
-        }
+        fill_zero_points(padding, scratch);
     }
 
-    /// The zero points, as if they were in the input: the kernel adds offsets with wrap-around.
     fn padding_tap(requantize: &Requantize, input: *const i8, scratch: &[u32]) -> u32 {
-        if requantize.channels.len() < 4 {
-            return portable::PADDING; // for portable code
-        }
-        (scratch.as_ptr() as usize).wrapping_sub(input as usize) as u32
+        zero_points_tap(requantize, input, scratch)
     }
 
     fn run(run: &Run, weights: &[i8], requantize: &Requantize, _: &mut [u32], output: &mut [i8]) {
@@ -69,12 +62,7 @@ unsafe extern "C" fn tap_sums(
     sums: &mut [i32; 4],
 ) {
     naked_asm!(
-        "push {{r4-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
+        save!(),
         "mov r12, r3",
         "mov lr, r0",
         "ldr r7, [sp, #36]", // channels
@@ -115,11 +103,6 @@ unsafe extern "C" fn tap_sums(
         "mov r6, r10",
         "mov r7, r11",
         "stm r0!, {{r4-r7}}",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
-        "pop {{r4-r7, pc}}",
+        restore!(),
     )
 }
