@@ -19,11 +19,17 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(simd_v8m)");
     println!("cargo::rustc-check-cfg=cfg(simd_v6m)");
     println!("cargo::rustc-check-cfg=cfg(simd_rv32m)");
+    println!("cargo::rustc-check-cfg=cfg(simd_x86)");
     let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
     match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
         Ok("arm") => {}
         Ok("riscv32") if features.split(',').any(|feature| feature == "m") => {
             println!("cargo::rustc-cfg=simd_rv32m");
+            return;
+        }
+        // What the processor has is found out by the standard library.
+        Ok("x86_64") if env::var_os("CARGO_FEATURE_STD").is_some() => {
+            println!("cargo::rustc-cfg=simd_x86");
             return;
         }
         _ => return,

@@ -18,9 +18,7 @@ fn check(node: &NodeCheck<'_>, element_type: ElementType) -> Result<(), NodeFaul
 #[inline(never)] // A loop that is unrolled, once.
 pub(super) fn keep_larger<T: Copy + PartialOrd>(first: &mut [T], second: &[T]) {
     for (x, &y) in first.iter_mut().zip(second) {
-        if y > *x {
-            *x = y;
-        }
+        *x = if y > *x { y } else { *x };
     }
 }
 

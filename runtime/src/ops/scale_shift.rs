@@ -8,7 +8,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, ensure, in_place},
-    quant,
+    quant, simd,
     tensor::{
         ElementType::{self, F32, I8},
         Tensor,
@@ -63,14 +63,19 @@ fn run_i8(node: &mut NodeRun<'_>) {
     let channels: &[[i32; 2]] =
         bytemuck::try_cast_slice(node.constants(parameters.channels, output.channels() * 8)).unwrap_or_default();
     let buffers = node.buffers_in_place();
-    for pixel in as_i8_mut(buffers.output).chunks_exact_mut(output.channels().max(1)) {
-        for (value, &[bias, weight]) in pixel.iter_mut().zip(channels) {
-            let accumulator = bias.wrapping_add(weight.wrapping_mul(i32::from(*value)));
-            let (shift, multiplier) = (u32::from(parameters.shift), parameters.multiplier);
-            let (minimum, maximum) = (parameters.minimum.into(), parameters.maximum.into());
-            *value = quant::requantize(accumulator, shift, multiplier, output.zero_point.into(), minimum, maximum);
-        }
-    }
+    let (shift, multiplier) = (u32::from(parameters.shift), parameters.multiplier);
+    let (zero_point, minimum, maximum) = (output.zero_point.into(), parameters.minimum.into(), parameters.maximum.into());
+    simd::vectorized(
+        #[inline(always)]
+        || {
+            for pixel in as_i8_mut(buffers.output).chunks_exact_mut(output.channels().max(1)) {
+                for (value, &[bias, weight]) in pixel.iter_mut().zip(channels) {
+                    let accumulator = bias.wrapping_add(weight.wrapping_mul(i32::from(*value)));
+                    *value = quant::requantize(accumulator, shift, multiplier, zero_point, minimum, maximum);
+                }
+            }
+        },
+    );
 }
 
 fn check_f32(node: &NodeCheck<'_>) -> Result<(), NodeFault> {

@@ -16,6 +16,7 @@ pub(super) use self::{
     product::multiply,
     wide::{wide_group, wide_sums, wide_tap_sums},
 };
+pub(super) use super::portable::add_products;
 
 use super::{AddConstants, Variant, portable};
 use core::arch::asm;

@@ -1,7 +1,7 @@
 //! The inner loops that decide speed, one set per architecture behind one small interface.
 //!
 //! Ops call the functions of this module and never name an architecture. `portable` runs everywhere; `dsp` is for Armv7E-M
-//! and Armv8-M cores with the DSP extension; `mve` is for Helium; `v6m` for Armv6-M; `rv32m` for RISC-V of 32 bits. `build.rs` finds
+//! and Armv8-M cores with the DSP extension; `mve` is for Helium; `v6m` for Armv6-M; `rv32m` for RISC-V of 32 bits; `x86` for hosts. `build.rs` finds
 //! out which the target has. All read the same constants ([`layout`]) and give the same bits: [`self_check`] compares them on the device.
 //!
 //! Instructions per multiply-accumulate (per element for the sum) of a whole op, everything included: gathering, packing, requantization,
@@ -79,17 +79,21 @@ mod v6m;
 mod wide;
 #[cfg(test)]
 mod wide_tests;
+#[cfg(simd_x86)]
+mod x86;
 
 #[cfg(simd_dsp)]
 use dsp as active;
 #[cfg(simd_mve)]
 use mve as active;
-#[cfg(not(any(simd_dsp, simd_mve, simd_v6m, simd_rv32m)))]
+#[cfg(not(any(simd_dsp, simd_mve, simd_v6m, simd_rv32m, simd_x86)))]
 use portable as active;
 #[cfg(simd_rv32m)]
 use rv32m as active;
 #[cfg(simd_v6m)]
 use v6m as active;
+#[cfg(simd_x86)]
+use x86 as active;
 
 pub use check::self_check;
 pub use depthwise::Window;
@@ -111,10 +115,12 @@ pub enum Variant {
     V6m = 3,
     /// RISC-V of 32 bits with multiplication.
     Rv32m = 4,
+    /// x86-64: AVX2 where the processor has it, else plain Rust.
+    X86 = 5,
 }
 
 impl Variant {
-    /// `"portable"`, `"dsp"`, `"mve"`, `"v6m"` or `"rv32m"`.
+    /// `"portable"`, `"dsp"`, `"mve"`, `"v6m"`, `"rv32m"` or `"x86"`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -122,6 +128,7 @@ impl Variant {
             Self::Mve => "mve",
             Self::V6m => "v6m",
             Self::Rv32m => "rv32m",
+            Self::X86 => "x86",
         }
     }
 }
@@ -145,6 +152,15 @@ pub struct Requantize<'a> {
     pub minimum: i32,
     /// Largest output.
     pub maximum: i32,
+}
+
+/// Runs `work` (an `#[inline(always)]` closure), where the host has wider vectors than the compiler may count on, compiled for those.
+#[inline(always)]
+pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(simd_x86)]
+    return x86::vectorized(work);
+    #[cfg(not(simd_x86))]
+    work()
 }
 
 /// Copies bytes, as many as both have: where they are few, faster than a call of a function for any number.
@@ -194,11 +210,11 @@ pub fn multiply(weights: &[i8], k: usize, columns: &[u32], requantize: &Requanti
 /// requantized to 16 bits: `((bias + sum) << shift) * multiplier + 2^31 >> 32`.
 ///
 /// `channels` are `[bias, multiplier]` of each row; `input` has `k` values and as many more as make whole groups of four, of any
-/// value. Portable code on every architecture.
+/// value. Portable code on all microcontrollers.
 #[inline]
 pub fn add_products(weights: &[i8], k: usize, input: &[i8], channels: &[[i32; 2]], shift: u32, outputs: &mut [i16]) {
     if k > 0 && channels.len() == outputs.len() && weights.len() == paired_bytes(outputs.len(), k) {
-        portable::add_products(weights, k, input, channels, shift, outputs);
+        active::add_products(weights, k, input, channels, shift, outputs);
     }
 }
 

@@ -12,7 +12,7 @@ mod product;
 
 pub(super) use self::{depthwise::Kernels, product::multiply};
 
-pub(super) use super::portable::{wide_group, wide_sums, wide_tap_sums};
+pub(super) use super::portable::{add_products, wide_group, wide_sums, wide_tap_sums};
 use super::{AddConstants, Variant, portable};
 use core::arch::naked_asm;
 

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::quant::{clamp, requantize as requantize_one, rounding_high_multiply, saturate_i16};
 
-#[cfg_attr(any(simd_dsp, simd_mve, simd_v6m, simd_rv32m), expect(dead_code, reason = "the variant in use has its own"))]
+#[cfg_attr(
+    any(simd_dsp, simd_mve, simd_v6m, simd_rv32m, simd_x86),
+    expect(dead_code, reason = "the variant in use has its own")
+)]
 pub(super) const VARIANT: Variant = Variant::Portable;
 
 #[cfg_attr(any(simd_dsp, simd_mve), expect(dead_code, reason = "the variant in use has its own"))]
@@ -242,12 +245,14 @@ unsafe fn depthwise_sums<const N: usize>(run: &Run, input: *const i8, mut weight
     sums
 }
 
+#[inline(always)]
 pub(super) fn add(first: &[i8], second: &[i8], constants: &AddConstants, output: &mut [i8]) {
     for ((&x, &y), output) in first.iter().zip(second).zip(output) {
         *output = add_one(x, y, constants);
     }
 }
 
+#[inline(always)]
 pub(super) fn add_assign(first: &mut [i8], second: &[i8], constants: &AddConstants) {
     for (x, &y) in first.iter_mut().zip(second) {
         *x = add_one(*x, y, constants);

@@ -6,7 +6,7 @@
 mod depthwise;
 
 pub(super) use self::depthwise::Kernels;
-pub(super) use super::portable::{add, add_assign, copy, pack_columns, wide_group, wide_sums, wide_tap_sums};
+pub(super) use super::portable::{add, add_assign, add_products, copy, pack_columns, wide_group, wide_sums, wide_tap_sums};
 
 use super::{
     Requantize, Variant,

@@ -35,7 +35,7 @@ macro_rules! restore {
 mod depthwise;
 
 pub(super) use self::depthwise::Kernels;
-pub(super) use super::portable::{add, add_assign, copy, wide_group, wide_sums, wide_tap_sums};
+pub(super) use super::portable::{add, add_assign, add_products, copy, wide_group, wide_sums, wide_tap_sums};
 
 use super::{
     Requantize, Variant,
