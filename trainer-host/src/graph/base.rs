@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde::ser::Error;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Shape, SharedTransform};
+use super::{Shape, SharedRounding, SharedTransform};
 use crate::constraints::SharedConstraint;
 use crate::initializers::{Initializer, SavedInitializer, SharedInitializer};
 use crate::regularizers::{SavedRegularizer, SharedRegularizer};
@@ -175,6 +175,7 @@ struct Shared {
     trainable: AtomicBool,
     /// The bits of an f32.
     learning_rate_factor: AtomicU32,
+    inner_rounding: SharedRounding,
 }
 
 impl Default for Shared {
@@ -185,6 +186,7 @@ impl Default for Shared {
             carried: RwLock::default(),
             trainable: AtomicBool::new(true),
             learning_rate_factor,
+            inner_rounding: SharedRounding::default(),
         }
     }
 }
@@ -202,7 +204,9 @@ impl LayerBase {
             carried: RwLock::new(self.carried()),
             trainable: AtomicBool::new(self.is_trainable()),
             learning_rate_factor: AtomicU32::new(self.learning_rate_factor().to_bits()),
+            inner_rounding: SharedRounding::default(),
         };
+        shared.inner_rounding.set(self.inner_rounding().quantization());
         Self { name: self.name.clone(), shared: Arc::new(shared) }
     }
 
@@ -252,6 +256,11 @@ impl LayerBase {
 
     pub(crate) fn set_learning_rate_factor(&self, factor: f32) {
         self.shared.learning_rate_factor.store(factor.to_bits(), Ordering::Relaxed);
+    }
+
+    /// What the layer rounds values to that it keeps to itself: between two convolutions, or a state that goes into the next step.
+    pub(crate) fn inner_rounding(&self) -> &SharedRounding {
+        &self.shared.inner_rounding
     }
 
     /// What a layer that goes on from batch to batch carries for each row of a batch; empty before its first.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::symbolic::ShapeFault;
 use super::{
-    Application, Layer, Origin, ParameterKind, ParameterValue, Rounding, Scope, Shape, SharedTransform, SymbolicTensor,
+    Application, Layer, Origin, ParameterKind, ParameterValue, Scope, Shape, SharedRounding, SharedTransform, SymbolicTensor,
 };
 use crate::constraints::SharedConstraint;
 use crate::error::{Error, Result};
@@ -39,7 +39,7 @@ pub struct Node {
     /// The nodes that take this one's output, in order; one that takes it twice, twice.
     pub consumers: Vec<usize>,
     /// What the output's values are rounded to, if they are.
-    pub rounding: Option<Rounding>,
+    pub(crate) rounding: SharedRounding,
     pub(crate) symbol: SymbolicTensor,
 }
 
@@ -126,7 +126,7 @@ impl Graph {
                         length_group: 0,
                         parameters: 0..0,
                         consumers: Vec::new(),
-                        rounding: None,
+                        rounding: SharedRounding::default(),
                         symbol: symbol.clone(),
                     }
                 }
@@ -147,7 +147,7 @@ impl Graph {
                         length_group: 0,
                         parameters: 0..0,
                         consumers: Vec::new(),
-                        rounding: None,
+                        rounding: SharedRounding::default(),
                         symbol: symbol.clone(),
                     }
                 }

@@ -21,6 +21,7 @@ pub use lengths::LengthRule;
 pub(crate) use lengths::{clear_behind, length_before_padding};
 pub use options::LayerOptions;
 pub use rounding::Rounding;
+pub(crate) use rounding::SharedRounding;
 pub use shape::Shape;
 pub use symbolic::{SymbolicTensor, input};
 pub use transform::{SharedTransform, Transform};

@@ -19,7 +19,7 @@ use crate::device::{
     ops::{self, Kernels, Kind, Order},
 };
 use crate::graph::pass::RandomKey;
-use crate::graph::{LengthRule, Shape, SymbolicTensor, snake_case};
+use crate::graph::{LengthRule, Rounding, Shape, SymbolicTensor, snake_case};
 use crate::initializers::{Orthogonal, glorot_uniform};
 use crate::numeric::{Matrix, add_bias, add_column_sums, multiply};
 
@@ -317,12 +317,13 @@ impl Recurrent {
         }
     }
 
-    pub fn forward<C: Cell>(&self, cell: &C, pass: &mut Forward<'_>) {
+    pub fn forward<C: Cell + Layer>(&self, cell: &C, pass: &mut Forward<'_>) {
         let sizes = Sizes::of::<C>(self, pass.input_shapes, pass.samples);
         let Sizes { steps, states, .. } = sizes;
         let mask = Self::mask_of(pass.input_shapes, |input| input).map(|input| pass.inputs.get(input));
         let walk = self.walk(steps, pass.lengths, mask);
-        let random = pass.training.then_some(pass.random);
+        let random = pass.training.then_some(pass.random).filter(|_| self.recurrent_dropout > 0.0);
+        let rounding = cell.base().inner_rounding().get();
         let (features, scratch) = pass.scratch.split_at_mut(steps * sizes.features);
         let (products, scratch) = scratch.split_at_mut(sizes.gates);
         let (dropped, scratch) = scratch.split_at_mut(states);
@@ -330,7 +331,8 @@ impl Recurrent {
         let memory = if pass.saved.is_empty() { &mut scratch[..sizes.saved()] } else { &mut *pass.saved };
         let Memory { gates, extras, hidden, cells } = sizes.cut(memory);
 
-        self.gather(pass.inputs.get(0), &sizes, walk, random.filter(|_| self.dropout > 0.0), features);
+        let of_inputs = pass.training.then_some(pass.random).filter(|_| self.dropout > 0.0);
+        self.gather(pass.inputs.get(0), &sizes, walk, of_inputs, features);
         let width = C::GATES * self.units;
         let channels = pass.input_shapes[0].channels();
         let rows = steps * sizes.samples;
@@ -361,13 +363,12 @@ impl Recurrent {
             let (before, next) = hidden[number * states..].split_at_mut(states);
             let cells = cells.get_mut(number * states..).unwrap_or_default();
             let (cell_before, cell_next) = cells.split_at_mut(if C::STATES == 2 { states } else { 0 });
-            let seen: &[f32] = match random.filter(|_| self.recurrent_dropout > 0.0) {
-                Some(random) => {
-                    dropped.copy_from_slice(before);
-                    self.drop_states(dropped, random);
-                    dropped
-                }
-                None => before,
+            let seen: &[f32] = if rounding.is_some() || random.is_some() {
+                dropped.copy_from_slice(before);
+                self.change_states(dropped, rounding, random);
+                dropped
+            } else {
+                before
             };
             multiply(products, Matrix::new(seen, sizes.samples, self.units), recurrent, false);
             if let Some(bias) = recurrent_bias {
@@ -386,7 +387,7 @@ impl Recurrent {
             }
             let step = Step { units: self.units, previous: [before, cell_before], products };
             let (next, cell_next) = (&mut next[..states], cell_next.get_mut(..cell_before.len()).unwrap_or_default());
-            cell.forward(step, gates, extras, [next, cell_next]);
+            Cell::forward(cell, step, gates, extras, [next, cell_next]);
             for sample in (0..sizes.samples).filter(|&sample| walk.is_masked(sample, number)) {
                 let range = sample * self.units..(sample + 1) * self.units;
                 next[range.clone()].copy_from_slice(&before[range.clone()]);
@@ -426,13 +427,28 @@ impl Recurrent {
         (Some(bias), (!recurrent.is_empty()).then_some(recurrent))
     }
 
+    /// Whether the layer drops values, which is all that training changes in its forward pass.
+    pub const fn drops(&self) -> bool {
+        self.dropout > 0.0 || self.recurrent_dropout > 0.0
+    }
+
+    /// Makes of the hidden state what the products see.
+    fn change_states(&self, values: &mut [f32], rounding: Option<Rounding>, random: Option<RandomKey>) {
+        if let Some(rounding) = rounding {
+            rounding.apply(values);
+        }
+        if let Some(random) = random {
+            self.drop_states(values, random);
+        }
+    }
+
     fn drop_states(&self, values: &mut [f32], random: RandomKey) {
         for (sample, row) in values.chunks_exact_mut(self.units).enumerate() {
             drop_row(row, self.recurrent_dropout, random.of_sample(sample), 1 << 20);
         }
     }
 
-    pub fn backward<C: Cell>(&self, cell: &C, pass: &mut Backward<'_>) {
+    pub fn backward<C: Cell + Layer>(&self, cell: &C, pass: &mut Backward<'_>) {
         let sizes = Sizes::of::<C>(self, pass.input_shapes, pass.samples);
         let Sizes { steps, states, .. } = sizes;
         let (units, width, channels) = (self.units, C::GATES * self.units, pass.input_shapes[0].channels());
@@ -452,9 +468,8 @@ impl Recurrent {
         let last = &mut scratch[..if cell.resets_first() { steps * sizes.gates } else { 0 }];
         gates.copy_from_slice(saved.gates);
         hidden.copy_from_slice(&saved.hidden[..steps * states]);
-        if self.recurrent_dropout > 0.0 {
-            hidden.chunks_exact_mut(states).for_each(|values| self.drop_states(values, pass.random));
-        }
+        let (rounding, random) = (cell.base().inner_rounding().get(), (self.recurrent_dropout > 0.0).then_some(pass.random));
+        hidden.chunks_exact_mut(states).for_each(|values| self.change_states(values, rounding, random));
         let before = self.rows_of_states::<C>();
         let output_size = sizes.output_rows(self, before) * units;
         for (state, gradients) in [&mut *gradients, &mut *cell_gradients].into_iter().enumerate() {
@@ -492,7 +507,7 @@ impl Recurrent {
                 states: [&saved.hidden[(number + 1) * states..][..states], &saved.cells[after]],
                 gradients: [gradients, cell_gradients],
             };
-            cell.backward(step, after, gates, products, [previous, cell_previous]);
+            Cell::backward(cell, step, after, gates, products, [previous, cell_previous]);
             for sample in (0..sizes.samples).filter(|&sample| is_masked(sample)) {
                 gates[sample * width..][..width].fill(0.0);
                 products[sample * width..][..width].fill(0.0);

@@ -115,12 +115,16 @@ impl Layer for SeparableConv2D {
         let (channels, filters, pixels) = (geometry.channels, self.filters, geometry.output_pixels());
         let (input_size, middle_size) = (geometry.input_size(), pixels * channels);
         let block = self.block(&geometry, pass.samples);
+        let rounding = self.base.inner_rounding().get();
         let inputs = pass.inputs.get(0).chunks(block * input_size);
         for (input, output) in inputs.zip(pass.output.chunks_mut(block * pixels * filters)) {
             let images = input.len() / input_size;
             let middle = &mut pass.scratch[..images * middle_size];
             for (input, middle) in input.chunks_exact(input_size).zip(middle.chunks_exact_mut(middle_size)) {
                 correlate(&geometry, input, pass.parameters.get(0), None, middle, false);
+            }
+            if let Some(rounding) = rounding {
+                rounding.apply(middle);
             }
             let pointwise = Matrix::new(pass.parameters.get(1), channels, filters);
             multiply(output, Matrix::new(middle, images * pixels, channels), pointwise, false);
@@ -138,6 +142,7 @@ impl Layer for SeparableConv2D {
         let (middle, flipped) = pass.scratch.split_at_mut(block * middle_size);
         let (depthwise, pointwise) = (pass.parameters.get(0), pass.parameters.get(1));
         let mut slot = pass.input_gradients.get_mut(0);
+        let rounding = self.base.inner_rounding().get();
         let inputs = pass.inputs.get(0).chunks(block * input_size);
         let blocks = inputs.zip(pass.output_gradient.chunks(block * pixels * filters));
         for (number, (input, output_gradient)) in blocks.enumerate() {
@@ -146,6 +151,9 @@ impl Layer for SeparableConv2D {
             let image_pairs = input.chunks_exact(input_size).zip(middle.chunks_exact_mut(middle_size));
             for (input, middle) in image_pairs {
                 correlate(&geometry, input, depthwise, None, middle, false);
+            }
+            if let Some(rounding) = rounding {
+                rounding.apply(middle);
             }
             self.epilogue.add_bias_gradient(&mut pass.parameter_gradients, 2, output_gradient);
             let rows = images * pixels;

@@ -12,6 +12,8 @@ mod scales;
 mod shared;
 mod sketch;
 
+pub(crate) use aware::Followed;
+pub use aware::Ranges;
 pub use calibrate::{Calibration, Observed, Observer, Range};
 pub use doctor::{Diagnosis, NodeDiagnosis, diagnose};
 pub use equalize::{Equalization, equalize};
@@ -46,6 +48,8 @@ pub struct Options<'a> {
     pub int16: Selection<'a>,
     /// Nodes whose weights have 4 bits in the file: dense layers and convolutions but depthwise ones, with int8 activations.
     pub int4: Selection<'a>,
+    /// The ranges that a net was trained with, which are then those of the file; where channels are evened out they are taken anew.
+    pub ranges: Option<&'a Ranges>,
 }
 
 /// Some of the nodes of a simplified graph.
@@ -189,6 +193,12 @@ fn quantize_with(
     let mut observed = Observer::new(graph, samples)?.observe(options.calibration)?;
     if equalize(graph, &observed.magnitudes, options.equalization, together) {
         observed = Observer::new(graph, samples)?.observe(options.calibration)?;
+    } else if let Some(Ranges(ranges)) = options.ranges {
+        if ranges.len() != observed.ranges.len() {
+            let (given, values) = (ranges.len(), observed.ranges.len());
+            return Err(ExportError::Calibration(format!("{given} ranges are given, but the graph has {values} values")));
+        }
+        observed.ranges.clone_from(ranges);
     }
     graph.nodes.iter_mut().for_each(|node| node.op.take_inner_magnitude(observed.inner[node.output.0]));
     let quantizations = assign(graph, &observed.ranges, together);

@@ -18,7 +18,7 @@ use crate::schedules::Schedule;
 
 /// How to train.
 pub struct Fit<'a> {
-    /// How many times to go through the data.
+    /// How many times to go through the data, those of trainings that this one [follows](Fit::follows) included.
     pub epochs: usize,
     /// Samples per step.
     pub batch: usize,
@@ -39,9 +39,12 @@ pub struct Fit<'a> {
     pub verbose: bool,
     /// Who else wants to know, and perhaps to act.
     pub callbacks: Vec<Box<dyn Callback + 'a>>,
+    /// What a training before this one measured, if this one is to count its epochs and steps on from there, in what is measured and
+    /// logged as in names of files. Schedules begin anew with this one, and so does what callbacks keep.
+    pub follows: History,
     /// Goes on where a training stood ([`Training::state`]) instead of beginning. Model, optimizer, losses, schedule, data and
     /// options must be those of that training, which is checked but for the data's values and what transforms and constraints do; only
-    /// `epochs` may be larger (which a schedule notices).
+    /// `epochs` may be larger (which a schedule notices). What it [follows](Fit::follows) is in the state.
     pub resume: Option<TrainingState>,
 }
 
@@ -58,6 +61,7 @@ impl Default for Fit<'_> {
             schedule: None,
             verbose: true,
             callbacks: Vec::new(),
+            follows: History::default(),
             resume: None,
         }
     }
@@ -96,7 +100,7 @@ impl Model {
         options: Fit<'_>,
     ) -> Result<History> {
         let samples = trained_samples(&options, feed.source().samples());
-        let Fit { epochs, seed, shuffle, schedule, mut callbacks, resume, .. } = options;
+        let Fit { epochs, seed, shuffle, schedule, mut callbacks, follows, resume, .. } = options;
         let batch = options.batch.min(samples);
         let graph = self.shared_graph();
         let mut loader = Loader::new(feed, batch);
@@ -122,8 +126,9 @@ impl Model {
             check_schedule(&**schedule, &training)?;
         }
         training.schedule = schedule.as_ref().map_or("none".to_owned(), |schedule| format!("{schedule:?}"));
-        if let Some(state) = resume {
-            state.restore(&mut training)?;
+        match resume {
+            Some(state) => state.restore(&mut training)?,
+            None => training.follow(follows),
         }
         let mut order: Vec<u32> = (0..samples as u32).collect();
         let mut run = || {
@@ -148,8 +153,8 @@ impl Model {
                     if training.is_stopped() {
                         return Ok(false);
                     }
-                    let step = (training.epoch() - 1) * training.steps() + training.step();
-                    let all = epochs * training.steps();
+                    let step = (training.epoch() - 1 - training.before()) * training.steps() + training.step();
+                    let all = epochs.saturating_sub(training.before()) * training.steps();
                     let factor = schedule.as_ref().map_or(1.0, |schedule| schedule.factor(step, all));
                     let momentum = schedule.as_ref().and_then(|schedule| schedule.momentum(step, all));
                     training.make_step(factor, |trainer, rate| trainer.step(feed, buffers, rate, momentum))?;

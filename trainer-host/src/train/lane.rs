@@ -149,7 +149,7 @@ impl Shard {
             let given = buffers.length_values(feed.inputs[input]).map(|given| &given[self.first..self.first + self.samples]);
             self.gather_steps(from, given, shared.plan, input);
         }
-        if let Some(rounding) = node.rounding {
+        if let Some(rounding) = node.rounding.get() {
             rounding.apply(&mut self.values[node.place.slot][..node.place.size * self.samples]);
         }
     }
@@ -225,7 +225,7 @@ impl Shard {
             None => {
                 layer.forward(&mut pass);
                 self.clear_behind(node, &mut output);
-                if let Some(rounding) = node.rounding {
+                if let Some(rounding) = node.rounding.get() {
                     rounding.apply(&mut output[..node.place.size * samples]);
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Model;
 use crate::constraints::Constraint;
 use crate::error::{Error, Result};
-use crate::graph::{Layer, ParameterKind, Rounding, SharedTransform, Transform};
+use crate::graph::{Layer, ParameterKind, SharedTransform, Transform};
 use crate::optimizers::check_option;
 
 impl Model {
@@ -63,13 +63,8 @@ impl Model {
         Ok(())
     }
 
-    /// Sets what a node's output is rounded to, in predictions, measurements, and trainings that begin.
-    pub(crate) fn set_rounding(&mut self, node: usize, rounding: Option<Rounding>) {
-        self.graph_mut().nodes[node].rounding = rounding;
-    }
-
     /// Keeps a weight within something, from the next training on, for all models that its layer is part of, as Keras's
-    /// `kernel_constraint`; it is no part of a saved model. See [`constraints`](crate::constraints).
+    /// `kernel_constraint`; a saved model has it, if it is one of the library's. See [`constraints`](crate::constraints).
     ///
     /// # Errors
     /// If there is no such parameter, or it is a statistic.

@@ -42,10 +42,6 @@ impl Model {
         &self.graph
     }
 
-    pub(super) fn graph_mut(&mut self) -> &mut Graph {
-        Arc::make_mut(&mut self.graph)
-    }
-
     pub(super) fn shared_graph(&self) -> Arc<Graph> {
         self.graph.clone()
     }
@@ -228,9 +224,9 @@ impl Model {
             tensors.push(if is_input { node.symbol.as_input() } else { node.symbol.again(inputs, &mut copy) });
         }
         let chosen = |nodes: &[usize]| nodes.iter().map(|&node| tensors[node].clone()).collect::<Vec<_>>();
-        let mut model = Self::new(&self.name, chosen(&self.graph.inputs), chosen(&self.graph.outputs))?;
-        for (node, own) in model.graph_mut().nodes.iter_mut().zip(&self.graph.nodes) {
-            node.rounding = own.rounding;
+        let model = Self::new(&self.name, chosen(&self.graph.inputs), chosen(&self.graph.outputs))?;
+        for (node, own) in model.graph.nodes.iter().zip(&self.graph.nodes) {
+            node.rounding.set(own.rounding.quantization());
         }
         Ok(Self { compiled: self.compiled.clone(), ..model })
     }

@@ -13,7 +13,7 @@ use super::memory::{Lifetime, share};
 use crate::constraints::SharedConstraint;
 use crate::graph::Layer;
 use crate::graph::pass::{GradientPlace, ParameterPlace, Place};
-use crate::graph::{Graph, Node, ParameterEntry, ParameterKind, Rounding, Shape, SharedTransform};
+use crate::graph::{Graph, Node, ParameterEntry, ParameterKind, Shape, SharedRounding, SharedTransform};
 use crate::losses::Loss;
 use crate::regularizers::SharedRegularizer;
 use samara_runtime::LengthGroup;
@@ -62,7 +62,7 @@ pub(super) struct PlanNode {
     pub input_shapes: Vec<Shape>,
     pub shape: Shape,
     pub in_place: bool,
-    pub rounding: Option<Rounding>,
+    pub rounding: SharedRounding,
     /// The length groups of the output and of the inputs, numbered from 1 on; 0 for none.
     pub length: u16,
     pub input_length: u16,
@@ -212,7 +212,7 @@ impl Plan {
                         .unwrap_or(0),
                     shape: node.shape.clone(),
                     in_place: requirements.in_place,
-                    rounding: node.rounding,
+                    rounding: node.rounding.clone(),
                     input_places: Vec::new(),
                     place: Place { slot: 0, size: node.shape.size() },
                     gradient: None,
@@ -228,6 +228,10 @@ impl Plan {
             })
             .collect();
         let outputs = plan_outputs(graph, losses);
+        // A loss that includes the activation is of what it gives before it is rounded: a probability of 0 has no logarithm.
+        for output in outputs.iter().filter(|output| output.fused) {
+            nodes[output.node].rounding = SharedRounding::default();
+        }
         let steps = order_steps(graph, &nodes, &outputs, training);
         let value_sizes = place_values(graph, &mut nodes, &outputs, &steps, training, !losses.is_empty());
         let gradient_sizes = if training { place_gradients(graph, &mut nodes, &outputs, &steps) } else { Vec::new() };

@@ -36,6 +36,8 @@ pub struct TrainingState {
     settings: Vec<(String, String)>,
     epoch: usize,
     step: usize,
+    /// Epochs of trainings that it followed.
+    before: usize,
     /// Of the optimizer, from its first on.
     steps: u64,
     /// What the schedule multiplies.
@@ -81,6 +83,7 @@ impl TrainingState {
             settings: settings_of(training),
             epoch: training.epoch,
             step: training.step,
+            before: training.before,
             steps: training.trainer.state().steps,
             base_rate: training.base_rate,
             learning_rate: training.learning_rate,
@@ -143,7 +146,7 @@ impl TrainingState {
                 to.copy_from_slice(&saved.values);
             }
         });
-        (training.epoch, training.step) = (self.epoch, self.step);
+        (training.epoch, training.step, training.before) = (self.epoch, self.step, self.before);
         (training.base_rate, training.learning_rate) = (self.base_rate, self.learning_rate);
         training.kept_by_callbacks.clone_from(&self.callbacks);
         training.sums.clone_from(&self.sums);
@@ -160,6 +163,11 @@ impl TrainingState {
     /// How many steps of this epoch were made.
     pub fn step(&self) -> usize {
         self.step
+    }
+
+    /// How many epochs belong to trainings that it [followed](super::Fit::follows).
+    pub fn before(&self) -> usize {
+        self.before
     }
 
     /// What the finished epochs measured.
@@ -199,6 +207,7 @@ impl TrainingState {
             text("optimizer", &self.optimizer),
             Record::list("options", Values::U64(options.to_vec())),
             Record::list("position", Values::U64(position.to_vec())),
+            Record::list("before", Values::U64(vec![self.before as u64])),
             Record::list("rates", Values::F32(vec![self.base_rate, self.learning_rate])),
             Record::list("sums", Values::F64(self.sums.clone())),
             Record::list("layers/trainable", Values::U64(learn.into_iter().map(u64::from).collect())),
@@ -257,6 +266,11 @@ impl TrainingState {
         let (batch, samples) = (size(batch, "options")?, size(samples, "options")?);
         let &[epoch, step, steps] = numbers("position")? else { return Err("position".to_owned()) };
         let (epoch, step) = (size(epoch, "position")?, size(step, "position")?);
+        let &[before] = numbers("before")? else { return Err("before".to_owned()) };
+        let before = size(before, "before")?;
+        if before > epoch {
+            return Err("before".to_owned());
+        }
         if batch == 0 || batch > samples || shuffle > 1 {
             return Err("options".to_owned());
         }
@@ -282,6 +296,7 @@ impl TrainingState {
             settings: Vec::new(),
             epoch,
             step,
+            before,
             steps,
             base_rate,
             learning_rate,

@@ -27,6 +27,8 @@ pub struct Training<'a> {
     /// The epoch under way or just finished, 0 before the first; and how many of its steps were made.
     pub(super) epoch: usize,
     pub(super) step: usize,
+    /// Epochs of trainings that this one follows.
+    pub(super) before: usize,
     /// What the epoch's steps measured.
     pub(super) sums: Vec<f64>,
     /// What the schedule multiplies.
@@ -56,6 +58,7 @@ impl<'a> Training<'a> {
             schedule: String::new(),
             epoch: 0,
             step: 0,
+            before: 0,
             sums: vec![0.0; trainer.executor().results().len()],
             base_rate: trainer.base_rate(),
             history: History::default(),
@@ -75,9 +78,21 @@ impl<'a> Training<'a> {
         self.model
     }
 
-    /// Epochs, at most.
+    /// Epochs, at most, those [before](Self::before) included.
     pub fn epochs(&self) -> usize {
         self.epochs
+    }
+
+    /// How many of them belong to trainings that this one [follows](super::Fit::follows).
+    pub fn before(&self) -> usize {
+        self.before
+    }
+
+    /// Counts on from another training.
+    pub(super) fn follow(&mut self, history: History) {
+        let last = history.epochs.last().map_or(0, |log| log.epoch);
+        (self.epoch, self.before, self.step) = (last, last, if last > 0 { self.steps() } else { 0 });
+        self.history = history;
     }
 
     /// Steps per epoch.

@@ -1,22 +1,24 @@
-//! Training on with a net rounded as its int8 file will be.
+//! Training with a net rounded as its int8 file will be: behind a training in f32, in `samara train` as in `samara quantize`.
 
-use anyhow::Result;
-use samara_trainer::Model;
-use samara_trainer::data::Tensor;
+use std::sync::Arc;
+
+use samara_trainer::callbacks::QuantizationAware;
 use samara_trainer::data::sources::Splits;
+use samara_trainer::data::{Source, Tensor};
 use samara_trainer::losses::Loss;
 use samara_trainer::optimizers::Adam;
-use samara_trainer::quantize::Options;
-use samara_trainer::{EpochLog, Fit};
-use std::sync::Arc;
+use samara_trainer::quantize::{Equalization, Options, Ranges};
+use samara_trainer::schedules::Cosine;
+use samara_trainer::{Error, Fit, History, Model};
 
 use crate::{names, output};
 
-/// The arguments that say whether and how.
+/// The arguments that say whether and how a trained net is trained on.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct AwareArguments {
-    /// First train on for so many epochs with weights and values rounded as the file will have them (fake quantization); batch-norms
-    /// keep their statistics in the last third of them. Then --equalize free stands for off
+    /// Train on for so many epochs with weights and values rounded as the file will have them (fake quantization); batch-norms keep their
+    /// statistics in the last third of them. Then --equalize free stands for off. `samara doctor` tries it as a
+    /// remedy, with weights of 8 bits and of 4; `samara train --aware` does it as a part of a training, which can be resumed
     #[arg(long, value_name = "EPOCHS", value_parser = names::count)]
     pub aware: Option<usize>,
     /// Learning rate of --aware with Adam at its beginning; it falls to 0 like a cosine
@@ -31,44 +33,49 @@ pub struct AwareArguments {
 }
 
 impl AwareArguments {
-    /// Trains, if that is asked for. Ranges are taken anew before each epoch.
+    /// Trains on, if that is asked for; gives the ranges that the net was trained with.
     ///
     /// # Errors
     /// If the model cannot be quantized, or training diverges.
     pub fn train(
         self,
         model: &mut Model,
-        splits: &Splits,
-        loss: Arc<dyn Loss>,
-        (samples, options): (&[Tensor], Options<'_>),
-    ) -> Result<()> {
-        let Some(epochs) = self.aware else { return Ok(()) };
-        model.compile(Adam::new(self.learning_rate), loss)?;
-        for epoch in 0..epochs {
-            let done = epoch as f32 / epochs as f32;
-            model.set_learning_rate_factor("", 0.5 + 0.5 * (std::f32::consts::PI * done).cos())?;
-            if done >= 2.0 / 3.0 {
-                freeze_norms(model);
-            }
-            model.follow_quantization(samples, options)?;
-            let seed = self.seed.wrapping_add(epoch as u64);
-            let fit = Fit { batch: self.batch, validation: Some(&splits.validation), seed, verbose: false, ..Fit::default() };
-            let history = model.fit(&splits.train, fit)?;
-            let measured = history.epochs.last().map(shown).unwrap_or_default();
-            output::note(&format!("rounded, epoch {} of {epochs}: {measured}", epoch + 1));
-        }
-        Ok(())
+        (splits, loss): (&Splits, Arc<dyn Loss>),
+        rounded: (&[Tensor], Options<'_>),
+    ) -> Result<Option<Ranges>, Error> {
+        let Self { aware, learning_rate, batch, seed } = self;
+        let Some(epochs) = aware else { return Ok(None) };
+        model.compile(Adam::new(learning_rate), loss)?;
+        let fit = Fit { epochs, batch, seed, validation: Some(&splits.validation), ..Fit::default() };
+        Ok(Some(train(model, &splits.train, fit, rounded)?.1))
     }
 }
 
-/// What was measured in an epoch, in a line.
-fn shown(log: &EpochLog) -> String {
-    let measured = log.measurements.iter().map(|(name, value)| format!("{name} {value:.4}"));
-    measured.collect::<Vec<_>>().join(", ")
+/// What one option says for another: nothing is evened out in a net that is trained to be rounded, where that would be free.
+pub fn quantized_as_trained(options: Options<'_>) -> Options<'_> {
+    match options.equalization {
+        Equalization::Free => Options { equalization: Equalization::Off, ..options },
+        _ => options,
+    }
 }
 
-/// Lets batch-norms keep their statistics, as they will in the file.
-fn freeze_norms(model: &Model) {
-    let layers = model.graph().nodes.iter().filter_map(|node| node.layer.as_ref());
-    layers.filter(|layer| layer.kind() == "BatchNormalization").for_each(|layer| layer.set_trainable(false));
+/// Trains as `fit` says, in the learning rate down to 0 along half a cosine, with ranges taken anew before each epoch from these samples;
+/// gives those that belong to the weights which the model ends with. The model then computes in f32 again.
+///
+/// # Errors
+/// If the model cannot be quantized, training diverges, or a callback fails.
+pub fn train(
+    model: &mut Model,
+    data: &dyn Source,
+    fit: Fit<'_>,
+    (samples, options): (&[Tensor], Options<'_>),
+) -> Result<(History, Ranges), Error> {
+    let before = fit.resume.as_ref().map_or(fit.follows.epochs.len(), |state| state.before());
+    output::note(&format!("rounded as the int8 file will be: {} epochs", fit.epochs - before));
+    let mut aware = QuantizationAware::new(model, samples, options)?;
+    let Fit { mut callbacks, .. } = fit;
+    callbacks.push(Box::new(&mut aware));
+    let history = model.fit(data, Fit { schedule: Some(Box::new(Cosine::new())), callbacks, ..fit })?;
+    model.forget_quantization();
+    Ok((history, aware.ranges().clone()))
 }

@@ -66,6 +66,11 @@ impl Quantizing {
         Self { int16: vec![ALL.to_owned()], ..self }
     }
 
+    /// The same with weights of 4 bits wherever there may be some.
+    pub fn all_int4(self) -> Self {
+        Self { int4: vec![ALL.to_owned()], ..self }
+    }
+
     /// For the library.
     pub fn options(&self) -> Options<'_> {
         let equalization = match self.equalize {

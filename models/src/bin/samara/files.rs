@@ -39,6 +39,34 @@ pub fn prepare_directory(directory: &Path) -> Result<()> {
     writable.with_context(|| format!("the directory {} cannot be written to", directory.display()))
 }
 
+/// Removes what processes that were killed left of files that were not yet whole: `.NAME.PID.part`, where there is no such process; none where
+/// the system does not tell which there are. For directories that processes of this machine alone write to.
+///
+/// # Errors
+/// If the directory cannot be read, or a file not be removed.
+pub fn sweep(directory: &Path) -> Result<()> {
+    let processes = Path::new("/proc");
+    if !processes.join("self").exists() {
+        return Ok(());
+    }
+    let shown = || format!("the directory {} cannot be read", directory.display());
+    for entry in fs::read_dir(directory).with_context(shown)? {
+        let entry = entry.with_context(shown)?;
+        let name = entry.file_name();
+        let process = name.to_str().and_then(process_of).filter(|process| !processes.join(process.to_string()).exists());
+        if process.is_some() && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The process that was writing the part of a file of this name.
+fn process_of(name: &str) -> Option<u32> {
+    let (file, process) = name.strip_prefix('.')?.strip_suffix(".part")?.rsplit_once('.')?;
+    if file.is_empty() { None } else { process.parse().ok() }
+}
+
 /// Reads a file.
 ///
 /// # Errors
@@ -59,5 +87,22 @@ mod tests {
         assert!(prepare_directory(&path).is_err());
         prepare_directory(&directory.path().join("a/b")).unwrap();
         assert_eq!(fs::read_dir(directory.path().join("a/b")).unwrap().count(), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_killed_processes_left_goes_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = std::process::id();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let others = [format!(".x.csv.{own}.part"), "weights.bin".to_owned(), ".part".to_owned(), ".x.y.part".to_owned()];
+        let left = [".training.state", ".log.csv"].map(|name| format!("{name}.{}.part", gone.id()));
+        for name in others.iter().chain(&left) {
+            fs::write(directory.path().join(name), name).unwrap();
+        }
+        sweep(directory.path()).unwrap();
+        let is_there = |name: &String| directory.path().join(name).exists();
+        assert_eq!((others.iter().all(is_there), left.iter().any(is_there)), (true, false));
     }
 }

@@ -85,6 +85,11 @@ impl OptimizerArguments {
         }
     }
 
+    /// The same with another learning rate.
+    pub const fn with_learning_rate(self, rate: f32) -> Self {
+        Self { learning_rate: Some(rate), ..self }
+    }
+
     fn with_options(&self, optimizer: impl Optimizer + 'static) -> Arc<dyn Optimizer> {
         match self.weight_decay {
             Some(decay) => clipped(optimizer.with_weight_decay(decay), self.clip_norm),

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use samara_runtime::format::writer::ModelFile;
-use samara_trainer::quantize::Equalization;
+use samara_trainer::quantize::Options;
 use serde_json::json;
 
 use crate::aware::AwareArguments;
 use crate::weights::{Trained, TrainedArguments};
-use crate::{convert, device, files, output};
+use crate::{aware, convert, device, files, output};
 
 /// Arguments of `samara quantize`.
 #[derive(Debug, clap::Args)]
@@ -37,12 +37,13 @@ pub struct Arguments {
 /// # Errors
 /// If the weights are damaged or not the model's, or the data does not fit.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Trained { path, mut model, splits, loss, calibration } = arguments.trained.load()?;
-    let mut options = arguments.quantizing.options();
-    if arguments.aware.aware.is_some() && options.equalization == Equalization::Free {
-        options.equalization = Equalization::Off;
-    }
-    arguments.aware.train(&mut model, &splits, loss.clone(), (&calibration, options))?;
+    let mut trained = arguments.trained.load()?;
+    let options = arguments.quantizing.options();
+    let options = if arguments.aware.aware.is_some() { aware::quantized_as_trained(options) } else { options };
+    let data = (&trained.splits, trained.loss.clone());
+    let ranges = arguments.aware.train(&mut trained.model, data, (&trained.calibration, options))?;
+    let options = Options { ranges: ranges.as_ref(), ..options };
+    let Trained { path, model, splits, loss, calibration } = trained;
     let mut file = convert::to_int8(&model, &calibration, options, convert::Pace::default(), arguments.golden)?;
     let measured = device::measure(&file, &splits.test, &*loss)?;
     if !arguments.pace.is_whole() {

@@ -1,7 +1,7 @@
 //! `samara train`: from data to model files.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -26,7 +26,7 @@ use crate::task::{ClassArguments, TableArguments, Task, TestData};
 use crate::teaching::TeachingArguments;
 use crate::tensorboard::TensorBoardArguments;
 use crate::watching::WatchArguments;
-use crate::{convert, device, files, names, output, report, task};
+use crate::{aware, convert, device, files, names, output, report, task};
 
 /// Name of the file with the weights in f32.
 pub const WEIGHTS: &str = "weights.bin";
@@ -97,12 +97,30 @@ pub struct Arguments {
     json: bool,
     #[command(flatten, next_help_heading = "What watches the training")]
     watch: WatchArguments,
+    #[command(flatten, next_help_heading = "How the int8 file is made")]
+    quantizing: convert::Quantizing,
+    #[command(flatten)]
+    aware: AwareArguments,
     #[command(flatten, next_help_heading = "Room on the device")]
     room: RoomArguments,
     #[command(flatten, next_help_heading = "Options of the head")]
     head_options: HeadArguments,
     #[command(flatten, next_help_heading = "Options of TensorBoard")]
     tensorboard: TensorBoardArguments,
+}
+
+/// The arguments that say whether and how the training goes on with the net rounded.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct AwareArguments {
+    /// Behind the --epochs, or where --early-stopping ends them, train on for so many epochs with weights and values rounded as the int8 file will
+    /// have them (fake quantization), which then has the very scales. All that watches the training goes on, patience anew; a --resume
+    /// of a training that was finished without begins there. Batch-norms keep their statistics in the last third of them. Then --equalize
+    /// free stands for off
+    #[arg(long, value_name = "EPOCHS", value_parser = names::count)]
+    aware: Option<usize>,
+    /// Learning rate of --aware at its beginning; it falls to 0 like a cosine [default: half of --learning-rate]
+    #[arg(long, value_name = "NUMBER", value_parser = names::positive, requires = "aware")]
+    aware_learning_rate: Option<f32>,
 }
 
 /// Trains, quantizes, measures and writes.
@@ -114,6 +132,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let optimizer = arguments.optimizer.build();
     let learning_rate = optimizer.learning_rate();
     files::prepare_directory(&arguments.out)?;
+    files::sweep(&arguments.out)?;
     let task = Task::begin(arguments.model.as_ref(), &arguments.data, &arguments.table, arguments.loss)?;
     let Task { mut model, splits, loss, columns } = task;
     if !arguments.heads.is_empty() && loss.targets() != Targets::Classes {
@@ -129,6 +148,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(lessons) = &lessons {
         model.compile_with(arguments.optimizer.build(), lessons.loss.clone())?;
     }
+    let model_name = model.name().to_owned();
     let augmentation = arguments.augment.as_ref().map(|changes| changes.for_model(&model)).transpose()?;
     arguments.room.check(&model, arguments.seed, arguments.golden)?;
 
@@ -155,32 +175,36 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         None
     };
-    let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
-    if let Some(tensorboard) = arguments.tensorboard.build(&splits) {
-        let tensorboard = tensorboard
-            .hyperparameter("model", model.name())
-            .hyperparameter("data", arguments.data.as_str())
-            .hyperparameter("optimizer", names::shown(arguments.optimizer.name).as_str())
-            .hyperparameter("learning_rate", output::decimal(learning_rate))
-            .hyperparameter("schedule", schedule.text.as_str())
-            .hyperparameter("batch", arguments.batch as f64)
-            .hyperparameter("seed", arguments.seed as f64);
-        callbacks.push(Box::new(tensorboard));
-    }
-    callbacks.extend(snapshots.map(|snapshots| Box::new(snapshots) as Box<dyn Callback>));
-    callbacks.extend(arguments.watch.build(&state));
+    let samples = calibration_samples(&splits.train, CALIBRATION_SAMPLES);
+    let options = arguments.quantizing.options();
+    let options = if arguments.aware.aware.is_some() { aware::quantized_as_trained(options) } else { options };
+    // Both parts of a training are watched alike.
+    let callbacks = |before: usize| {
+        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        if let Some(tensorboard) = arguments.tensorboard.build(&splits) {
+            let tensorboard = tensorboard
+                .hyperparameter("model", model_name.as_str())
+                .hyperparameter("data", arguments.data.as_str())
+                .hyperparameter("optimizer", names::shown(arguments.optimizer.name).as_str())
+                .hyperparameter("learning_rate", output::decimal(learning_rate))
+                .hyperparameter("schedule", schedule.text.as_str())
+                .hyperparameter("batch", arguments.batch as f64)
+                .hyperparameter("seed", arguments.seed as f64);
+            callbacks.push(Box::new(tensorboard));
+        }
+        callbacks.extend(arguments.watch.build(&state, before));
+        callbacks
+    };
     let (lessons_to_train, lessons_to_validate) = match &lessons {
         Some(lessons) => (&lessons.train, &lessons.validation),
         None => (&splits.train, &splits.validation),
     };
-    let fit = Fit {
-        epochs: arguments.epochs,
+    let fit = |before: usize, epochs: usize| Fit {
+        epochs: before + epochs,
         batch: arguments.batch,
         validation: Some(lessons_to_validate),
         seed: arguments.seed,
-        schedule: schedule.build(splits.train.samples().div_ceil(arguments.batch), arguments.epochs)?,
-        callbacks,
-        resume,
+        callbacks: callbacks(before),
         ..Fit::default()
     };
     let training = Instant::now();
@@ -194,10 +218,32 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         None => lessons_to_train,
     };
-    let history = match model.fit(train, fit) {
-        Err(Error::File(cause)) if cause.kind() == ErrorKind::Interrupted => return Err(Interrupted::saved(&state).into()),
-        result => result?,
+    let (rounded, resume) = match resume {
+        Some(resumed) if resumed.before() > 0 => (Some(resumed), None),
+        resume => (None, resume),
     };
+    let mut history = match &rounded {
+        Some(resumed) => resumed.history().clone(),
+        None => {
+            let steps = splits.train.samples().div_ceil(arguments.batch);
+            let mut fit = Fit { schedule: schedule.build(steps, arguments.epochs)?, resume, ..fit(0, arguments.epochs) };
+            fit.callbacks.extend(snapshots.map(|snapshots| Box::new(snapshots) as Box<dyn Callback>));
+            uninterrupted(model.fit(train, fit), &state)?
+        }
+    };
+    let mut ranges = None;
+    if let Some(more) = arguments.aware.aware {
+        let optimizer =
+            arguments.optimizer.with_learning_rate(arguments.aware.aware_learning_rate.unwrap_or(0.5 * learning_rate));
+        model.compile_with(optimizer.build(), lessons.as_ref().map_or_else(|| loss.build(), |lessons| lessons.loss.clone()))?;
+        let before = rounded.as_ref().map_or(history.epochs.len(), TrainingState::before);
+        let fit = Fit { follows: history, resume: rounded, ..fit(before, more) };
+        let trained = uninterrupted(aware::train(&mut model, train, fit, (&samples, options)), &state)?;
+        (history, ranges) = (trained.0, Some(trained.1));
+    } else if rounded.is_some() {
+        bail!("{} is that of a training with --aware, in its rounded epochs: say --aware to go on", state.display());
+    }
+    let options = Options { ranges: ranges.as_ref(), ..options };
     let training_seconds = training.elapsed().as_secs_f64();
     // What cost most is safe first.
     model.save_weights(arguments.out.join(WEIGHTS))?;
@@ -207,10 +253,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let f32_test = Measured::by_trainer(&model.evaluate(&splits.test)?)?;
 
-    let samples = calibration_samples(&splits.train, CALIBRATION_SAMPLES);
     let f32_file = convert::to_f32(&model, &samples, convert::Pace::default(), arguments.golden)?;
     files::write(&arguments.out.join(F32_MODEL), f32_file.bytes())?;
-    let int8_file = convert::to_int8(&model, &samples, Options::default(), convert::Pace::default(), arguments.golden)?;
+    let int8_file = convert::to_int8(&model, &samples, options, convert::Pace::default(), arguments.golden)?;
     let (int8_file, heads) = if arguments.heads.is_empty() {
         (int8_file, Vec::new())
     } else {
@@ -236,6 +281,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "data": arguments.data,
             "epochs": arguments.epochs,
             "epochs_done": history.epochs.len(),
+            "aware": arguments.aware.aware,
             "batch": arguments.batch,
             "optimizer": names::shown(arguments.optimizer.name),
             "learning_rate": output::decimal(learning_rate),
@@ -285,6 +331,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let place = arguments.out.display();
     output::note(&format!("written: {INT8_MODEL}, {F32_MODEL}, {WEIGHTS}{columns} and {STATE} in {place}"));
     Ok(())
+}
+
+/// What a training gave; an interruption says how to go on.
+fn uninterrupted<T>(result: samara_trainer::Result<T>, state: &Path) -> Result<T> {
+    match result {
+        Err(Error::File(cause)) if cause.kind() == ErrorKind::Interrupted => Err(Interrupted::saved(state).into()),
+        result => Ok(result?),
+    }
 }
 
 /// What was measured in each epoch: a list of objects.

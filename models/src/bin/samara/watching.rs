@@ -31,7 +31,7 @@ pub struct WatchArguments {
     /// Validate and end with averages of the weights over the steps, with this momentum, such as 0.999
     #[arg(long, value_name = "MOMENTUM", conflicts_with = "swa")]
     ema: Option<f32>,
-    /// Validate and end with the mean of the weights at the ends of this epoch and all behind it
+    /// Validate and end with the mean of the weights at the ends of this epoch and all behind it; with --aware, with that of its epochs
     #[arg(long, value_name = "EPOCH", value_parser = names::count)]
     swa: Option<usize>,
     /// Also save the model after every epoch, to a file whose name may have placeholders: 'DIR/{epoch:02}-{val_loss:.3}.model'
@@ -52,15 +52,15 @@ pub struct WatchArguments {
 }
 
 impl WatchArguments {
-    /// The callbacks, in an order in which those that look at weights see the averages.
-    pub fn build(&self, state: &Path) -> Vec<Box<dyn Callback>> {
+    /// The callbacks of a training behind so many epochs of another, in an order in which those that look at weights see the averages.
+    pub fn build(&self, state: &Path, before: usize) -> Vec<Box<dyn Callback>> {
         let monitor = self.monitor.as_str();
         let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
         if let Some(momentum) = self.ema {
             callbacks.push(Box::new(ExponentialMovingAverage::new(momentum)));
         }
         if let Some(epoch) = self.swa {
-            callbacks.push(Box::new(StochasticWeightAveraging::new(epoch)));
+            callbacks.push(Box::new(StochasticWeightAveraging::new(if before > 0 { before + 1 } else { epoch })));
         }
         if let Some(patience) = self.reduce_lr {
             let plateau = ReduceLROnPlateau::new(self.reduce_lr_factor, patience).monitor(monitor);

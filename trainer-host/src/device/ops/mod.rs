@@ -47,6 +47,7 @@ pub use moves::{Pad, Reshape};
 pub use multiply::Multiply;
 pub use pool::{Pool, PoolKind};
 pub use prelu::Prelu;
+pub(crate) use recurrent::HIDDEN;
 pub use recurrent::{Kernels, Order};
 pub use registry::{DeviceOpKind, Encoding, OpExample, Reading};
 pub use rescale::Rescale;

@@ -15,7 +15,7 @@ use samara_runtime::{
 };
 
 /// Scale of the hidden state in int8: it lies between -1 and 1.
-pub(super) const HIDDEN: Quantization = Quantization { scale: 1.0 / 128.0, zero_point: 0 };
+pub(crate) const HIDDEN: Quantization = Quantization { scale: 1.0 / 128.0, zero_point: 0 };
 /// Scale of the products of a gate.
 pub(super) const PRODUCT_SCALE: f64 = 1.0 / 4096.0;
 
