@@ -125,6 +125,7 @@ fn the_doctor_finds_what_hurts_and_mends_it() {
     assert!(fs::read(&mended).unwrap() == fs::read(&again).unwrap());
     assert_eq!((&quantized["int8_accuracy"], &quantized["model_bytes"]), (&found["test_accuracy"], &chosen["bytes"]));
     let text = success(&line);
+    assert!(text.contains("\nSmaller: ") && text.contains("; --aware EPOCHS trains for it."), "{text}");
     assert!(
         text.contains("Of what separable_conv2d/depthwise, ")
             && text.contains(" give, a channel uses fewer than 16 of 255 steps"),
@@ -133,6 +134,16 @@ fn the_doctor_finds_what_hurts_and_mends_it() {
     assert!(refusal(1, &[&quantize[..], &["--keep-f32", "dens"]].concat()).contains("no node is called \"dens\""));
     let remedies: Vec<Value> = remedies.iter().map(|remedy| remedy["arguments"].clone()).collect();
     assert!(remedies.iter().any(|arguments| arguments.to_string().contains("--int16 all")), "{remedies:?}");
+    let int4 = remedies.iter().filter(|arguments| arguments.to_string().contains("--int4 all")).count();
+    assert_eq!(int4, 1, "an offer that saves bytes: {remedies:?}");
+    let smaller = json(&[&line[..], &["--aware", "1", "--smallest", "--within", "100", "--fix", "--out", &mended]].concat());
+    let tried = smaller["remedies"].as_array().unwrap();
+    assert_eq!(tried.len(), remedies.len() + 2, "training with weights of 8 and of 4 bits is tried, too: {tried:?}");
+    let bytes = |place: u64| tried[place as usize]["bytes"].as_u64().unwrap();
+    let chosen = smaller["chosen"].as_u64().unwrap();
+    assert!((0..tried.len() as u64).all(|place| bytes(chosen) <= bytes(place)), "{chosen} of {tried:?}");
+    assert!(tried[chosen as usize]["arguments"].to_string().contains("--int4 all"), "{tried:?}");
+    assert_eq!(length(&mended), bytes(chosen));
     success(&[&quantize[..], &["--int16", "all"]].concat());
     let inspected = success(&["inspect", &again]);
     assert!(inspected.contains("depthwise_conv2d_i16") && inspected.contains("int16"), "{inspected}");

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use samara_trainer::Model;
+use samara_trainer::data::sources::Splits;
 use samara_trainer::data::{Dataset, Tensor};
 use samara_trainer::device::run::DeviceModel;
 use samara_trainer::losses::Loss;
-use samara_trainer::quantize::{Calibration, Diagnosis, diagnose};
+use samara_trainer::quantize::{Calibration, Diagnosis, Options, diagnose};
 use serde_json::{Value, json};
 
+use crate::aware::{self, AwareArguments};
 use crate::convert::{self, EqualizeName, Quantizing};
 use crate::losses::Measured;
 use crate::weights::{Trained, TrainedArguments};
@@ -38,6 +40,11 @@ pub struct Arguments {
     /// What int8 may cost: points of accuracy, or hundredths of the loss
     #[arg(long, value_name = "POINTS", default_value = "0.5", value_parser = names::positive)]
     within: f32,
+    #[command(flatten)]
+    aware: AwareArguments,
+    /// Take the file with the fewest bytes of those that cost no more than --within, int4 among them, instead of the one that is quickest
+    #[arg(long)]
+    smallest: bool,
     /// Write the file of the first remedy that costs no more, or of the best one, to --out
     #[arg(long, requires = "out")]
     fix: bool,
@@ -66,6 +73,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         loss,
         model,
         within: f64::from(arguments.within) / 100.0,
+        smallest: arguments.smallest,
+        aware: arguments.aware,
         golden: arguments.golden,
     };
     let f32_file = convert::to_f32(&practice.model, &practice.calibration, convert::Pace::default(), practice.golden)?;
@@ -73,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let compared = practice.judged.slice(0..practice.judged.samples().min(COMPARED_SAMPLES))?;
     let options = Quantizing::default();
     let diagnosis = diagnose(&practice.model.device_graph()?, &practice.calibration, compared.inputs(), options.options())?;
-    let trials = practice.try_remedies(&diagnosis)?;
+    let trials = practice.try_remedies(&diagnosis, &splits)?;
     let chosen = practice.choose(&float, &trials);
     let test = |file| device::measure(file, &splits.test, &*practice.loss);
     let (tested, float_tested) = (test(&trials[chosen].file)?, test(&f32_file)?);
@@ -95,12 +104,16 @@ struct Practice {
     judged: Dataset,
     loss: Arc<dyn Loss>,
     within: f64,
+    smallest: bool,
+    aware: AwareArguments,
     golden: convert::Golden,
 }
 
 /// A way to quantize, and what came of it.
 struct Trial {
     remedy: Quantizing,
+    /// Epochs of training that knows.
+    aware: Option<usize>,
     file: DeviceModel,
     measured: Measured,
 }
@@ -114,12 +127,23 @@ impl Practice {
     fn attempt(&self, remedy: Quantizing) -> Result<Trial> {
         let file = convert::to_int8(&self.model, &self.calibration, remedy.options(), convert::Pace::default(), self.golden)?;
         let measured = device::measure(&file, &self.judged, &*self.loss)?;
-        Ok(Trial { remedy, file, measured })
+        Ok(Trial { remedy, aware: None, file, measured })
     }
 
-    /// Plain int8; each remedy alone; what helped, together; and on top of it the worst nodes, or all, with int16 activations, and the worst in
-    /// f32. So the cheaper ones come first.
-    fn try_remedies(&self, diagnosis: &Diagnosis) -> Result<Vec<Trial>> {
+    /// Trains a copy of the net on, rounded like that, from the weights that it has.
+    fn train_on(&self, remedy: Quantizing, splits: &Splits) -> Result<Trial> {
+        let mut model = self.model.duplicate()?;
+        let options = aware::quantized_as_trained(remedy.options());
+        let ranges = self.aware.train(&mut model, (splits, self.loss.clone()), (&self.calibration, options))?;
+        let options = Options { ranges: ranges.as_ref(), ..options };
+        let file = convert::to_int8(&model, &self.calibration, options, convert::Pace::default(), self.golden)?;
+        let measured = device::measure(&file, &self.judged, &*self.loss)?;
+        Ok(Trial { remedy, aware: self.aware.aware, file, measured })
+    }
+
+    /// Plain int8; each remedy alone; what helped, together; training that knows, if it is asked for; on top of the best the worst nodes, or
+    /// all, with int16 activations, and the worst in f32. So the cheaper ones come first. Last what saves bytes: weights of 4 bits.
+    fn try_remedies(&self, diagnosis: &Diagnosis, splits: &Splits) -> Result<Vec<Trial>> {
         let mut trials = vec![self.attempt(Quantizing::default())?];
         let plain = score(&trials[0].measured);
         let mut together = Quantizing::default();
@@ -150,6 +174,9 @@ impl Practice {
         }
         let best = trials.iter().max_by(|a, b| score(&a.measured).total_cmp(&score(&b.measured)));
         let best = best.map(|trial| trial.remedy.clone()).unwrap_or_default();
+        if self.aware.aware.is_some() {
+            trials.push(self.train_on(Quantizing::default(), splits)?);
+        }
         let worst: Vec<String> = diagnosis.worst().into_iter().map(|node| node.name.clone()).collect();
         let wide: Vec<String> =
             diagnosis.worst().into_iter().filter(|node| node.takes_int16).map(|node| node.name.clone()).collect();
@@ -166,15 +193,21 @@ impl Practice {
         for count in KEPT.into_iter().filter(|count| *count <= worst.len()) {
             trials.push(self.attempt(Quantizing { keep_f32: worst[..count].to_vec(), ..best.clone() })?);
         }
+        trials.push(self.attempt(best.all_int4())?);
+        if self.aware.aware.is_some() {
+            trials.push(self.train_on(Quantizing::default().all_int4(), splits)?);
+        }
         Ok(trials)
     }
 
-    /// The first that costs no more than it may, of those without, then with int16, then with nodes in f32; else the best.
+    /// The first that costs no more than it may: of those without int16, then with, then with nodes in f32; or the smallest file of those
+    /// that do; else the best.
     fn choose(&self, float: &Measured, trials: &[Trial]) -> usize {
         let allowed = float.accuracy.map_or(self.within * float.loss.abs(), |_| self.within);
-        let is_enough = |trial: &Trial| score(&trial.measured) >= score(float) - allowed;
+        let mut enough = (0..trials.len()).filter(|&trial| score(&trials[trial].measured) >= score(float) - allowed);
+        let chosen = if self.smallest { enough.min_by_key(|&trial| trials[trial].file.bytes().len()) } else { enough.next() };
         let best = (0..trials.len()).max_by(|&a, &b| score(&trials[a].measured).total_cmp(&score(&trials[b].measured)));
-        trials.iter().position(is_enough).or(best).unwrap_or(0)
+        chosen.or(best).unwrap_or(0)
     }
 }
 
@@ -226,12 +259,30 @@ impl Report<'_> {
         text += &format!("\nTaken: {}; test {what} {test}, in f32 {float}", chosen.name());
         text += &match &arguments.out {
             Some(out) => format!(", written to {}", out.display()),
-            None => format!(
-                ". --fix --out FILE writes the file; so does `samara quantize ... {}`",
-                chosen.remedy.arguments().join(" ")
-            ),
+            None => {
+                format!(". --fix --out FILE writes the file; so does `samara quantize ... {}`", chosen.arguments().join(" "))
+            }
         };
-        text
+        text + &self.offer()
+    }
+
+    /// What would save bytes against the one that is taken, and what it costs.
+    fn offer(&self) -> String {
+        let chosen = &self.trials[self.chosen];
+        let size = |trial: &Trial| trial.file.bytes().len();
+        let small = self.trials.iter().filter(|trial| !trial.remedy.int4.is_empty() && size(trial) < size(chosen));
+        let Some(offer) = small.max_by(|a, b| score(&a.measured).total_cmp(&score(&b.measured))) else {
+            return String::new();
+        };
+        let [bytes, saved] = [size(offer), size(chosen) - size(offer)].map(|bytes| output::thousands(bytes as u64));
+        let instructions = output::thousands(cost::instructions(&offer.file));
+        let ((what, value), (_, than)) = (offer.measured.shown(), chosen.measured.shown());
+        let hint = if offer.aware.is_none() { "; --aware EPOCHS trains for it" } else { "" };
+        format!(
+            "\nSmaller: {} takes {bytes} bytes, {saved} less, and about {instructions} instructions, at a validation {what} of {value} \
+             instead of {than}{hint}.",
+            offer.name()
+        )
     }
 
     /// What hurts, in a sentence or two.
@@ -266,7 +317,7 @@ impl Report<'_> {
         });
         let trials = self.trials.iter().map(|trial| {
             json!({
-                "arguments": trial.remedy.arguments(), "accuracy": trial.measured.accuracy, "loss": trial.measured.loss,
+                "arguments": trial.arguments(), "accuracy": trial.measured.accuracy, "loss": trial.measured.loss,
                 "bytes": trial.file.bytes().len(), "arena_bytes": trial.file.model().map(|model| model.arena_bytes()).ok(),
                 "instructions": cost::instructions(&trial.file),
             })
@@ -282,12 +333,19 @@ impl Report<'_> {
 }
 
 impl Trial {
+    /// Those of `samara quantize`.
+    fn arguments(&self) -> Vec<String> {
+        let aware = self.aware.map(|epochs| format!("--aware {epochs}"));
+        self.remedy.arguments().into_iter().chain(aware).collect()
+    }
+
     /// Its arguments; of nodes with int16 activations or in f32 only how many.
     fn name(&self) -> String {
         let is_all = self.remedy == self.remedy.clone().all_int16();
         let (kept, wide) = (self.remedy.keep_f32.len(), if is_all { 0 } else { self.remedy.int16.len() });
         let int16 = if is_all { self.remedy.int16.clone() } else { Vec::new() };
         let mut parts = Quantizing { keep_f32: Vec::new(), int16, ..self.remedy.clone() }.arguments();
+        parts.extend(self.aware.map(|epochs| format!("--aware {epochs}")));
         for (count, form) in [(wide, "int16"), (kept, "f32")].into_iter().filter(|(count, _)| *count > 0) {
             parts.push(format!("the worst {count} in {form}"));
         }
