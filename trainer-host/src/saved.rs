@@ -1,4 +1,4 @@
-//! How initializers and regularizers are saved with a model: those of the library by name, with their options.
+//! How initializers, regularizers and constraints are saved with a model: those of the library by name, with their options.
 
 /// The kinds of a trait that the library has, as an enum that serde reads and writes. The trait has `Any` above it.
 macro_rules! saved_kinds {

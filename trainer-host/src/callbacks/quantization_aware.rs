@@ -175,9 +175,9 @@ mod tests {
 
     fn net() -> Model {
         let x = input([6, 6, 1]);
-        let y = BatchNormalization::new().apply(&Conv2D::new(4, 3).without_bias().apply(&x));
-        let y = Flatten::new().apply(&ActivationLayer::new(Activation::Relu).apply(&y));
-        let y = Dropout::new(0.2).apply(&Dense::new(8).activation(Activation::Relu).apply(&y));
+        let y = BatchNormalization::new().apply(Conv2D::new(4, 3).without_bias().apply(&x));
+        let y = Flatten::new().apply(ActivationLayer::new(Activation::Relu).apply(&y));
+        let y = Dropout::new(0.2).apply(Dense::new(8).activation(Activation::Relu).apply(&y));
         let mut model = Model::new("net", &x, Dense::new(3).activation(Activation::Softmax).apply(&y)).unwrap();
         model.initialize(5);
         model.compile(Adam::new(0.02), SparseCategoricalCrossentropy).unwrap();

@@ -1,12 +1,13 @@
 //! The layers of a model and how they are connected, as JSON: a table of layers, and the nodes that apply them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{CheckpointError, SavedParameter};
+use crate::constraints::SavedConstraint;
 use crate::error::Result;
 use crate::graph::{
     Application, Graph, Layer, LayerOptions, Named, Origin, ParameterValue, Scope, Shape, SymbolicTensor, input,
@@ -35,6 +36,9 @@ struct SavedLayer {
     /// What the names of its parameters begin with.
     name: String,
     options: LayerOptions,
+    /// What its parameters are kept within, by their names within it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    constraints: BTreeMap<String, SavedConstraint>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,8 +110,13 @@ impl Architecture {
             nodes.push(SavedNode::Layer { layer, inputs: node.inputs.clone(), part_of, scope });
         }
         let layers = layers.into_iter().map(|(name, layer)| {
-            let options = layer.options().map_err(|reason| refuse(name, layer.kind(), "saved", reason))?;
-            Ok(SavedLayer { kind: layer.kind().to_owned(), name: name.to_owned(), options })
+            let refused = |reason| refuse(name, layer.kind(), "saved", reason);
+            let options = layer.options().map_err(refused)?;
+            let parameters = layer.base().parameters();
+            let kept = parameters.iter().filter_map(|own| Some((own.name.to_owned(), own.constraint.as_ref()?)));
+            let kept = kept.map(|(parameter, constraint)| Ok((parameter, SavedConstraint::of(&**constraint)?)));
+            let constraints = kept.collect::<Result<_, _>>().map_err(refused)?;
+            Ok(SavedLayer { kind: layer.kind().to_owned(), name: name.to_owned(), options, constraints })
         });
         let layers = layers.collect::<Result<_, CheckpointError>>()?;
         Ok(Self { layers, models, applications, nodes, inputs: graph.inputs.clone(), outputs: graph.outputs.clone() })
@@ -156,7 +165,7 @@ impl Architecture {
                     let shapes: Option<Vec<Shape>> = inputs.iter().map(|input| input.shape().cloned()).collect();
                     let tensor = SymbolicTensor::of_layer(own.clone(), inputs, owner, scope);
                     if let (Some(shapes), Some(_)) = (shapes, tensor.shape()) {
-                        fill(&self.layers[*layer].name, &**own, &shapes, model, parameters)?;
+                        self.layers[*layer].fill(&**own, &shapes, model, parameters)?;
                     }
                     tensor
                 }
@@ -173,7 +182,7 @@ impl Architecture {
 
 impl SavedLayer {
     fn load(&self, outside: &[&dyn Layer]) -> Result<Arc<dyn Layer>, CheckpointError> {
-        let Self { kind, name, options } = self;
+        let Self { kind, name, options, .. } = self;
         let loaded = if let Some(layer) = outside.iter().find(|layer| layer.kind() == kind) {
             layer.with_options(options)
         } else if let Some(own) = ALL_LAYERS.iter().find(|own| own.name == kind) {
@@ -183,39 +192,47 @@ impl SavedLayer {
         };
         loaded.map_err(|reason| refuse(name, kind, "loaded", reason))
     }
-}
 
-/// Gives a layer its parameters, if it has none yet.
-fn fill(
-    name: &str,
-    layer: &dyn Layer,
-    inputs: &[Shape],
-    model: &str,
-    saved: &mut HashMap<String, SavedParameter>,
-) -> Result<(), CheckpointError> {
-    let mut own = layer.base().parameters_mut();
-    if !own.is_empty() {
-        return Ok(());
+    /// Gives the layer its parameters, if it has none yet.
+    fn fill(
+        &self,
+        layer: &dyn Layer,
+        inputs: &[Shape],
+        model: &str,
+        saved: &mut HashMap<String, SavedParameter>,
+    ) -> Result<(), CheckpointError> {
+        let name = &self.name;
+        let mut own = layer.base().parameters_mut();
+        if !own.is_empty() {
+            return Ok(());
+        }
+        for spec in layer.parameters(inputs) {
+            let parameter = format!("{name}/{}", spec.name);
+            let reason = match saved.remove(&parameter) {
+                None => format!("{parameter} is missing"),
+                Some(saved) if saved.shape[..] != spec.shape[..] => {
+                    format!("found {parameter} of shape {:?}, expected {}", saved.shape, spec.shape)
+                }
+                Some(saved) if saved.values.iter().any(|value| !value.is_finite()) => {
+                    format!("{parameter} has values that are not finite")
+                }
+                Some(SavedParameter { values, .. }) => {
+                    let (transform, constraint) = (None, self.constraints.get(spec.name).map(|saved| saved.shared()));
+                    own.push(ParameterValue {
+                        name: spec.name,
+                        shape: spec.shape,
+                        kind: spec.kind,
+                        values,
+                        transform,
+                        constraint,
+                    });
+                    continue;
+                }
+            };
+            return Err(CheckpointError::Parameters { model: model.to_owned(), reason });
+        }
+        Ok(())
     }
-    for spec in layer.parameters(inputs) {
-        let parameter = format!("{name}/{}", spec.name);
-        let reason = match saved.remove(&parameter) {
-            None => format!("{parameter} is missing"),
-            Some(saved) if saved.shape[..] != spec.shape[..] => {
-                format!("found {parameter} of shape {:?}, expected {}", saved.shape, spec.shape)
-            }
-            Some(saved) if saved.values.iter().any(|value| !value.is_finite()) => {
-                format!("{parameter} has values that are not finite")
-            }
-            Some(SavedParameter { values, .. }) => {
-                let (transform, constraint) = (None, None);
-                own.push(ParameterValue { name: spec.name, shape: spec.shape, kind: spec.kind, values, transform, constraint });
-                continue;
-            }
-        };
-        return Err(CheckpointError::Parameters { model: model.to_owned(), reason });
-    }
-    Ok(())
 }
 
 fn nonsense(what: &str) -> CheckpointError {

@@ -17,7 +17,7 @@ const ARCHITECTURE: &str = "architecture";
 
 impl Model {
     /// Writes the whole model to a file, which appears whole or not at all: layers with all that is set of them, initializers,
-    /// regularizers and what is frozen included; connections, names, shared layers and applied models; all parameters. What the
+    /// regularizers, constraints and what is frozen included; connections, names, shared layers and applied models; all parameters. What the
     /// model was compiled with and a training's state are not in it ([`TrainingState`](crate::TrainingState) is another file),
     /// nor are transforms ([`Model::set_transform`]).
     ///
@@ -38,7 +38,7 @@ impl Model {
     ///
     /// # Errors
     /// If a layer cannot be saved: one from outside of the library that gives no [options](Layer::options), or one with an
-    /// initializer or regularizer from outside. If the file cannot be written.
+    /// initializer, regularizer or constraint from outside. If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         Ok(write_file(path.as_ref(), &self.to_bytes()?)?)
     }

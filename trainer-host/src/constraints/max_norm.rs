@@ -1,11 +1,13 @@
 //! Norms up to a limit: `w *= limit / |w|` where `|w|` is above it (Srivastava et al. 2014).
 
+use serde::{Deserialize, Serialize};
+
 use super::{Constraint, scale_vectors};
 use crate::graph::Shape;
 
 /// Keeps the Euclidean norm of what goes into each unit at most this large, as Keras's `MaxNorm` with the axes of a dense or convolutional
 /// kernel.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MaxNorm {
     limit: f32,
 }
@@ -13,13 +15,13 @@ pub struct MaxNorm {
 impl MaxNorm {
     /// Norms up to this limit; what is not above 0 makes all weights 0.
     pub fn new(limit: f32) -> Self {
-        Self { limit: if limit > 0.0 { limit } else { 0.0 } }
+        Self { limit }
     }
 }
 
 impl Constraint for MaxNorm {
     fn apply(&self, shape: &Shape, values: &mut [f32]) {
-        let limit = f64::from(self.limit);
+        let limit = if self.limit > 0.0 { f64::from(self.limit) } else { 0.0 };
         scale_vectors(shape, values, |norm| if norm > limit { limit / norm } else { 1.0 });
     }
 }

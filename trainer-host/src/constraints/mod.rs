@@ -23,19 +23,23 @@ pub use max_norm::MaxNorm;
 pub use non_negative::NonNegative;
 pub use unit_norm::UnitNorm;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::graph::Shape;
+use crate::saved::saved_kinds;
 
 /// What a weight is kept within, after each step of the optimizer.
-pub trait Constraint: fmt::Debug + Send + Sync {
+pub trait Constraint: fmt::Debug + Send + Sync + Any {
     /// Changes the values of a weight of this shape.
     fn apply(&self, shape: &Shape, values: &mut [f32]);
 }
 
 /// A constraint that models share.
 pub type SharedConstraint = Arc<dyn Constraint>;
+
+saved_kinds!(SavedConstraint of Constraint, "constraint": MaxNorm, NonNegative, UnitNorm);
 
 /// Multiplies each vector with what `factor` says of its Euclidean norm.
 fn scale_vectors(shape: &Shape, values: &mut [f32], factor: impl Fn(f64) -> f64) {

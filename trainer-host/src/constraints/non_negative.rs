@@ -1,10 +1,12 @@
 //! No negative weights: `w = max(w, 0)`.
 
+use serde::{Deserialize, Serialize};
+
 use super::Constraint;
 use crate::graph::Shape;
 
 /// Keeps weights from becoming negative, as Keras's `NonNeg`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NonNegative;
 
 impl Constraint for NonNegative {

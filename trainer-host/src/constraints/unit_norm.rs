@@ -1,10 +1,12 @@
 //! Norms of 1: `w /= |w|`.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Constraint, scale_vectors};
 use crate::graph::Shape;
 
 /// Keeps the Euclidean norm of what goes into each unit at 1, as Keras's `UnitNorm`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UnitNorm;
 
 /// Keras's guard against division by zero.

@@ -244,7 +244,7 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
         None
     }
 
-    /// `true` for a layer that only makes noise, in training and where a prediction asks for it
+    /// `true` for a layer whose forward pass is another in training only by the noise it makes, there and where a prediction asks for it
     /// ([`Predictor::with_noise`](crate::Predictor::with_noise)): `forward` then runs as in training.
     fn is_noise(&self) -> bool {
         false

@@ -171,6 +171,10 @@ impl Layer for Gru {
         self.recurrent.scratch(self, inputs, samples)
     }
 
+    fn is_noise(&self) -> bool {
+        self.recurrent.drops()
+    }
+
     fn forward(&self, pass: &mut Forward<'_>) {
         self.recurrent.forward(self, pass);
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::label_smoothing::Smooth;
 use super::{BinaryCrossentropy, CategoricalCrossentropy, Loss, LossPass, SparseCategoricalCrossentropy, TargetFault};
 use super::{binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy};
 use crate::activation::Activation;
@@ -47,12 +48,18 @@ macro_rules! from_logits {
             }
 
             fn evaluate(&self, pass: &mut LossPass<'_>) -> f64 {
-                let logits = pass.output;
-                $evaluate(pass, logits)
+                self.evaluate_smoothed(pass, 0.0)
             }
 
             fn default_metric(&self) -> Option<Arc<dyn Metric>> {
                 Some(Arc::new($metric))
+            }
+        }
+
+        impl Smooth for $loss {
+            fn evaluate_smoothed(&self, pass: &mut LossPass<'_>, smoothing: f32) -> f64 {
+                let logits = pass.output;
+                $evaluate(pass, logits, smoothing)
             }
         }
     };
@@ -64,7 +71,9 @@ from_logits!(
     "binary_crossentropy_from_logits",
     // A probability of one half is a logit of 0.
     BinaryAccuracy::new(0.0),
-    |pass, logits: &[f32]| binary_crossentropy::of_logits(pass, logits, 0.0, |position| sigmoid(logits[position]))
+    |pass, logits: &[f32], smoothing| binary_crossentropy::of_logits(pass, logits, smoothing, |position| sigmoid(
+        logits[position]
+    ))
 );
 
 from_logits!(
@@ -72,7 +81,10 @@ from_logits!(
     CategoricalCrossentropy,
     "categorical_crossentropy_from_logits",
     Accuracy,
-    |pass, logits: &[f32]| categorical_crossentropy::of_logits(pass, logits, 0.0, |position, all| exp(logits[position], all))
+    |pass, logits: &[f32], smoothing| categorical_crossentropy::of_logits(pass, logits, smoothing, |position, all| exp(
+        logits[position],
+        all
+    ))
 );
 
 from_logits!(
@@ -80,7 +92,7 @@ from_logits!(
     SparseCategoricalCrossentropy,
     "sparse_categorical_crossentropy_from_logits",
     Accuracy,
-    |pass, logits: &[f32]| sparse_categorical_crossentropy::of_logits(pass, logits, 0.0, |position, all| exp(
+    |pass, logits: &[f32], smoothing| sparse_categorical_crossentropy::of_logits(pass, logits, smoothing, |position, all| exp(
         logits[position],
         all
     ))

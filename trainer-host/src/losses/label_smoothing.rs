@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use super::{BinaryCrossentropy, CategoricalCrossentropy, Loss, LossPass, SparseCategoricalCrossentropy, TargetFault};
+use super::{
+    BinaryCrossentropy, BinaryCrossentropyFromLogits, CategoricalCrossentropy, CategoricalCrossentropyFromLogits, Loss,
+    LossPass, SparseCategoricalCrossentropy, SparseCategoricalCrossentropyFromLogits, TargetFault,
+};
 use crate::activation::Activation;
 use crate::graph::Shape;
 use crate::metrics::Metric;
@@ -48,6 +51,7 @@ macro_rules! label_smoothing {
     };
 }
 label_smoothing!(CategoricalCrossentropy, SparseCategoricalCrossentropy, BinaryCrossentropy);
+label_smoothing!(CategoricalCrossentropyFromLogits, SparseCategoricalCrossentropyFromLogits, BinaryCrossentropyFromLogits);
 
 impl<L: Smooth> Loss for LabelSmoothing<L> {
     fn name(&self) -> &'static str {
@@ -107,12 +111,19 @@ mod tests {
         near(&loss, &shape, &PROBABILITIES, &ONE_HOT, false, 0.897_058_4, &gradient);
         let gradient = [0.237_922_5, 0.040_139_85, -0.278_062_4, -0.161_865_03, 0.095_463_6, 0.066_401_47];
         near(&loss, &shape, &LOGITS, &ONE_HOT, true, 0.788_285_3, &gradient);
+        // `from_logits=True` is what the softmax within the loss is.
+        let loss = CategoricalCrossentropyFromLogits.label_smoothing(0.1);
+        near(&loss, &shape, &LOGITS, &ONE_HOT, false, 0.788_285_3, &gradient);
+        let loss = SparseCategoricalCrossentropyFromLogits.label_smoothing(0.1);
+        near(&loss, &shape, &LOGITS, &[2.0, 0.0], false, 0.788_285_3, &gradient);
         let loss = BinaryCrossentropy.label_smoothing(0.2);
         let (shape, targets) = (Shape::from([2]), [1.0, 0.0, 1.0, 0.0]);
         let gradient = [-0.714_285_7, 2.222_221_9, -0.312_5, 0.156_25];
         near(&loss, &shape, &[0.3, 0.9, 0.6, 0.2], &targets, false, 1.028_812_6, &gradient);
         let gradient = [-0.069_385_18, 0.169_324_96, -0.1, -0.020_503_45];
         near(&loss, &shape, &[0.5, 1.25, 0.0, -4.0], &targets, true, 0.753_075_8, &gradient);
+        let loss = BinaryCrossentropyFromLogits.label_smoothing(0.2);
+        near(&loss, &shape, &[0.5, 1.25, 0.0, -4.0], &targets, false, 0.753_075_8, &gradient);
     }
 
     #[test]

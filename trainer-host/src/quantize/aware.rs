@@ -254,7 +254,7 @@ mod tests {
         let x = input([8, 8, 1]);
         let y = SeparableConv2D::new(6, 3).padding(Padding::Same).activation(Activation::Relu).apply(&x);
         let y = SeparableConv2D::new(8, 3).activation(Activation::Relu).apply(&y);
-        let mut model = Model::new("separable", &x, Dense::new(4).apply(&Flatten::new().apply(&y))).unwrap();
+        let mut model = Model::new("separable", &x, Dense::new(4).apply(Flatten::new().apply(&y))).unwrap();
         model.initialize(3);
         model
     }
@@ -262,7 +262,7 @@ mod tests {
     /// Rows of pixels as steps, through a recurrent layer.
     fn recurrent_net(layer: impl Apply) -> Model {
         let x = input([8, 8, 1]);
-        let y = layer.apply(&Reshape::new([8, 8]).apply(&x));
+        let y = layer.apply(Reshape::new([8, 8]).apply(&x));
         let mut model = Model::new("recurrent", &x, Dense::new(4).apply(&y)).unwrap();
         model.initialize(3);
         model

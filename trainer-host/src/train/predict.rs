@@ -91,7 +91,7 @@ impl Model {
 impl Predictor<'_> {
     /// Lets dropout and other layers that make noise in training make it in predictions, too; batch normalization goes by moving averages
     /// all the same. Each prediction has other noise, the same for the same seed. The mean of many predictions is Monte-Carlo dropout (Gal and
-    /// Ghahramani 2015), and their deviation says how sure the model is. Dropout within recurrent layers stays out.
+    /// Ghahramani 2015), and their deviation says how sure the model is.
     ///
     /// ```
     /// use samara_trainer::prelude::*;
@@ -169,5 +169,43 @@ impl Predictor<'_> {
             if varies { tensor.with_lengths(lengths) } else { Ok(tensor) }
         };
         outputs.into_iter().map(tensor).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{SymbolicTensor, input};
+    use crate::layers::{Apply, Bidirectional, Gru, Lstm, SimpleRnn};
+
+    /// Monte-Carlo dropout: inputs and states drop in predictions that ask for it, about the mean that predictions without have.
+    #[test]
+    fn predictions_with_noise_drop_within() {
+        let x = input([6, 8]);
+        let inputs = Tensor::new([1, 6, 8], (0..48u8).map(|value| f32::from(value % 7) / 7.0 - 0.4).collect()).unwrap();
+        let nets: [(SymbolicTensor, bool); 4] = [
+            (Lstm::new(16).dropout(0.2).apply(&x), true),
+            (Gru::new(16).recurrent_dropout(0.2).apply(&x), true),
+            (Bidirectional::new(SimpleRnn::new(8).dropout(0.2)).apply(&x), true),
+            (Lstm::new(16).apply(&x), false),
+        ];
+        for (output, is_noisy) in nets {
+            let model = Model::new("m", &x, output).unwrap();
+            let plain = model.predict(&inputs).unwrap();
+            let predict = |seed| -> Vec<Tensor> {
+                let mut predictor = model.predictor(1).unwrap().with_noise(seed);
+                (0..400).map(|_| predictor.predict(&inputs).unwrap()).collect()
+            };
+            let noisy = predict(3);
+            assert_eq!(noisy, predict(3));
+            let name = &model.graph().nodes[1].name;
+            let (others, first) = (noisy.iter().filter(|&output| *output != plain).count(), &noisy[0]);
+            assert_eq!((others > 200, noisy.iter().any(|output| output != first)), (is_noisy, is_noisy), "{name}: {others}");
+            assert_eq!(model.predict(&inputs).unwrap(), plain);
+            for (place, plain) in plain.values().iter().enumerate() {
+                let mean = noisy.iter().map(|output| output.values()[place]).sum::<f32>() / noisy.len() as f32;
+                assert!((mean - plain).abs() < 0.2, "{name}: {mean} {plain}");
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::tests::{data_for, quiet, with_squared_errors};
 use super::{Fit, Model, Sequential};
 use crate::checkpoint::Weights;
 use crate::checkpoint::records::{self, Record, Values};
+use crate::constraints::{Constraint, MaxNorm, NonNegative, UnitNorm};
 use crate::data::Dataset;
 use crate::device::{Lowering, Value as DeviceValue};
 use crate::graph::{LayerOptions, Shape, input};
@@ -330,6 +331,31 @@ fn penalties_and_first_values_come_back() {
     assert_eq!(Weights::of(&again), Weights::of(&model));
     let data = data_for(&model, 4);
     assert_eq!(again.evaluate(&data).unwrap(), model.evaluate(&data).unwrap());
+}
+
+#[test]
+fn constraints_come_back() {
+    /// From outside of the library.
+    #[derive(Debug)]
+    struct Own;
+    impl Constraint for Own {
+        fn apply(&self, _shape: &Shape, _values: &mut [f32]) {}
+    }
+    let x = input([3]);
+    let model = Model::new("kept", &x, Dense::new(2).apply(Dense::new(4).apply(&x))).unwrap();
+    model.set_constraint("dense/kernel", MaxNorm::new(0.75)).unwrap();
+    model.set_constraint("dense/bias", NonNegative).unwrap();
+    model.set_constraint("dense_1/kernel", UnitNorm).unwrap();
+    let kept = |model: &Model| -> Vec<String> {
+        model.parameters().iter().map(|parameter| format!("{:?}", parameter.constraint())).collect()
+    };
+    let expected = ["Some(MaxNorm { limit: 0.75 })", "Some(NonNegative)", "Some(UnitNorm)", "None"];
+    assert_eq!(kept(&again(&model)), expected);
+    assert_eq!(kept(&model.duplicate().unwrap()), expected);
+    model.set_constraint("dense_1/bias", Own).unwrap();
+    let told = model.to_bytes().unwrap_err().to_string();
+    let expected = "layer 'dense_1' of kind Dense cannot be saved: the constraint Own is none of this library's, and only they can be saved";
+    assert_eq!(told.replace('"', "'"), expected);
 }
 
 /// A model and a training's state as files are all that a training needs to go on.

@@ -12,6 +12,10 @@ use crate::schedule::ScheduleArgument;
 /// The arguments that make members of one net.
 #[derive(Debug, Clone, clap::Args)]
 pub struct MembersArguments {
+    /// Train on the first so many of the training samples only, to try something out or to see what more data would bring; validation and test
+    /// samples stay [default: all]
+    #[arg(long, value_name = "NUMBER", value_parser = names::count)]
+    train_samples: Option<usize>,
     /// Leave out the I-th of K parts of the training samples, those whose number leaves the remainder I - 1: for K members of an ensemble,
     /// each of which has seen other samples
     #[arg(long, value_name = "I/K", value_parser = Fold::parse)]
@@ -44,8 +48,14 @@ impl MembersArguments {
     /// The samples to train on.
     ///
     /// # Errors
-    /// If none are left.
-    pub fn keep(&self, train: Dataset) -> Result<Dataset> {
+    /// If none are left, or there are not as many.
+    pub fn keep(&self, mut train: Dataset) -> Result<Dataset> {
+        if let Some(count) = self.train_samples {
+            if count > train.samples() {
+                bail!("--train-samples is {count}, but there are {} samples to train on", train.samples());
+            }
+            train = train.slice(0..count)?;
+        }
         let Some(Fold { number, of }) = self.fold else { return Ok(train) };
         let others = (0..train.samples()).filter(|sample| sample % of != number).map(|sample| sample as u32).collect();
         let part = Select::new(&train, others).and_then(|others| Dataset::from_source(&others));
@@ -91,7 +101,7 @@ mod tests {
             Dataset::new(Tensor::new([7, 1], (0..7).map(|x| x as f32).collect()).unwrap(), Tensor::from_labels(&[0u8; 7]));
         let train = train.unwrap();
         let kept = |text: &str| {
-            let arguments = MembersArguments { fold: Some(Fold::parse(text).unwrap()), snapshots: None };
+            let arguments = MembersArguments { train_samples: None, fold: Some(Fold::parse(text).unwrap()), snapshots: None };
             arguments.keep(train.clone()).unwrap().inputs()[0].values().to_vec()
         };
         assert_eq!(kept("1/3"), [1.0, 2.0, 4.0, 5.0]);
@@ -100,9 +110,24 @@ mod tests {
     }
 
     #[test]
+    fn the_first_samples_stay() {
+        let train =
+            Dataset::new(Tensor::new([4, 1], vec![0.0, 1.0, 2.0, 3.0]).unwrap(), Tensor::from_labels(&[0u8; 4])).unwrap();
+        let keep = |count, fold: Option<&str>| {
+            let fold = fold.map(|text| Fold::parse(text).unwrap());
+            MembersArguments { train_samples: Some(count), fold, snapshots: None }.keep(train.clone())
+        };
+        assert_eq!(keep(3, None).unwrap().inputs()[0].values(), [0.0, 1.0, 2.0]);
+        assert_eq!(keep(3, Some("1/2")).unwrap().inputs()[0].values(), [1.0]);
+        assert_eq!(keep(5, None).unwrap_err().to_string(), "--train-samples is 5, but there are 4 samples to train on");
+    }
+
+    #[test]
     fn rounds_are_whole_epochs() {
         let given = ScheduleArgument::parse("cosine").unwrap();
-        let rounds = |snapshots, epochs| MembersArguments { fold: None, snapshots }.rounds(&given, epochs, Path::new("out"));
+        let rounds = |snapshots, epochs| {
+            MembersArguments { train_samples: None, fold: None, snapshots }.rounds(&given, epochs, Path::new("out"))
+        };
         assert_eq!(rounds(None, 5).unwrap().0, given);
         assert_eq!(rounds(Some(3), 6).unwrap().0.text, "cosine-restarts:first=2,growth=1");
         let message = rounds(Some(3), 7).unwrap_err().to_string();
