@@ -25,7 +25,7 @@ const NORMS_LEARN: f64 = 2.0 / 3.0;
 ///
 /// let x = input([2]);
 /// let mut model = Model::new("m", &x, Dense::new(1).apply(&Dense::new(4).activation(Activation::Relu).apply(&x)))?;
-/// model.compile(Adam::new(0.01), MeanSquaredError::new())?;
+/// model.compile(Adam::new(0.01), MeanSquaredError)?;
 /// let inputs = Tensor::new([4, 2], vec![0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
 /// let data = Dataset::new(inputs, Tensor::new([4, 1], vec![0.0, 1.0, 1.0, 2.0])?)?;
 /// let options = Options::default();
