@@ -1,5 +1,5 @@
 //! What the textbook says of deep nets, as tables: how activations and gradients fade or stay through layers, by activation and initial weights;
-//! SELU's mean and variance through 20 layers; residual connections, by depth; batch-norm, epoch by epoch.
+//! SELU's mean and variance through 20 layers; residual connections, by depth; batch-norm, epoch by epoch. docs/training.md has what it printed.
 //!
 //! ```text
 //! cargo run --release -p samara-models --example depth                      # fashion-mnist, 10000 samples, seed 1
