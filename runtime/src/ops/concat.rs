@@ -1,5 +1,6 @@
 //! Concatenation along one axis. Types and quantization: any, the same everywhere (where scales differ, the host puts a
-//! `lut` before). Shapes: equal but along the axis, where the output's size is the inputs' sum.
+//! `lut` before). Shapes: equal but along the axis, where the output's size is the inputs' sum; along the outermost it may be less, as the
+//! length of a sequence is whose steps were computed one by one: rows behind it are left out.
 
 use crate::{
     error::NodeFault,
@@ -27,7 +28,7 @@ fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let axis = node.parameters(Parameters::decode)?.axis;
     ensure(axis < node.output.rank, NodeFault::Parameter)?;
     if axis == 0 {
-        node.fixed_length()?;
+        ensure(node.all_inputs().all(|input| input.length_group == 0), NodeFault::Length)?;
     } else {
         node.rows()?;
     }
@@ -40,7 +41,8 @@ fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
         ensure(fits && input.rank == node.output.rank, NodeFault::Shape)?;
         sum += u64::from(size(&input, axis));
     }
-    ensure(sum == u64::from(size(&node.output, axis)), NodeFault::Shape)
+    let size = u64::from(size(&node.output, axis));
+    ensure(sum == size || (axis == 0 && sum > size), NodeFault::Shape)
 }
 
 fn size(tensor: &Tensor, axis: u8) -> u32 {
@@ -63,7 +65,9 @@ fn run(node: &mut NodeRun<'_>) {
         let length = run_bytes(&input, axis);
         let rows = buffers.output.chunks_exact_mut(stride.max(1));
         for (row, part) in rows.zip(buffers.inputs.read(&input).chunks_exact(length.max(1))) {
-            copy(row.get_mut(start..start + length).unwrap_or_default(), part);
+            let room = row.get_mut(start..).unwrap_or_default();
+            let count = if room.len() < length { room.len() } else { length };
+            copy(room.get_mut(..count).unwrap_or_default(), part.get(..count).unwrap_or_default());
         }
         start += length;
     }

@@ -1,6 +1,6 @@
 //! The length groups of a graph's values: how many rows they have of inputs that may be shorter than their shapes say.
 
-use super::{DeviceGraph, DeviceNode, ExportError, Value};
+use super::{DeviceGraph, DeviceNode, ExportError, Steps, Value};
 use crate::graph::LengthRule;
 use samara_runtime::LengthGroup;
 
@@ -25,8 +25,16 @@ impl LengthGroups {
             let (shape, _) = &graph.values[input.0];
             lengths.of_value[input.0] = lengths.number(LengthGroup::own(shape[0] as u32), true)?;
         }
+        // The group of the sequence of which a value is a step, or was made.
+        let mut of_steps = vec![0; graph.values.len()];
         for node in &graph.nodes {
-            lengths.of_value[node.output.0] = lengths.of_node(graph, node)?;
+            let sequence = node.inputs.iter().map(|input| of_steps[input.0]).find(|&group| group > 0).unwrap_or(0);
+            let (output, group) = (node.output.0, lengths.of_node(graph, node)?);
+            (lengths.of_value[output], of_steps[output]) = match node.op.steps() {
+                Steps::Taken => (group, node.inputs.first().map_or(0, |input| lengths.of_value[input.0])),
+                Steps::Gathered => (sequence, 0),
+                Steps::Passed => (group, sequence),
+            };
         }
         Ok(lengths)
     }

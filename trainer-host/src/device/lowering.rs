@@ -2,7 +2,7 @@
 
 use super::{
     DeviceGraph, DeviceOp, Value,
-    ops::{Concat, Kind, Linear, Reshape, Slice},
+    ops::{Concat, Gather, Kind, Linear, Reshape, Slice},
 };
 use crate::graph::Shape;
 
@@ -64,10 +64,10 @@ impl<'a> Lowering<'a> {
         self.name
     }
 
-    /// The lowering of a part of the layer, with its parameters, under another name.
-    pub(crate) fn nested<'b>(&'b mut self, name: &'b str, inputs: Vec<Value>, output_shape: Shape) -> Lowering<'b> {
-        let Self { parameters, is_variable, .. } = *self;
-        Lowering { graph: self.graph, packs: self.packs, name, parameters, inputs, output_shape, is_variable }
+    /// The lowering of the layer on a step of its inputs, which is no sequence of variable length, with its parameters.
+    pub(crate) fn on_step<'b>(&'b mut self, name: &'b str, inputs: Vec<Value>, output_shape: Shape) -> Lowering<'b> {
+        let parameters = self.parameters;
+        Lowering { graph: self.graph, packs: self.packs, name, parameters, inputs, output_shape, is_variable: false }
     }
 
     /// The output of parts below each other along the first axis; a vector is a row. Who reads a part reads it alone.
@@ -77,16 +77,17 @@ impl<'a> Lowering<'a> {
             (*part, if shape.len() > 1 { shape[0] } else { 1 })
         };
         let parts = parts.iter().map(rows).collect();
-        self.packed_as(parts)
+        self.packed_as(parts, Concat { axis: 0 })
     }
 
     /// The output of steps, each a row of the first axis. Who reads a step reads it alone.
     pub(crate) fn pack_steps(&mut self, steps: &[Value]) -> Value {
-        self.packed_as(steps.iter().map(|&step| (step, 1)).collect())
+        let rows = steps.iter().map(|&step| (step, 1)).collect();
+        if self.is_variable { self.packed_as(rows, Gather) } else { self.packed_as(rows, Concat { axis: 0 }) }
     }
 
     /// The output of parts below each other, each of so many rows.
-    fn packed_as(&mut self, parts: Vec<(Value, usize)>) -> Value {
+    fn packed_as(&mut self, parts: Vec<(Value, usize)>, op: impl DeviceOp + 'static) -> Value {
         let row = self.output_shape[1..].to_vec();
         let mut rows = Vec::new();
         for &(part, count) in &parts {
@@ -95,7 +96,7 @@ impl<'a> Lowering<'a> {
             let name = format!("{}/rows", self.name);
             rows.push(if is_whole { part } else { self.graph.push(name, Reshape, &[part], shape) });
         }
-        let whole = self.graph.push(self.name, Concat { axis: 0 }, &rows, self.output_shape.clone());
+        let whole = self.graph.push(self.name, op, &rows, self.output_shape.clone());
         self.packs.push(Pack { whole, parts });
         whole
     }
@@ -123,7 +124,8 @@ impl<'a> Lowering<'a> {
     pub(crate) fn step_of(&mut self, input: usize, step: usize, shape: &Shape) -> Value {
         let part = self.part_of(input, step, 1).filter(|&part| self.graph.shape(part) == shape);
         part.unwrap_or_else(|| {
-            let slice = Slice::after(step * shape.size());
+            let start = step * shape.size();
+            let slice = if self.is_variable { Slice::step(start) } else { Slice::after(start) };
             self.part(&format!("step {step}"), slice, &[self.inputs[input]], shape.clone())
         })
     }

@@ -29,4 +29,4 @@ pub mod stream;
 pub use error::ExportError;
 pub use graph::{DeviceGraph, DeviceNode, Value};
 pub use lowering::{Lowering, linear};
-pub use op::{Clamp, CloneOp, Constants, DeviceOp, Encoded, Form, NodeContext, OutputQuantization, Quantization, Rows};
+pub use op::{Clamp, CloneOp, Constants, DeviceOp, Encoded, Form, NodeContext, OutputQuantization, Quantization, Rows, Steps};

@@ -125,6 +125,17 @@ pub enum Rows {
     },
 }
 
+/// What an op has to do with single steps of a sequence of variable length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steps {
+    /// What it makes of a step is one.
+    Passed,
+    /// It takes a step, zeros if there is none.
+    Taken,
+    /// It puts all steps below each other, as many as there are.
+    Gathered,
+}
+
 /// A node's tensors as an op sees them.
 #[derive(Debug, Clone)]
 pub struct NodeContext<'a> {
@@ -367,6 +378,11 @@ pub trait DeviceOp: CloneOp + fmt::Debug + Send + Sync {
     /// the beginning of what it computes of all.
     fn length_rule(&self, context: &NodeContext<'_>) -> Option<LengthRule> {
         context.length_rule(self.rows(context))
+    }
+
+    /// What it does with single steps of a sequence of variable length.
+    fn steps(&self) -> Steps {
+        Steps::Passed
     }
 
     /// Makes the op one for a stream: windows get the rows before them with the others, so they have no padding; what is remembered

@@ -148,7 +148,10 @@ impl Layer for Slice {
         let input = lowering.input_shape(0);
         let (start, size) = self.place(input, input[0]);
         let row = input.size() / input[0];
-        match lowering.packed(start / row, size / row) {
+        // Of a sequence of variable length, the last step may be any.
+        let is_any = self.is_last && lowering.is_variable;
+        let part = if is_any { None } else { lowering.packed(start / row, size / row) };
+        match part {
             Some(part) => Ok(part),
             None if self.is_last => Ok(lowering.output(ops::Slice::last(size))),
             None => Ok(lowering.output(ops::Slice::after(start))),

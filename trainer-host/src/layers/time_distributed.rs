@@ -313,18 +313,13 @@ impl Layer for Distributed {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<Value, String> {
-        if lowering.is_variable {
-            return Err("on the device it is there once for each step, all of which it computes, so it takes sequences of one length there: leave \
-             `variable_length` out, or put layers on steps that take them all at once, as Dense does"
-                .to_owned());
-        }
         let mut outputs = Vec::new();
         let inputs: Vec<Shape> = (0..lowering.inputs.len()).map(|input| Self::step(lowering.input_shape(input))).collect();
         let output = Self::step(&lowering.output_shape);
         for step in 0..lowering.output_shape[0] {
             let inputs = inputs.iter().enumerate().map(|(input, shape)| lowering.step_of(input, step, shape)).collect();
             let name = format!("{}/{step}", lowering.name());
-            outputs.push(self.layer.lower(&mut lowering.nested(&name, inputs, output.clone()))?);
+            outputs.push(self.layer.lower(&mut lowering.on_step(&name, inputs, output.clone()))?);
         }
         Ok(lowering.pack_steps(&outputs))
     }
@@ -347,8 +342,8 @@ pub(super) fn examples() -> Vec<Example> {
 #[cfg(test)]
 mod tests {
     use super::super::{
-        ActivationLayer, Add, BatchNormalization, Concatenate, Conv1D, Dense, Dropout, Embedding, LayerNormalization, Lstm,
-        Reshape, Slice,
+        ActivationLayer, Add, BatchNormalization, Concatenate, Dense, Dropout, Embedding, LayerNormalization, Lstm, Reshape,
+        Slice,
     };
     use super::*;
     use crate::data::{Dataset, Tensor};
@@ -392,13 +387,29 @@ mod tests {
     }
 
     #[test]
-    fn a_device_takes_sequences_of_one_length() {
-        let x = input([4, 3, 1]).variable_length();
-        let model = Model::new("m", &x, TimeDistributed::new(Conv1D::new(2, 2)).apply(&x)).unwrap();
-        let message = model.export_f32().unwrap_err().to_string();
-        assert!(message.contains("time_distributed/conv1d") && message.contains("leave `variable_length` out"), "{message}");
-        let model = Model::new("m", &x, TimeDistributed::new(Dense::new(2)).apply(&x)).unwrap();
-        assert!(model.export_f32().is_ok());
+    fn a_device_takes_as_many_steps_as_a_sequence_has() -> Result<()> {
+        let x = input([STEPS, 6, 5, 2]).variable_length();
+        let steps = TimeDistributed::new(eyes()?).apply(&x);
+        // Steps in steps; some of the sequence's, and all there are.
+        let rows = TimeDistributed::new(Reshape::new([5, 12])).apply(&x);
+        let inner = TimeDistributed::new(TimeDistributed::new(Reshape::new([4, 3]))).apply(rows);
+        let pooled = TimeDistributed::new(GlobalAveragePooling2D::new())
+            .apply(TimeDistributed::new(Reshape::new([5, 4, 3])).apply(inner));
+        let both = Concatenate::new().apply([&steps, &pooled]);
+        let ends = Concatenate::new().apply([&Slice::row(0).apply(&both), &Slice::last().apply(&both)]);
+        let mut model = Model::new("m", &x, [both.clone(), ends, Lstm::new(4).apply(&both)])?;
+        model.initialize(3);
+        let x = draw(&[4, STEPS, 6, 5, 2], 1).with_lengths([1, 3, 2, 3])?;
+        let expected = model.predict_all(std::slice::from_ref(&x))?;
+        let found = DeviceModel::new(&model.export_f32()?)?.predict(std::slice::from_ref(&x))?;
+        for (expected, found) in expected.iter().zip(&found) {
+            assert_eq!(expected.sample_shape(), found.sample_shape());
+            let near = expected.values().iter().zip(found.values()).all(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(near, "{:?}, {:?}", expected.values(), found.values());
+        }
+        let int8 = model.export_int8(std::slice::from_ref(&x), Default::default())?;
+        assert_eq!(DeviceModel::new(&int8)?.predict(&[x])?.len(), 3);
+        Ok(())
     }
 
     #[test]

@@ -33,7 +33,7 @@ mod wide;
 
 pub use activation::Activation;
 pub use add::Add;
-pub use concat::Concat;
+pub use concat::{Concat, Gather};
 pub use delay::Delay;
 pub use dot::Dot;
 pub use embedding::Embedding;

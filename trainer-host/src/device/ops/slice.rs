@@ -1,9 +1,9 @@
 //! Some consecutive elements.
 
 use super::{DeviceOpKind, OpExample, registry::encoding};
-use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Rows};
+use crate::device::{Constants, DeviceOp, Encoded, ExportError, NodeContext, OutputQuantization, Rows, Steps};
 use crate::graph::LengthRule;
-use samara_runtime::ops::slice::{FROM_END, Parameters, SLICE};
+use samara_runtime::ops::slice::{FROM_END, PADDED, Parameters, SLICE};
 
 /// The elements from `start` on, as many as the output has.
 #[derive(Debug, Clone, Copy)]
@@ -12,17 +12,24 @@ pub struct Slice {
     pub start: usize,
     /// Counts from the end of what there is, a sequence's last step for one.
     pub from_end: bool,
+    /// Zeros stand for elements that there are not, behind the last step of a sequence.
+    pub padded: bool,
 }
 
 impl Slice {
     /// From the element on before which there are so many.
     pub fn after(start: usize) -> Self {
-        Self { start, from_end: false }
+        Self { start, from_end: false, padded: false }
     }
 
     /// The last elements, so many.
     pub fn last(elements: usize) -> Self {
-        Self { start: elements, from_end: true }
+        Self { start: elements, from_end: true, padded: false }
+    }
+
+    /// A step of a sequence of variable length, which may be too short to have it.
+    pub fn step(start: usize) -> Self {
+        Self { start, from_end: false, padded: true }
     }
 
     /// Whether all is of the first row, or the last, which there is at any length.
@@ -40,13 +47,17 @@ impl DeviceOp for Slice {
     }
 
     fn length_rule(&self, context: &NodeContext<'_>) -> Option<LengthRule> {
-        if self.is_of_one_row(context) {
+        if self.padded || self.is_of_one_row(context) {
             return Some(LengthRule::Reduced);
         }
         let [inputs, outputs] = [context.inputs[0], context.output].map(|shape| (shape[0], shape.size() / shape[0]));
         let is_rest = !self.from_end && inputs.1 == outputs.1 && self.start == inputs.0.checked_sub(outputs.0)? * inputs.1;
         let add = i32::try_from(outputs.0).ok()? - i32::try_from(inputs.0).ok()?;
         is_rest.then_some(LengthRule::Windows { add, stride: 1 })
+    }
+
+    fn steps(&self) -> Steps {
+        if self.padded { Steps::Taken } else { Steps::Passed }
     }
 
     fn output_quantization(&self) -> OutputQuantization {
@@ -58,13 +69,19 @@ impl DeviceOp for Slice {
     }
 
     fn encode_f32(&self, _: &NodeContext<'_>, _: &mut Constants) -> Result<Encoded, ExportError> {
-        Ok(Encoded::new(&SLICE, &Parameters { start: self.start as u32 | if self.from_end { FROM_END } else { 0 } }))
+        let flag = |is: bool, flag: u32| if is { flag } else { 0 };
+        let start = self.start as u32 | flag(self.from_end, FROM_END) | flag(self.padded, PADDED);
+        Ok(Encoded::new(&SLICE, &Parameters { start }))
     }
 }
 
 pub(super) static KIND: DeviceOpKind = DeviceOpKind {
     name: "slice",
-    encodings: &[encoding!(SLICE, Parameters, "u32 elements before the first; with bit 31, from it to the end")],
+    encodings: &[encoding!(
+        SLICE,
+        Parameters,
+        "u32 elements before the first; with bit 31, from it to the end; with bit 30, zeros behind the last"
+    )],
     examples,
     #[cfg(test)]
     golden: &[],
@@ -75,5 +92,6 @@ fn examples() -> Vec<OpExample> {
         OpExample::new("slice", Slice::after(6), &[&[4, 3]], &[2, 3]),
         OpExample::new("slice_odd", Slice::after(5), &[&[3, 4, 5]], &[13]),
         OpExample::new("slice_last", Slice::last(3), &[&[4, 3]], &[3]),
+        OpExample::new("slice_padded", Slice::step(9), &[&[4, 3]], &[2, 3]),
     ]
 }
