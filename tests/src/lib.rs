@@ -6,6 +6,7 @@ pub mod graphs;
 pub mod hostile;
 pub mod naive;
 pub mod random;
+pub mod refusal;
 pub mod single;
 pub mod specification;
 pub mod stateful;

@@ -2,7 +2,7 @@
 //! fails, a check of the runtime is gone, or another one comes before it. The file has its tensors at 32, 48 and 64, scratch from 80 to 96, and 16 bytes of state.
 
 use samara_runtime::{
-    ALL_OPS, ElementType, LoadError, Model, NodeFault, Tensor,
+    ALL_OPS, ElementType, LengthGroup, LoadError, Model, NodeFault, Tensor,
     arena::AlignedBuffer,
     format::{
         header::RUNTIME_LEVEL,
@@ -10,7 +10,7 @@ use samara_runtime::{
     },
     ops::lut,
 };
-use samara_tests::hostile::two_nodes as file;
+use samara_tests::hostile::{two_nodes as file, two_nodes_of_a_length};
 
 fn parse(bytes: &[u8]) -> Result<(), LoadError> {
     Model::parse(AlignedBuffer::copy_of(bytes).as_slice(), ALL_OPS).map(drop)
@@ -29,6 +29,13 @@ fn patched(at: usize, value: &[u8]) -> Result<(), LoadError> {
     bytes[at..at + value.len()].copy_from_slice(value);
     repair_crc(&mut bytes);
     parse(&bytes)
+}
+
+/// Moves tensors and scratch regions up, so that more has room before them.
+fn moved(file: &mut ModelFile, bytes: u32) {
+    file.arena_bytes += bytes;
+    file.tensors.iter_mut().for_each(|tensor| tensor.offset += bytes);
+    file.nodes.iter_mut().for_each(|node| node.scratch_offset += bytes);
 }
 
 /// The header's field at byte `at`.
@@ -77,7 +84,11 @@ fn the_sections() {
     };
     assert_eq!(patched(6, &79u16.to_le_bytes()), Err(LoadError::Section), "a header shorter than the shortest");
     assert_eq!(patched(42, &27u16.to_le_bytes()), Err(LoadError::Section), "tensor records shorter than the shortest");
-    assert_eq!(patched(86, &256u16.to_le_bytes()), Err(LoadError::Section), "more length groups than a byte counts");
+    let many = changed(|file| {
+        moved(file, 4096);
+        file.length_groups = vec![LengthGroup::own(1); 256];
+    });
+    assert_eq!(many, Err(LoadError::Section), "more length groups than a byte counts");
     assert_eq!(patched(86, &255u16.to_le_bytes()), Err(LoadError::Section), "length groups beyond the file");
     assert_eq!(patched(36, &u16::MAX.to_le_bytes()), Err(LoadError::Section), "tensors beyond the file");
     let total = field(12);
@@ -90,8 +101,12 @@ fn the_sections() {
         section(length, total - field(offset) + 1, "a section that ends behind the file");
         section(length, u32::MAX, "a section whose end overflows");
     }
-    section(64, field(64) + 4, "constants at no multiple of 16");
+    section(64, field(64) - 4, "constants at no multiple of 16");
     section(64, 96, "constants within the header");
+    let mut groups = two_nodes_of_a_length().to_bytes();
+    groups[88..92].copy_from_slice(&total.to_le_bytes());
+    repair_crc(&mut groups);
+    assert_eq!(parse(&groups), Err(LoadError::Section), "length groups behind the file");
     section(80, 24, "a state of no whole number of 16 bytes");
     section(80, 112, "a state beyond the arena");
     let cut = patched(52, &(field(52) - 1).to_le_bytes());
@@ -114,6 +129,7 @@ fn the_ports() {
     assert_eq!(patched(ports, &[2]), Err(LoadError::Ports), "more inputs than bytes");
     assert_eq!(patched(60, &(length + 1).to_le_bytes()), Err(LoadError::Ports), "bytes behind the lists");
     assert_eq!(patched(60, &(length - 1).to_le_bytes()), Err(LoadError::Ports), "lists that are cut");
+    assert_eq!(patched(60, &0u32.to_le_bytes()), Err(LoadError::Ports), "no lists");
 }
 
 #[test]
@@ -144,8 +160,45 @@ fn the_tensors() {
         refused("a zero point beside int8", &|tensor| (as_words(tensor), tensor.zero_point = 1).1);
         refused("words at no multiple of 4", &|tensor| (as_words(tensor), tensor.offset = 66).1);
     }
-    let type_of_the_last = field(44) as usize + 2 * 28;
-    assert_eq!(patched(type_of_the_last, &[4]), Err(LoadError::Tensor { tensor: 2 }), "an unknown type");
+    let mut words = file();
+    words.tensors[2] = Tensor { element_type: ElementType::F32, dimensions: [1, 1, 4, 1], scale: 1.0, ..words.tensors[2] };
+    let mut bytes = words.to_bytes();
+    bytes[field(44) as usize + 2 * 28] = 4;
+    repair_crc(&mut bytes);
+    assert_eq!(parse(&bytes), Err(LoadError::Tensor { tensor: 2 }), "an unknown type");
+    let of_a_length = |change: &dyn Fn(&mut Tensor)| {
+        let mut file = two_nodes_of_a_length();
+        change(&mut file.tensors[2]);
+        assert_eq!(parse(&file.to_bytes()), Err(LoadError::Tensor { tensor: 2 }));
+    };
+    of_a_length(&|tensor| tensor.dimensions[0] = 3);
+    // The last dimension is the channels'.
+    of_a_length(&|tensor| (tensor.rank, tensor.dimensions) = (1, [4, 1, 1, 1]));
+}
+
+#[test]
+fn the_length_groups() {
+    let own = LengthGroup::own(4);
+    let derived = LengthGroup { source: 1, stride: 2, add: 1, maximum: 2 };
+    let with = |group: LengthGroup| {
+        changed(|file| {
+            moved(file, 16);
+            file.length_groups = vec![own, group];
+        })
+    };
+    assert_eq!([with(own), with(derived)], [Ok(()); 2]);
+    for (what, group) in [
+        ("no length", LengthGroup::own(0)),
+        ("a stride of a length that is set", LengthGroup { stride: 2, ..own }),
+        ("an addition to a length that is set", LengthGroup { add: 1, ..own }),
+        ("itself as a source", LengthGroup { source: 2, stride: 1, add: 0, maximum: 4 }),
+        ("no stride", LengthGroup { stride: 0, ..derived }),
+        ("a stride beyond 4096", LengthGroup { stride: 4097, add: 2 * 4097 - 4, ..derived }),
+        ("another length than its source gives", LengthGroup { maximum: 3, ..derived }),
+        ("a length below 1", LengthGroup { add: -4, ..derived }),
+    ] {
+        assert_eq!(with(group), Err(LoadError::LengthGroup { group: 2 }), "{what}");
+    }
 }
 
 #[test]
@@ -164,7 +217,23 @@ fn the_nodes() {
     let count_of_inputs = patched(first_node + 2, &[0x7f]);
     assert_eq!(count_of_inputs, Err(LoadError::Node { node: 0, fault: Record }), "more inputs than the record has bytes");
 
-    refused(1, Scratch, "scratch at no multiple of 16", &|file| file.nodes[1].scratch_offset = 84);
+    // The first node's code with a bit beyond 16, in a section of its own at the file's end.
+    let mut bytes = file().to_bytes();
+    let nodes = &bytes[first_node..][..field(52) as usize];
+    let code = [nodes[1] | 0x80, 0x80, 4];
+    let section = [&[nodes[0] + 2][..], &code, &nodes[2..]].concat();
+    let (total, length) = (bytes.len() as u32, section.len() as u32);
+    bytes.extend(section);
+    bytes.resize(bytes.len().next_multiple_of(16), 0);
+    for (at, value) in [(12, bytes.len() as u32), (48, total), (52, length)] {
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    repair_crc(&mut bytes);
+    assert_eq!(parse(&bytes), Err(LoadError::Node { node: 0, fault: Record }), "a code of 17 bits");
+
+    refused(1, Scratch, "scratch at no multiple of 16", &|file| {
+        (file.nodes[1].scratch_offset, file.nodes[1].scratch_bytes) = (84, 8);
+    });
     refused(1, Scratch, "scratch beyond the arena", &|file| file.nodes[1].scratch_bytes = 17);
     refused(1, Scratch, "scratch whose end overflows", &|file| file.nodes[1].scratch_bytes = u32::MAX - 15);
     refused(1, Scratch, "scratch in the state", &|file| file.nodes[1].scratch_offset = 0);
@@ -201,7 +270,11 @@ fn the_nodes() {
             Tensor { element_type: samara_runtime::ElementType::F32, dimensions: [1, 1, 4, 1], scale: 1.0, ..file.tensors[1] };
     });
     refused(0, Shape, "another shape", &|file| file.tensors[1].dimensions = [1, 4, 4, 1]);
-    for offset in [2, 4, u32::MAX - 3] {
+    refused(0, Constants, "a table at no multiple of 4", &|file| {
+        file.constants.resize(512, 0);
+        file.nodes[0].parameters = encode_parameters(&lut::Parameters { table: 2 });
+    });
+    for offset in [4, u32::MAX - 3] {
         refused(0, Constants, "a table that is not there", &|file| {
             file.nodes[0].parameters = encode_parameters(&lut::Parameters { table: offset });
         });

@@ -58,7 +58,7 @@ const LEAST_SQUARES: f32 = 1e-12;
 fn check_form(node: &NodeCheck<'_>, element_type: ElementType, normalized: u8) -> Result<(), NodeFault> {
     let [a, b] = node.inputs(element_type)?;
     let fan_in = a.channels();
-    ensure(fan_in == b.channels() && fan_in != 0, NodeFault::Shape)?;
+    ensure(fan_in == b.channels(), NodeFault::Shape)?;
     ensure(element_type == F32 || fan_in <= MAXIMUM_FAN_IN, NodeFault::Shape)?;
     let (rows, columns) = (a.elements() / fan_in.max(1), b.elements() / fan_in.max(1));
     ensure(rows.checked_mul(columns) == Some(node.output.elements()), NodeFault::Shape)?;

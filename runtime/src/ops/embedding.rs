@@ -30,8 +30,8 @@ impl Parameters {
 fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let (input, output) = (node.only_input()?, node.output);
     ensure(input.element_type == I32 && output.element_type != I32, NodeFault::ElementType)?;
-    let fits = output.rank == input.rank + 1 && output.pixels() == input.elements();
-    ensure(fits && output.shape().starts_with(input.shape()), NodeFault::Shape)?;
+    let is_deeper = output.rank == input.rank + 1;
+    ensure(is_deeper && output.shape().starts_with(input.shape()), NodeFault::Shape)?;
     let Parameters { table, rows } = node.parameters(Parameters::decode)?;
     ensure(rows > 0, NodeFault::Parameter)?;
     let row = output.channels() * output.element_type.bytes();

@@ -42,8 +42,8 @@ impl ProductI8 {
         Self { weights: cursor.u32(), channels: cursor.u32(), shift: cursor.u8() }
     }
 
+    /// Refuses constants outside their section; [`Walk::check`] saw to the number of inputs.
     pub(crate) fn check(&self, node: &NodeCheck<'_>, fan_in: usize, rows: usize) -> Result<(), NodeFault> {
-        ensure(fan_in <= MAXIMUM_FAN_IN, NodeFault::Shape)?;
         node.constants(self.weights, simd::paired_bytes(rows, fan_in))?;
         node.constants(self.channels, rows.saturating_mul(8))?;
         ensure(self.shift <= 7, NodeFault::Quantization)
@@ -170,15 +170,14 @@ impl Walk {
         ensure(self.flags & !known == 0, NodeFault::Parameter)?;
         for state in states.unwrap_or_default() {
             ensure(!self.is_stateful(), NodeFault::Parameter)?;
+            // Of rank 1, it has no length: the check of tensors sees to that.
             ensure(state.rank == 1 && state.channels() == self.units, NodeFault::Shape)?;
-            ensure(state.length_group == 0, NodeFault::Length)?;
         }
         if self.sequences {
             ensure(output.length_group == input.length_group, NodeFault::Length)?;
             ensure(output.dimensions[0] == input.dimensions[0], NodeFault::Shape)?;
         } else {
             ensure(output.rank == 1, NodeFault::Shape)?;
-            ensure(output.length_group == 0, NodeFault::Length)?;
         }
         // The sizes of memory stay far below 2^32.
         ensure(input.rank == 2 && self.units <= MAXIMUM_FAN_IN && self.features <= MAXIMUM_FAN_IN, NodeFault::Shape)
