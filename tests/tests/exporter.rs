@@ -71,6 +71,41 @@ fn channels_of_a_norm_are_evened_out_before_a_depthwise_convolution_of_more_of_t
 }
 
 #[test]
+fn a_second_clamp_leaves_the_first() {
+    // What 6 bounds reaches far beyond it.
+    let wide = Dense::new(8).activation(Activation::Relu);
+    let large = WeightedSum::new([30.0, 30.0]);
+    let x = input([6]);
+    let y = wide.apply(&x);
+    let y = large.apply([&y, &y]);
+    for (first, second) in [(Activation::Relu6, Activation::Relu), (Activation::Relu, Activation::Relu6)] {
+        let y = ActivationLayer::new(second).apply(ActivationLayer::new(first).apply(Dense::new(4).apply(&y)));
+        assert_right(model(Model::new("clamps", &x, y)));
+    }
+}
+
+#[test]
+fn a_norm_with_negative_factors_stays_before_a_maximum() {
+    let x = input([6, 6, 8]);
+    let y = Dense::new(3).apply(Flatten::new().apply(MaxPooling2D::new(2).apply(norm().named("norm").apply(&x))));
+    let negative = Model::new("negative", &x, y).expect("layers that fit");
+    graphs::train(&negative, &mut generator(7));
+    negative.set_parameter("norm/gamma", &[1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1.5, 0.0]).expect("eight channels");
+    assert_right(ratios(&negative, &graphs::samples(&negative, &mut generator(8))).expect("a model that can be exported"));
+}
+
+#[test]
+fn norms_go_into_an_embedding_and_stay_before_a_layer_that_is_given_states() {
+    let (tokens, x) = (input([7]), input([7, 4]));
+    let embedded = norm().apply(Embedding::new(9, 4).apply(&tokens));
+    let encoded = Lstm::new(5).return_state();
+    let (_, states) = encoded.apply_with_states(&embedded);
+    let decoder = Lstm::new(5).return_sequences();
+    let y = decoder.apply([&[norm().apply(&x)][..], &states].concat());
+    assert_right(model(Model::new("both", [&tokens, &x], [&y, &embedded])));
+}
+
+#[test]
 fn what_is_next_to_nothing_is_exported() {
     // A tensor that is zero but for the rounding of f32, far below its inputs: a PReLU behind it asked for a larger shift than
     // there is, and the export failed. A norm with a shift of its own asks for more still.

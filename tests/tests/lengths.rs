@@ -212,7 +212,7 @@ fn slices_of_what_may_not_be_there_are_refused() {
         (slice::FROM_END | all, Some(NodeFault::Shape)),
         (slice::FROM_END, Some(NodeFault::Shape)),
         (slice::PADDED - 1, Some(NodeFault::Shape)),
-        (slice::PADDED | 3 * row, None),
+        (slice::PADDED | (3 * row), None),
         (u32::MAX, Some(NodeFault::Parameter)),
     ] {
         assert_eq!(fault(one_row, start), wanted, "one row from {start:#x}");

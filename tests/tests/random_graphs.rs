@@ -3,7 +3,11 @@
 //! `SAMARA_RANDOM_GRAPHS=10000` draws as many models, `SAMARA_RANDOM_SEED` begins with another; a failure names the seed and
 //! the number of steps, and prints the model.
 
-use samara_runtime::{ALL_OPS, OpDef, format::writer::ModelFile, ops::delay::DELAY};
+use samara_runtime::{
+    ALL_OPS, OpDef,
+    format::writer::{ModelFile, NodeRecord},
+    ops::{conv2d::CONV2D_I8, delay::DELAY, dense::DENSE_I8},
+};
 use samara_tests::{
     graphs::{self, SAMPLES},
     signal_to_noise,
@@ -42,6 +46,8 @@ const LARGEST_MEAN_NOISE_OF_STEPS: f64 = 0.3;
 const LARGEST_MEAN_NOISE_OF_INT16: f64 = 0.1;
 /// One output in so many may be below the least ratio.
 const OUTPUTS_PER_EXCUSE: usize = 100;
+/// One model in so many may be refused in int8.
+const GRAPHS_PER_REFUSAL: u64 = 1000;
 /// Models on sequences of several lengths among those of an ordinary run.
 const VARIABLE: usize = 90;
 /// Half of the outputs keep so many decibels.
@@ -60,6 +66,8 @@ struct Tally {
     silent: usize,
     /// Models with sequences of several lengths.
     variable: usize,
+    /// Models whose int8 file is refused, as it should be.
+    refused: usize,
     /// What nodes lost, by their ops.
     noises: Noises,
     /// What nodes with int16 activations lost, in steps of theirs.
@@ -73,6 +81,7 @@ impl Tally {
         self.ratios.extend(more.ratios);
         self.silent += more.silent;
         self.variable += more.variable;
+        self.refused += more.refused;
         more.noises.into_iter().for_each(|(op, noise)| self.noises.entry(op).or_default().add(noise));
         more.wide_noises.into_iter().for_each(|(op, noise)| self.wide_noises.entry(op).or_default().add(noise));
     }
@@ -136,6 +145,12 @@ fn keep(seed: u64, element_type: &str, file: &ModelFile) {
     }
 }
 
+/// Whether int8 is refused for what it cannot say, with the layer's name: a recurrent layer whose inputs reach so far that a step of theirs
+/// is beyond what its gates tell apart.
+fn is_out_of_reach(error: &str) -> bool {
+    error.contains(&format!("its output's scale {} is too small for its input's", 1.0 / 4096.0))
+}
+
 fn check(seed: u64, steps: usize) -> Result<Tally, String> {
     let mut tally = Tally::default();
     let (model, inputs) = graphs::random_model(seed, steps);
@@ -151,7 +166,13 @@ fn check(seed: u64, steps: usize) -> Result<Tally, String> {
     check_lengths(&f32_file, &inputs, FEW).map_err(|fault| format!("f32: {fault}"))?;
 
     let options = Options { float_ports: true, ..Options::default() };
-    let int8 = quantize(&mut graph, &inputs, options).map_err(|error| error.to_string())?;
+    let int8 = match quantize(&mut graph, &inputs, options) {
+        Err(error) if is_out_of_reach(&error.to_string()) => {
+            tally.refused += 1;
+            return Ok(tally);
+        }
+        other => other.map_err(|error| error.to_string())?,
+    };
     check_places(&int8).map_err(|fault| format!("int8: {fault}"))?;
     check_bits(&int8, &inputs, FEW).map_err(|fault| format!("int8: {fault}"))?;
     check_lengths(&int8, &inputs, FEW).map_err(|fault| format!("int8: {fault}"))?;
@@ -243,6 +264,10 @@ fn check_int4(model: &Model, inputs: &[Tensor]) -> Result<ModelFile, String> {
     let options = Options { float_ports: true, int4: Selection::All, ..Options::default() };
     let mut graph = model.device_graph().map_err(|error| error.to_string())?;
     let file = quantize(&mut graph, inputs, options).map_err(|error| error.to_string())?;
+    let is_left = |node: &&NodeRecord| [DENSE_I8.code, CONV2D_I8.code].map(u16::from).contains(&node.code);
+    if let Some(node) = file.nodes.iter().find(is_left) {
+        return Err(format!("the layer that gives tensor {} has weights of 8 bits", node.output));
+    }
     check_places(&file)?;
     check_bits(&file, inputs, FEW)?;
     check_lengths(&file, inputs, FEW)?;
@@ -345,6 +370,7 @@ fn nothing_is_lost_on_the_way_to_the_device() {
     let (median, silent) = (tally.median(), tally.silent);
     println!("{count} graphs from seed {first}: {outputs} outputs in int8, half of them above {median:.1} dB, {excused} below");
     println!("{LEAST_RATIO} dB, {silent} without a signal; {} models on sequences of several lengths", tally.variable);
+    println!("{} models refused in int8: inputs of a recurrent layer reach too far", tally.refused);
     let noises = tally.noises.iter().map(|(op, noise)| format!("{op} {:.3}", noise.mean()));
     println!("mean squared errors of nodes, in steps: {}", noises.collect::<Vec<_>>().join(", "));
     let noises = tally.wide_noises.iter().map(|(op, noise)| format!("{op} {:.3}", noise.mean()));
@@ -354,6 +380,8 @@ fn nothing_is_lost_on_the_way_to_the_device() {
     if count >= GRAPHS {
         assert!(tally.variable >= VARIABLE, "{} models on sequences of several lengths", tally.variable);
         assert!(excused * OUTPUTS_PER_EXCUSE <= outputs, "{excused} of {outputs} outputs are below {LEAST_RATIO} dB");
+        let refused = tally.refused as u64;
+        assert!(refused * GRAPHS_PER_REFUSAL <= count, "{refused} of {count} models are refused in int8");
         assert!(median >= LEAST_MEDIAN, "half of the outputs are below {median:.1} dB");
         for (op, noise) in &tally.noises {
             let largest = match *op {

@@ -343,6 +343,19 @@ mod tests {
         let (nodes, output) = nodes_and_output([Form::F32, Form::I16, Form::F32], true);
         assert_eq!(nodes, ["first", "first/quantize_i16", "second", "second/dequantize_i16", "third"]);
         assert!((output + 6.375).abs() < 4.0 * wide, "{output}");
+        // An input that both read is in the wider form, wherever its readers stand.
+        for forms in [[Form::I8, Form::I16], [Form::I16, Form::I8]] {
+            let mut graph = DeviceGraph::default();
+            let x = graph.input([1].into(), "x");
+            for (name, weight) in [("first", 2.0), ("second", 3.0)] {
+                let y = graph.push(name, Linear::new(Kind::Dense, vec![vec![weight]], vec![0.0]), &[x], [1].into());
+                graph.outputs.push(y);
+            }
+            let quantizations = [Quantization { scale: 0.125, zero_point: 3 }; 3];
+            let numbers = Numbers::Mixed { quantizations: &quantizations, float_ports: false, forms: &forms };
+            let file = encode(&graph, numbers).expect("two small layers");
+            assert_eq!(file.tensors[file.inputs[0] as usize].element_type, ElementType::I16, "{forms:?}");
+        }
         // An int16 node at a port makes it int16.
         let file = file([Form::I16, Form::I8, Form::I16], false);
         let types = |ports: &[u32]| file.tensors[ports[0] as usize].element_type;

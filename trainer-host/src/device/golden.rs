@@ -48,7 +48,6 @@ pub fn add_golden_samples(file: &mut ModelFile, samples: &[Tensor], count: Optio
         for index in 0..file.inputs.len() {
             inputs.extend_from_slice(session.input_bytes_mut(index)?);
         }
-        session.reset_state();
         session.run();
         Ok(GoldenSample { inputs, checksum: checksum(session) })
     })?;

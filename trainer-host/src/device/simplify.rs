@@ -257,6 +257,18 @@ mod tests {
     }
 
     #[test]
+    fn a_norm_behind_a_clamp_stays() {
+        let mut graph = DeviceGraph::default();
+        let x = graph.input(Shape::from([1]), "x");
+        let clamp = Clamp { minimum: 0.0, maximum: 6.0 };
+        let y = graph.push("dense", Linear { clamp, ..dense(vec![vec![1.0]], vec![0.0]) }, &[x], Shape::from([1]));
+        let y = graph.push("norm", norm(vec![-2.0], vec![1.0]), &[y], Shape::from([1]));
+        graph.outputs.push(y);
+        simplify(&mut graph);
+        assert_eq!(graph.nodes.len(), 2);
+    }
+
+    #[test]
     fn what_a_second_reader_sees_stays() {
         let mut graph = DeviceGraph::default();
         let x = graph.input(Shape::from([1]), "x");

@@ -141,7 +141,7 @@ pub fn assign(graph: &DeviceGraph, ranges: &[Range], together: &[Vec<usize>]) ->
 mod tests {
     use super::*;
     use crate::{
-        device::ops::{Concat, Reshape, Softmax},
+        device::ops::{Concat, Kind, Linear, Reshape, Softmax},
         graph::Shape,
     };
 
@@ -151,6 +151,26 @@ mod tests {
         assert_eq!(covering(Range { minimum: -127.0, maximum: 128.0 }), Quantization { scale: 1.0, zero_point: -1 });
         assert_eq!(covering(Range { minimum: -255.0, maximum: 0.0 }), Quantization { scale: 1.0, zero_point: 127 });
         assert_eq!(covering(Range::ZERO).zero_point, 0);
+    }
+
+    #[test]
+    fn a_scale_that_is_raised_raises_those_that_follow_from_it() {
+        let mut graph = DeviceGraph::default();
+        let dense = || Linear::new(Kind::Dense, vec![vec![1.0]], vec![0.0]);
+        let (a, b) = (graph.input(Shape::from([1]), "a"), graph.input(Shape::from([1]), "b"));
+        // The first node stands before the one whose output's scale is raised, and with it the first one's input's.
+        let first = graph.push("first", dense(), &[a], Shape::from([1]));
+        let second = graph.push("second", dense(), &[b], Shape::from([1]));
+        let both = graph.push("both", Concat { axis: 0 }, &[a, second], Shape::from([2]));
+        graph.outputs.extend([first, both]);
+        let ranges = [1e-6, 1000.0, 1e-6, 1e-6, 1e-6].map(|maximum| Range { minimum: 0.0, maximum });
+        let chosen = assign(&graph, &ranges, &[]);
+        assert!(chosen[a.0].scale > 1e-4 && chosen[a.0] == chosen[both.0], "{chosen:?}");
+        for node in &graph.nodes {
+            let inputs: Vec<_> = node.inputs.iter().map(|input| chosen[input.0]).collect();
+            let (scale, least) = (chosen[node.output.0].scale, node.op.least_output_scale(&inputs));
+            assert!(scale >= least, "{}: a scale of {scale}, at least {least} is needed", node.name);
+        }
     }
 
     #[test]

@@ -533,6 +533,14 @@ mod tests {
         assert!((dense.bias[0] - expected).abs() < 1e-6, "{} is not {expected}", dense.bias[0]);
     }
 
+    /// A sixth of 2^32 is 715827882.67; a third of 2^31, for which 2 / 3 of 2^32 is too much, 1431655765.33.
+    #[test]
+    fn multipliers_are_rounded() {
+        assert_eq!(multiplier(1.0 / 6.0, 7), Some((715_827_883, 0)));
+        assert_eq!(multiplier(2.0 / 3.0, 7), Some((1_431_655_765, 1)));
+        assert_eq!((multiplier(63.0, 7), multiplier(63.0, 6)), (Some((63 << 25, 7)), None));
+    }
+
     #[test]
     fn int4_layers_are_int8_layers_of_16_times_the_weights() {
         for (kind, input, output) in [
