@@ -154,6 +154,40 @@ fn the_doctor_finds_what_hurts_and_mends_it() {
     refusal(2, &[&line[..], &["--fix"]].concat());
 }
 
+/// Rounded epochs go on from a training that was finished without, end with other weights and an int8 file of 4 bits, and are told where they
+/// were asked for no more.
+#[test]
+fn a_finished_training_goes_on_with_rounded_epochs() {
+    let place = Place::new();
+    let data = images(&place, 300, |sample| (sample % 10) as u8);
+    let (out, log, whole) = (place.text("out"), place.text("log.csv"), place.text("whole"));
+    let first = [&train(&data, &out)[..], &["--batch", "10", "--train-samples", "200"]].concat();
+    success(&first);
+    let before = fs::read(place.path("out/weights.bin")).unwrap();
+    let rounded = [&first[..], &["--resume", "--aware", "2", "--int4", "all", "--csv", &log]].concat();
+    let found = json(&rounded);
+    assert_eq!((&found["epochs"], &found["epochs_done"], &found["aware"]), (&1.into(), &3.into(), &2.into()));
+    let state = TrainingState::load(place.path("out/training.state")).unwrap();
+    assert_eq!((state.before(), state.epoch(), state.step()), (1, 3, 20));
+    let epochs: Vec<String> =
+        fs::read_to_string(&log).unwrap().lines().map(|line| line.split(',').next().unwrap().to_owned()).collect();
+    assert_eq!(epochs, ["epoch", "1", "2", "3"]);
+    assert!(fs::read(place.path("out/weights.bin")).unwrap() != before);
+    assert!(success(&["inspect", &place.text("out/model.samara")]).contains("conv2d_i4"));
+    let told = refusal(1, &[&first[..], &["--resume"]].concat());
+    assert!(told.contains("is that of a training with --aware, in its rounded epochs: say --aware to go on"), "{told}");
+    let told = refusal(1, &[&first[..], &["--resume", "--aware", "2"]].concat());
+    assert!(told.contains("its quantization (--int4, --int16 and their like) was another"), "{told}");
+    let told = refusal(1, &[&train(&data, &whole)[..], &["--train-samples", "271"]].concat());
+    assert_eq!(told, "--train-samples is 271, but there are 270 samples to train on");
+    // At once, it comes to the same bytes.
+    let at_once = [&train(&data, &whole)[..], &["--batch", "10", "--train-samples", "200", "--aware", "2", "--int4", "all"]];
+    success(&at_once.concat());
+    for name in ["model.samara", "weights.bin"] {
+        assert!(fs::read(place.path("whole").join(name)).unwrap() == fs::read(place.path("out").join(name)).unwrap(), "{name}");
+    }
+}
+
 /// A training that is killed several times and resumed ends with the files of one that is not.
 #[test]
 fn a_killed_training_goes_on_where_it_stood() {
