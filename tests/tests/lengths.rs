@@ -14,7 +14,13 @@ use samara_tests::{
     whole::{self, check_lengths},
 };
 use samara_trainer::data::{Side, pad_sequences};
-use samara_trainer::device::golden::add_golden_samples;
+use samara_trainer::device::{
+    DeviceGraph, Quantization,
+    encode::{Numbers, encode},
+    golden::add_golden_samples,
+    ops,
+    run::DeviceModel,
+};
 use samara_trainer::prelude::*;
 use samara_trainer::quantize::Options;
 
@@ -29,6 +35,12 @@ fn values(seed: u64, count: usize) -> Vec<f32> {
 }
 
 type Net = fn(&SymbolicTensor) -> SymbolicTensor;
+
+/// What the device computes step by step.
+fn alone(x: &SymbolicTensor) -> SymbolicTensor {
+    let y = TimeDistributed::new(Reshape::new([FEATURES, 1])).apply(x);
+    TimeDistributed::new(Flatten::new()).apply(TimeDistributed::new(Conv1D::new(2, 2)).apply(y))
+}
 
 /// Nets on sequences. `Mean` and reshapes have no other rank on the device.
 const NETS: [(&str, Net); 15] = [
@@ -270,4 +282,44 @@ fn the_self_test_runs_several_lengths() {
     }
     // Those of the last round: of eleven nets, not all the largest or the same.
     assert!(found.iter().any(|&length| length < MOST as u32 && length != found[0]), "{found:?}");
+}
+
+/// Their int8 scales also cover what zeros give, so only f32 files for a length have the same bits; an int8 file has those of itself, cut.
+#[test]
+fn steps_that_are_computed_one_by_one_are_as_many_as_there_are() {
+    let nets: [Net; 3] = [alone, |x| Lstm::new(2).apply(alone(x)), |x| Dense::new(2).apply(Slice::last().apply(alone(x)))];
+    for net in nets {
+        let variable = model(net, MOST, true, None);
+        let f32_file = variable.export_f32().expect("a file");
+        for steps in LEAST..=MOST {
+            let [filled, alone] = samples(steps, 3);
+            let made_for_it = model(net, steps, false, Some(&variable)).export_f32().expect("a file");
+            assert!(outputs(&f32_file, &filled) == outputs(&made_for_it, &alone), "{steps} steps in f32");
+            let int8 = variable.export_int8(std::slice::from_ref(&filled), Options::default()).expect("a file");
+            let int8 = ModelFile::from_bytes(&int8).expect("a file");
+            check_lengths(&int8, std::slice::from_ref(&filled), 3).unwrap_or_else(|fault| panic!("{steps} steps: {fault}"));
+        }
+    }
+}
+
+#[test]
+fn steps_that_there_are_not_are_zeros() {
+    let mut graph = DeviceGraph::default();
+    let x = graph.input([4, 2].into(), "x");
+    graph.variable_inputs.push(x);
+    let step = graph.push("step", ops::Slice::step(6), &[x], [2].into());
+    graph.outputs.push(step);
+    let quantizations = [Quantization { scale: 0.5, zero_point: 5 }; 2];
+    let numbers = Numbers::I8 { quantizations: &quantizations, float_ports: false };
+    let file = encode(&graph, numbers).expect("a slice").to_bytes();
+    let lengths = [4, 3, 4, 1];
+    // One session: what a run leaves in the arena is there in the next.
+    let write = |session: &mut Session<'_>, sample: usize| {
+        session.set_length(1, lengths[sample])?;
+        session.input_bytes_mut(0)?.iter_mut().zip(20..).for_each(|(byte, value)| *byte = value);
+        Ok(())
+    };
+    let read = |session: &Session<'_>, _| session.output_bytes(0).unwrap_or_default().to_vec();
+    let found = DeviceModel::new(&file).expect("a file").run_each(lengths.len(), write, read).expect("inputs that fit");
+    assert_eq!(found, [[26, 27], [5, 5], [26, 27], [5, 5]]);
 }
