@@ -160,7 +160,8 @@ fn conv2d_is_its_formula() {
         let mut requantization = Requantization::random(&mut random, channels);
         let matrix = weights(&mut random, channels * fan_in);
         let biases = requantization.biases(&mut random, &matrix, fan_in);
-        let constants = requantization.constants(&paired(&matrix, channels, fan_in), &biases);
+        let packed = paired(&conv2d::pad_kernel_rows(&matrix, &window, depth), channels, window.packed_inputs(depth));
+        let constants = requantization.constants(&packed, &biases);
         let (input, padding) = (int8(&mut random, image.iter().product()), random.random());
         let biases: Vec<i64> = biases.iter().map(|&bias| bias.into()).collect();
         let sums = naive::convolution(&window, (&wide(&input), image), output, (&wide(&matrix), &biases), i64::from(padding));

@@ -1,12 +1,15 @@
 //! 2-D convolution: `y[i, j, c] = clamp(bias[c] + sum weight[c][u][v][d] * x[i * stride + u * dilation - padding, ..., d])`.
 //! Input `[H, W, C]`, output `[H', W', channels]`, kernel `[channels][kernel height][kernel width][C]`. Padding counts as real zero.
 //!
-//! int8: two output pixels at a time against weights in paired rows ([`simd`]), or in half the space as int4
+//! int8: some output pixels at a time against weights in paired rows ([`simd`]), or in half the space as int4
 //! ([`matrix`](super::matrix)), requantized per channel ([`LinearI8`]). f32: weights in blocks ([`LinearF32`]), summed from the bias up, by rows, columns and channels of the kernel.
 
 use super::{
     add,
-    linear::{F32_LANES, LinearF32, LinearI8, alias_of_rows, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes},
+    linear::{
+        F32_LANES, LinearF32, LinearI8, alias_of_rows, f32_weights, multiply_add, multiply_rows, rows_scratch_bytes,
+        split_pixels,
+    },
     matrix::{Int4, Int8, Matrix},
     window::Window,
 };
@@ -14,7 +17,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, copy, disjoint, ensure, fill},
-    simd,
+    simd::{self, PIXELS, at_a_time},
     tensor::{
         ElementType::{F32, I8},
         Tensor,
@@ -56,34 +59,37 @@ impl ParametersF32 {
     }
 }
 
-/// Scratch bytes of the int8 op: packed columns of two pixels, and before them the pixels' patches, which a pointwise
+/// Scratch bytes of the int8 op: packed columns of the pixels that are done at a time, and behind them their patches, which a pointwise
 /// convolution does not need.
 pub fn scratch_bytes(window: &Window, depth: usize, pixels: usize) -> usize {
-    let fan_in = window.taps() * depth;
-    let columns = rows_scratch_bytes(pixels, fan_in);
-    if window.is_pointwise() { columns } else { columns + 2 * fan_in }
+    scratch_bytes_of(window, window.packed_inputs(depth), pixels)
+}
+
+fn scratch_bytes_of(window: &Window, packed_inputs: usize, pixels: usize) -> usize {
+    let columns = rows_scratch_bytes(pixels, packed_inputs);
+    if window.is_pointwise() { columns } else { columns + at_a_time(pixels) * packed_inputs }
 }
 
 fn check_i8<M: Matrix>(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
     let [input] = node.inputs(I8)?;
     let parameters = node.parameters(ParametersI8::decode)?;
-    check_window::<M>(node, &parameters, &input)?;
-    let fan_in = parameters.window.taps().saturating_mul(input.channels());
+    let fan_in = check_window::<M>(node, &parameters, &input)?;
     let unpacked = M::scratch_bytes(node.output.channels(), fan_in);
-    node.scratch(unpacked + scratch_bytes(&parameters.window, input.channels(), node.output.pixels()))
+    node.scratch(unpacked + scratch_bytes_of(&parameters.window, fan_in, node.output.pixels()))
 }
 
-/// Refuses a window, weights or shapes that do not fit together.
+/// Refuses a window, weights or shapes that do not fit together; returns how many inputs of an output are packed.
 pub(super) fn check_window<M: Matrix>(
     node: &NodeCheck<'_>,
     parameters: &ParametersI8,
     input: &Tensor,
-) -> Result<(), NodeFault> {
+) -> Result<usize, NodeFault> {
     parameters.window.check(node, input)?;
-    let fan_in = parameters.window.taps().saturating_mul(input.channels());
+    let fan_in = parameters.window.packed_inputs(input.channels());
     parameters.linear.check_matrix::<M>(node, fan_in, node.output.channels())?;
     let as_many = input.pixels() == node.output.pixels();
-    ensure(!parameters.window.is_pointwise() || as_many, NodeFault::Shape)
+    ensure(!parameters.window.is_pointwise() || as_many, NodeFault::Shape)?;
+    Ok(fan_in)
 }
 
 /// A pointwise one goes through the pixels in one direction; another one comes back to each pixel.
@@ -110,67 +116,74 @@ fn multiply_pixels<M: Matrix>(node: &mut NodeRun<'_>) {
     multiply_rows::<M>(weights, fan_in, &requantize, output.pixels(), node.overlapping());
 }
 
-/// Convolves the last input, which shares no byte with the output, two pixels at a time. With `adds`, the output holds what each pixel
-/// is added to, the parameters go on as those of [`conv2d_add`](super::conv2d_add), and the scratch region ends with room for two pixels.
+/// Convolves the last input, which shares no byte with the output, some pixels at a time. With `adds`, the output holds what each pixel
+/// is added to, the parameters go on as those of [`conv2d_add`](super::conv2d_add), and the scratch region ends with room for these pixels.
 #[inline(never)]
 pub(super) fn convolve<M: Matrix>(node: &mut NodeRun<'_>, adds: bool) {
     let mut parameters = node.parameters();
     let ParametersI8 { window, linear } = ParametersI8::decode(&mut parameters);
     let zero_point = if adds { parameters.i8() } else { node.output.zero_point };
-    let sum = if adds { Some(add::ParametersI8::decode(&mut parameters).constants()) } else { None };
+    let sum = if adds { Some(add::ParametersI8::decode(&mut parameters)) } else { None };
     let input = node.input(usize::from(adds));
     let Some((rows, columns, channels)) = node.output.height_width_channels() else { return };
-    let fan_in = window.taps() * input.channels();
+    let fan_in = window.packed_inputs(input.channels());
     let weights = node.constants(linear.weights, M::bytes(channels, fan_in));
     let requantize = linear.requantize(node.constants(linear.channels, channels * 8), zero_point);
     let Buffers { output, scratch, inputs, .. } = node.buffers();
     let (image, output) = (inputs.read_i8(&input), as_i8_mut(output));
     let Some((unpacked, scratch)) = scratch.split_at_mut_checked(M::scratch_bytes(channels, fan_in)) else { return };
     let Some((packed, scratch)) = scratch.split_at_mut_checked(rows_scratch_bytes(rows * columns, fan_in)) else { return };
-    let Some((patches, pixels)) = as_i8_mut(scratch).split_at_mut_checked(2 * fan_in) else { return };
-    let Some(image) = Image::new(image, &input, &window) else { return };
+    let Some((patches, pixels)) = as_i8_mut(scratch).split_at_mut_checked(at_a_time(rows * columns) * fan_in) else { return };
+    let Some(image) = Image::new(image, &input, &window, window.packed_row(input.channels())) else { return };
     let packed: &mut [u32] = bytemuck::try_cast_slice_mut(packed).unwrap_or_default();
-    let mut positions = (0..rows).flat_map(|row| (0..columns).map(move |column| [row, column]));
-    for outputs in output.chunks_mut((2 * channels).max(1)) {
-        let Some(position) = positions.next() else { return };
-        image.pack(&window, position, positions.next(), patches, packed);
+    let mut position = [0, 0];
+    for outputs in output.chunks_mut((PIXELS * channels).max(1)) {
+        position = image.pack(&window, position, [rows, columns], patches, packed);
         let made = if sum.is_some() { pixels.get_mut(..outputs.len()).unwrap_or_default() } else { &mut *outputs };
-        let Some((y1, y2)) = made.split_at_mut_checked(channels) else { return };
-        M::multiply(weights, fan_in, packed, &requantize, unpacked, [y1, y2]);
+        M::multiply(weights, fan_in, packed, &requantize, unpacked, split_pixels(made, channels));
         if let (Some(sum), Some(made)) = (&sum, pixels.get(..outputs.len())) {
-            simd::add_assign(outputs, made, sum);
+            simd::add_assign(outputs, made, &sum.constants());
         }
     }
 }
 
 impl Image<'_, i8> {
-    /// Packs what lies under the windows of one output pixel or two; `patches` has room for both.
+    /// Packs what lies under the windows of some output pixels, from the one at `first` on, of an output of `size`; returns which is next.
+    /// `patches` has room for all.
     #[inline(never)] // What it keeps on the stack is gone before the product begins.
-    fn pack(&self, window: &Window, position: [usize; 2], other: Option<[usize; 2]>, patches: &mut [i8], packed: &mut [u32]) {
-        let fan_in = patches.len() / 2;
-        let row_length = usize::from(window.kernel[1]) * self.depth;
-        let packs_rows = window.dilation[1] == 1 && row_length.is_multiple_of(4);
-        let starts = (self.start(window, position), other.map(|other| self.start(window, other)));
-        if let (true, (Some(start), None | Some(Some(_)))) = (packs_rows, starts) {
-            // All taps lie in the image, and the kernel's rows are whole groups of four inputs: they are packed from where they lie.
-            let other_start = starts.1.flatten();
-            for row in 0..usize::from(window.kernel[0]) {
-                let [first, second] = [Some(start), other_start].map(|start| self.row(window, start, row, row_length));
-                simd::pack_columns(packed, fan_in, row * row_length, first, second);
-            }
-            return;
+    fn pack(&self, window: &Window, first: [usize; 2], size: [usize; 2], patches: &mut [i8], packed: &mut [u32]) -> [usize; 2] {
+        let (rows, stride) = (usize::from(window.kernel[0]), usize::from(window.dilation[0]) * self.size[1] * self.depth);
+        // A packed row may reach behind the window's, but not behind the image.
+        let span = rows.saturating_sub(1) * stride + self.row;
+        let mut all_inside = window.dilation[1] == 1;
+        let left = (size[0] - first[0]) * size[1] - first[1];
+        let (mut position, mut starts) = (first, [None; PIXELS]);
+        for start in starts.iter_mut().take(left) {
+            *start = self.start(window, position);
+            all_inside &= start.is_some_and(|start| start + span <= self.pixels.len());
+            position = next(position, size);
         }
-        let Some((first, second)) = patches.split_at_mut_checked(fan_in) else { return };
-        self.gather(window, position, first);
-        let second = match other {
-            Some(other) => {
-                self.gather(window, other, second);
-                &*second
-            }
-            None => &[],
-        };
-        simd::pack_columns(packed, fan_in, 0, first, second);
+        if all_inside {
+            // The kernel's rows are packed from where they lie.
+            let pixels = starts.map(|start| start.and_then(|start| self.pixels.get(start..)?.get(..span)).unwrap_or_default());
+            simd::pack_rows(packed, pixels, rows, self.row, stride);
+            return position;
+        }
+        let fan_in = rows * self.row;
+        let (mut position, mut rest, mut pixels) = (first, patches, [&[][..]; PIXELS]);
+        for pixel in pixels.iter_mut().take(left) {
+            let Some((patch, behind)) = core::mem::take(&mut rest).split_at_mut_checked(fan_in) else { break };
+            self.gather(window, position, patch);
+            (*pixel, rest, position) = (patch, behind, next(position, size));
+        }
+        simd::pack_columns(packed, fan_in, 0, pixels);
+        position
     }
+}
+
+/// The position behind one in rows of `size[1]`.
+fn next([row, column]: [usize; 2], size: [usize; 2]) -> [usize; 2] {
+    if column + 1 < size[1] { [row, column + 1] } else { [row + 1, 0] }
 }
 
 /// An image of int8 or int16 elements.
@@ -182,18 +195,21 @@ pub(super) struct Image<'a, T> {
     padding: u8,
     /// How far below and right of its first tap a window reaches.
     reach: [usize; 2],
+    /// Elements from a row of the kernel to the next in a patch.
+    row: usize,
 }
 
 impl<'a, T: Pod> Image<'a, T> {
-    /// `None` if the tensor is no image.
-    pub fn new(pixels: &'a [T], tensor: &Tensor, window: &Window) -> Option<Self> {
+    /// `None` if the tensor is no image. In patches, a row of the kernel has `row` elements, its own or more.
+    pub fn new(pixels: &'a [T], tensor: &Tensor, window: &Window, row: usize) -> Option<Self> {
         let (height, width, depth) = tensor.height_width_channels()?;
         let reach = |axis: usize| {
             let [kernel, dilation] =
                 [window.kernel, window.dilation].map(|pair| usize::from(if axis == 0 { pair[0] } else { pair[1] }));
             kernel.saturating_sub(1) * dilation
         };
-        Some(Self { pixels, size: [height, width], depth, padding: tensor.zero_point as u8, reach: [reach(0), reach(1)] })
+        let reach = [reach(0), reach(1)];
+        Some(Self { pixels, size: [height, width], depth, padding: tensor.zero_point as u8, reach, row })
     }
 
     /// Where the window of an output pixel begins, if all of it lies in the image.
@@ -207,21 +223,20 @@ impl<'a, T: Pod> Image<'a, T> {
         inside.then(|| (top * width + left) * self.depth)
     }
 
-    /// Row `row` of the window that begins at `start`, without dilation; none for none.
+    /// Row `row` of the window that begins at `start`, without dilation.
     #[inline(always)]
-    pub fn row(&self, window: &Window, start: Option<usize>, row: usize, length: usize) -> &'a [T] {
-        let Some(start) = start else { return &[] };
+    fn row(&self, window: &Window, start: usize, row: usize, length: usize) -> &'a [T] {
         let start = start + row * usize::from(window.dilation[0]) * self.size[1] * self.depth;
         self.pixels.get(start..).and_then(|rest| rest.get(..length)).unwrap_or_default()
     }
 
-    /// Copies what lies under the window of an output pixel, `[kernel height][kernel width][depth]`.
+    /// Copies what lies under the window of an output pixel, `[kernel height][kernel width][depth]`, to a patch.
+    #[inline(never)] // Its memory on the stack is not that of what is packed without it.
     pub fn gather(&self, window: &Window, position: [usize; 2], patch: &mut [T]) {
-        let kernel_width = usize::from(window.kernel[1]);
         if let (Some(start), 1) = (self.start(window, position), window.dilation[1]) {
-            let length = kernel_width * self.depth;
-            for (row, to) in patch.chunks_exact_mut(length.max(1)).enumerate() {
-                simd::copy(bytemuck::cast_slice_mut(to), bytemuck::cast_slice(self.row(window, Some(start), row, length)));
+            let length = usize::from(window.kernel[1]) * self.depth;
+            for (row, to) in patch.chunks_exact_mut(self.row.max(1)).enumerate() {
+                simd::copy(bytemuck::cast_slice_mut(to), bytemuck::cast_slice(self.row(window, start, row, length)));
             }
             return;
         }
@@ -235,7 +250,7 @@ impl<'a, T: Pod> Image<'a, T> {
             let y = vertical.start + i * usize::from(window.dilation[0]);
             for j in 0..copies {
                 let from = (y * width + horizontal.start + j * dilation) * self.depth;
-                let to = ((vertical.first + i) * kernel_width + horizontal.first + j) * self.depth;
+                let to = (vertical.first + i) * self.row + (horizontal.first + j) * self.depth;
                 let from = self.pixels.get(from..).and_then(|tail| tail.get(..length)).unwrap_or_default();
                 let to = patch.get_mut(to..).and_then(|tail| tail.get_mut(..length)).unwrap_or_default();
                 copy(to, from);
@@ -283,6 +298,15 @@ fn run_f32(node: &mut NodeRun<'_>) {
             });
         }
     }
+}
+
+/// Weights `[channels][kernel height][kernel width][depth]` as int8 kernels take them: each row of the kernel as long as
+/// [`Window::packed_row`], zeros at its end.
+#[cfg(feature = "std")]
+pub fn pad_kernel_rows(weights: &[i8], window: &Window, depth: usize) -> std::vec::Vec<i8> {
+    let (row, packed) = (usize::from(window.kernel[1]) * depth, window.packed_row(depth));
+    let zeros = std::iter::repeat_n(0, packed - row);
+    weights.chunks_exact(row.max(1)).flat_map(|row| row.iter().copied().chain(zeros.clone())).collect()
 }
 
 /// int8.

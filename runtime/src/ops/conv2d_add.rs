@@ -2,7 +2,7 @@
 //! `y = clamp((offset + factor_1 * r + factor_2 * conv2d(x)) >> shift)`, with the convolution's output in int8 by its own scale and
 //! zero point, as if it were a tensor: the bits are those of a convolution and a sum ([`add`]) one after the other.
 //! Inputs: `r` `[H', W', channels]`, and the image `x` `[H, W, C]`. Output as `r`, in its place if it is not needed any more: the convolution's
-//! output, which a sum would have to hold beside both, is never more than two pixels.
+//! output, which a sum would have to hold beside both, is never more than the pixels that are done at a time.
 
 use super::{
     add,
@@ -15,6 +15,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Lengths, NodeCheck, NodeRun, OpDef, ensure, in_place},
+    simd::at_a_time,
     tensor::ElementType::I8,
 };
 
@@ -41,10 +42,10 @@ impl Parameters {
     }
 }
 
-/// Scratch bytes: packed columns, patches and outputs of two pixels.
+/// Scratch bytes: packed columns, patches and outputs of the pixels that are done at a time.
 pub fn scratch_bytes(window: &Window, depth: usize, pixels: usize, channels: usize) -> usize {
-    let fan_in = window.taps() * depth;
-    rows_scratch_bytes(pixels, fan_in) + 2 * fan_in + 2 * channels
+    let fan_in = window.packed_inputs(depth);
+    rows_scratch_bytes(pixels, fan_in) + at_a_time(pixels) * (fan_in + channels)
 }
 
 fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
@@ -57,8 +58,14 @@ fn check(node: &NodeCheck<'_>) -> Result<(), NodeFault> {
 }
 
 fn run(node: &mut NodeRun<'_>) {
-    node.buffers_in_place();
+    move_to_output(node);
     convolve::<Int8>(node, true);
+}
+
+/// Copies the first input to the output, if it does not lie there.
+#[inline(never)] // What it keeps on the stack is gone before the convolution begins.
+fn move_to_output(node: &mut NodeRun<'_>) {
+    node.buffers_in_place();
 }
 
 /// int8.

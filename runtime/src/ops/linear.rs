@@ -5,7 +5,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Alias, NodeCheck, Order, Overlapping, ensure},
-    simd::{self, Requantize},
+    simd::{self, PIXELS, Requantize},
     tensor::Tensor,
 };
 
@@ -71,7 +71,7 @@ pub const MAXIMUM_FAN_IN: usize = 1 << 16;
 
 /// Scratch bytes of a product of int8 weights with `rows` rows of `fan_in` inputs.
 pub const fn rows_scratch_bytes(rows: usize, fan_in: usize) -> usize {
-    simd::columns_words(fan_in, if rows > 1 { 2 } else { 1 }) * 4
+    simd::columns_words(fan_in, rows) * 4
 }
 
 /// From the last row back where rows grow longer, so that the output may lie on its input and reach beyond it.
@@ -90,7 +90,7 @@ pub(crate) fn alias_of_rows(input: &Tensor, output: &Tensor) -> Alias {
     Alias::Overlap { order, bytes: rows.wrapping_mul(shorter).saturating_add(reach) }
 }
 
-/// Multiplies each of `rows` rows of `fan_in` inputs with the matrix, two rows at a time, in the order that [`alias_of_rows`]
+/// Multiplies each of `rows` rows of `fan_in` inputs with the matrix, two rows or more at a time, in the order that [`alias_of_rows`]
 /// promises. The scratch region begins with what the matrix wants.
 pub(crate) fn multiply_rows<M: Matrix>(
     weights: &[u8],
@@ -103,16 +103,36 @@ pub(crate) fn multiply_rows<M: Matrix>(
     let Some((unpacked, columns)) = scratch.split_at_mut_checked(M::scratch_bytes(channels, fan_in)) else { return };
     let columns: &mut [u32] = bytemuck::try_cast_slice_mut(columns).unwrap_or_default();
     let backward = order_of_rows(fan_in, channels) == Order::Backward;
-    for first in (0..rows).step_by(2) {
-        // An odd number of rows ends in a pair of one row, which comes first on the way back.
-        let row = if backward { (rows - 1 - first) & !1 } else { first };
-        let count = if row + 1 < rows { 2 } else { 1 };
-        let Some((x1, x2)) = tensors.input_i8(row * fan_in, count * fan_in).split_at_checked(fan_in) else { return };
-        simd::pack_columns(columns, fan_in, 0, x1, x2);
+    for first in (0..rows).step_by(PIXELS) {
+        // The last rows may be fewer; they come first on the way back.
+        let row = if backward { (rows - 1 - first) / PIXELS * PIXELS } else { first };
+        let count = PIXELS.min(rows - row);
+        let mut inputs = tensors.input_i8(row * fan_in, count * fan_in);
+        let pixels = [(); PIXELS].map(|()| split(&mut inputs, fan_in));
+        simd::pack_columns(columns, fan_in, 0, pixels);
         let outputs = tensors.output_i8(row * channels, count * channels);
-        let Some((y1, y2)) = outputs.split_at_mut_checked(channels) else { return };
-        M::multiply(weights, fan_in, columns, requantize, unpacked, [y1, y2]);
+        M::multiply(weights, fan_in, columns, requantize, unpacked, split_pixels(outputs, channels));
     }
+}
+
+/// Takes the first `length` elements from `rest`, or what there is.
+#[inline(always)]
+fn split<'a>(rest: &mut &'a [i8], length: usize) -> &'a [i8] {
+    let (first, behind) = rest.split_at(length.min(rest.len()));
+    *rest = behind;
+    first
+}
+
+/// The pixels of `channels` that are in `outputs`, and behind them empty ones.
+#[inline(always)]
+pub(crate) fn split_pixels(outputs: &mut [i8], channels: usize) -> [&mut [i8]; PIXELS] {
+    let mut rest = outputs;
+    [(); PIXELS].map(|()| {
+        let outputs = core::mem::take(&mut rest);
+        let (first, behind) = outputs.split_at_mut(channels.min(outputs.len()));
+        rest = behind;
+        first
+    })
 }
 
 /// Constants of an f32 layer, in the file.

@@ -5,7 +5,7 @@
 //! bytes hold what eight hold in the paired layout ([`layout`](crate::simd::layout)): four weights of the first row in the low
 //! halves, four of the second in the high halves. Some rows at a time are unpacked to scratch memory.
 
-use crate::simd::{self, Requantize, layout::padded};
+use crate::simd::{self, PIXELS, Requantize, layout::padded};
 
 /// A form of weights `[channels, k]` in paired rows.
 pub(crate) trait Matrix {
@@ -22,7 +22,7 @@ pub(crate) trait Matrix {
         columns: &[u32],
         requantize: &Requantize<'_>,
         scratch: &mut [u8],
-        outputs: [&mut [i8]; 2],
+        outputs: [&mut [i8]; PIXELS],
     );
 }
 
@@ -46,9 +46,9 @@ impl Matrix for Int8 {
         columns: &[u32],
         requantize: &Requantize<'_>,
         _: &mut [u8],
-        [first, second]: [&mut [i8]; 2],
+        outputs: [&mut [i8]; PIXELS],
     ) {
-        simd::multiply(bytemuck::cast_slice(weights), k, columns, requantize, first, second);
+        simd::multiply(bytemuck::cast_slice(weights), k, columns, requantize, outputs);
     }
 }
 
@@ -98,22 +98,21 @@ impl Matrix for Int4 {
         columns: &[u32],
         requantize: &Requantize<'_>,
         scratch: &mut [u8],
-        [first, second]: [&mut [i8]; 2],
+        outputs: [&mut [i8]; PIXELS],
     ) {
         let channels = requantize.channels.len();
         let rows = block_rows(channels, k);
         let packed: &[u32] = bytemuck::try_cast_slice(weights).unwrap_or_default();
         let unpacked: &mut [u32] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
-        let mut second = second.chunks_mut(rows);
+        let mut outputs = outputs.map(|outputs| outputs.chunks_mut(rows));
         let words = (rows * row_bytes(k) / 8).max(1);
-        let blocks = packed.chunks(words).zip(requantize.channels.chunks(rows)).zip(first.chunks_mut(rows));
-        for ((packed, channels), first) in blocks {
+        for (packed, channels) in packed.chunks(words).zip(requantize.channels.chunks(rows)) {
             let Some(unpacked) = unpacked.get_mut(..packed.len() * 2) else { return };
             for (word, pair) in packed.iter().zip(unpacked.as_chunks_mut::<2>().0) {
                 *pair = [(word & 0x0f0f_0f0f) << 4, word & 0xf0f0_f0f0];
             }
-            let second = second.next().unwrap_or_default();
-            simd::multiply(bytemuck::cast_slice(unpacked), k, columns, &Requantize { channels, ..*requantize }, first, second);
+            let outputs = outputs.each_mut().map(|outputs| outputs.next().unwrap_or_default());
+            simd::multiply(bytemuck::cast_slice(unpacked), k, columns, &Requantize { channels, ..*requantize }, outputs);
         }
     }
 }
@@ -134,6 +133,7 @@ fn pack((first, second): (i8, i8)) -> i8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::linear::split_pixels;
 
     #[test]
     fn two_weights_lie_in_a_byte() {
@@ -158,23 +158,18 @@ mod tests {
             assert_eq!(packed.len(), int4_bytes(channels, k));
             let constants: std::vec::Vec<[i32; 2]> = (0..channels as i32).map(|c| [c * 100 - 300, 1 << 21]).collect();
             let requantize = Requantize { channels: &constants, shift: 1, zero_point: 3, minimum: -100, maximum: 120 };
-            let inputs: std::vec::Vec<i8> = (0..2 * k).map(|i| (i * 37 % 256) as u8 as i8).collect();
-            for pixels in [1, 2] {
+            let inputs: std::vec::Vec<i8> = (0..PIXELS * k).map(|i| (i * 37 % 256) as u8 as i8).collect();
+            for pixels in 1..=PIXELS {
                 let mut columns = std::vec![0; simd::columns_words(k, pixels)];
-                let (x1, x2) = inputs.split_at(k);
-                simd::pack_columns(&mut columns, k, 0, x1, if pixels == 2 { x2 } else { &[] });
-                let (mut expected, mut found) = (std::vec![0; 2 * channels], std::vec![1; 2 * channels]);
-                let (e1, e2) = expected.split_at_mut(channels);
-                simd::multiply(&paired, k, &columns, &requantize, e1, if pixels == 2 { e2 } else { &mut [] });
-                let (f1, f2) = found.split_at_mut(channels);
+                let mut rows = inputs[..pixels * k].chunks(k);
+                simd::pack_columns(&mut columns, k, 0, [(); PIXELS].map(|()| rows.next().unwrap_or_default()));
+                let (mut expected, mut found) = (std::vec![0; pixels * channels], std::vec![1; pixels * channels]);
+                simd::multiply(&paired, k, &columns, &requantize, split_pixels(&mut expected, channels));
                 let mut scratch = std::vec![0_u32; int4_scratch_bytes(channels, k) / 4];
-                let second = if pixels == 2 { f2 } else { &mut [] };
                 let scratch = bytemuck::cast_slice_mut(&mut scratch);
-                Int4::multiply(bytemuck::cast_slice(&packed), k, &columns, &requantize, scratch, [f1, second]);
-                assert!(
-                    expected[..pixels * channels] == found[..pixels * channels],
-                    "{channels} channels of {k}, {pixels} pixels"
-                );
+                let outputs = split_pixels(&mut found, channels);
+                Int4::multiply(bytemuck::cast_slice(&packed), k, &columns, &requantize, scratch, outputs);
+                assert!(expected == found, "{channels} channels of {k}, {pixels} pixels");
             }
         }
     }

@@ -48,6 +48,18 @@ impl Window {
         usize::from(height) * usize::from(width)
     }
 
+    /// Inputs of a row of the kernel as int8 convolutions pack them, from `depth` channels: whole groups of four, so that a row is taken
+    /// from the image as it lies there, with weights of zero for what lies behind it. Taps that lie apart are packed one by one.
+    pub fn packed_row(&self, depth: usize) -> usize {
+        let row = usize::from(self.kernel[1]).saturating_mul(depth);
+        if self.dilation[1] == 1 { row.saturating_add(3) & !3 } else { row }
+    }
+
+    /// Inputs of the whole kernel as int8 convolutions pack them.
+    pub fn packed_inputs(&self, depth: usize) -> usize {
+        usize::from(self.kernel[0]).saturating_mul(self.packed_row(depth))
+    }
+
     /// `true` if every window is one element, none of them padding: a pointwise convolution.
     pub fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]

@@ -1,6 +1,6 @@
 //! Compares the variant in use with portable code, on the device itself.
 
-use super::{AddConstants, Requantize, Window, active, depthwise, layout, portable};
+use super::{AddConstants, PIXELS, Requantize, Window, active, depthwise, layout, portable};
 
 /// A small generator (xorshift), so that a seed tells the whole test.
 struct Random(u32);
@@ -89,7 +89,7 @@ struct Aligned<T>(T);
 #[inline(never)]
 fn check_multiply(random: &mut Random) -> Option<u32> {
     let (k, channels) = (1 + random.below(DEPTH), 1 + random.below(CHANNELS));
-    let pixels = 1 + random.below(2);
+    let pixels = 1 + random.below(PIXELS);
     let mut weights = Aligned([0; layout::paired_bytes(CHANNELS, DEPTH)]);
     let weights = weights.0.get_mut(..layout::paired_bytes(channels, k))?;
     for channel in 0..channels {
@@ -97,45 +97,44 @@ fn check_multiply(random: &mut Random) -> Option<u32> {
             *weights.get_mut(layout::paired_position(channel, index, k))? = random.byte();
         }
     }
-    let mut inputs = [[0; DEPTH]; 2];
-    for input in &mut inputs {
+    let mut inputs = [[0; DEPTH]; PIXELS];
+    for input in inputs.iter_mut().take(pixels) {
         random.fill(input);
     }
-    let [first, second] = &inputs;
-    let (first, second) = (first.get(..k)?, second.get(..k)?);
     let mut constants = [[0; 2]; CHANNELS];
     random.constants(&mut constants);
     let requantize = random.requantize(constants.get(..channels)?);
     // In one piece, or in two.
     let cut = if random.below(2) == 0 { 0 } else { random.below(k) & !3 };
 
-    let mut results = [[[85; CHANNELS + 2 * MARGIN]; 2]; 2];
-    for (active, results) in [false, true].into_iter().zip(&mut results) {
+    let range = MARGIN..MARGIN + channels;
+    let mut results = [[[85; CHANNELS + 2 * MARGIN]; PIXELS]; 2];
+    let [expected, found] = &mut results;
+    for (input, outputs) in inputs.iter().zip(&mut *expected).take(pixels) {
         let mut columns = [0xa5a5_a5a5; columns_most()];
-        let [ones, twos] = results;
-        let ones = ones.get_mut(MARGIN..MARGIN + channels)?;
-        let twos = if pixels == 2 { twos.get_mut(MARGIN..MARGIN + channels)? } else { &mut [] };
-        for range in [0..cut, cut..k] {
-            let first = first.get(range.clone())?;
-            let second = if pixels == 2 { second.get(range.clone())? } else { &[] };
-            if active {
-                active::pack_columns(&mut columns, k, range.start, first, second);
-            } else {
-                portable::pack_columns(&mut columns, k, range.start, first, second);
-            }
-        }
-        if active {
-            active::multiply(weights, k, &columns, &requantize, ones, twos);
-        } else {
-            portable::multiply(weights, k, &columns, &requantize, ones, twos);
-        }
+        portable::pack_columns(&mut columns, k, 0, [input.get(..k)?, &[]]);
+        portable::multiply(weights, k, &columns, &requantize, [outputs.get_mut(range.clone())?, &mut []]);
     }
-    let [expected, found] = &results;
+    let mut columns = [0xa5a5_a5a5; columns_most()];
+    for piece in [0..cut, cut..k] {
+        let mut number = 0;
+        let pieces = inputs.each_ref().map(|input| {
+            number += 1;
+            if number <= pixels { input.get(piece.clone()).unwrap_or_default() } else { &[] }
+        });
+        active::pack_columns(&mut columns, k, piece.start, pieces);
+    }
+    let mut number = 0;
+    let outputs = found.each_mut().map(|outputs| {
+        number += 1;
+        if number <= pixels { outputs.get_mut(range.clone()).unwrap_or_default() } else { &mut [] }
+    });
+    active::multiply(weights, k, &columns, &requantize, outputs);
     Some(differing(expected.as_flattened(), found.as_flattened()))
 }
 
 const fn columns_most() -> usize {
-    layout::columns_words(DEPTH, 2)
+    layout::columns_words(DEPTH, PIXELS)
 }
 
 /// A window along both axes, of at most 3 taps each; padding behind comes from any size of the output.

@@ -5,7 +5,7 @@
 //! has to be re-ordered, and `SMLAD` does two products.
 //!
 //! Columns: inputs are widened once per pixel and serve all channels. Per four inputs and pixel two words (bytes 0 and 2, bytes
-//! 1 and 3); two pixels alternate, so that one LDM fetches both.
+//! 1 and 3); of three pixels first those, then these, so that one LDM fetches all three.
 
 mod depthwise;
 mod product;
@@ -90,7 +90,10 @@ pub(super) fn copy(to: &mut [u8], from: &[u8]) {
     }
 }
 
-pub(super) fn pack_columns(columns: &mut [u32], _k: usize, at: usize, first: &[i8], second: &[i8]) {
+/// Pixels that are packed and multiplied at a time. Two of them are three, the last one twice.
+pub(super) const PIXELS: usize = 3;
+
+pub(super) fn pack_columns(columns: &mut [u32], _k: usize, at: usize, [first, second, third]: [&[i8]; PIXELS]) {
     let (first_words, first_rest) = first.as_chunks::<4>();
     if second.is_empty() {
         let Some(columns) = columns.get_mut(at / 2..) else { return };
@@ -104,17 +107,74 @@ pub(super) fn pack_columns(columns: &mut [u32], _k: usize, at: usize, first: &[i
             *place = [even(x), odd(x)];
         }
     } else {
-        let (second_words, second_rest) = second.as_chunks::<4>();
-        let Some(columns) = columns.get_mut(at..) else { return };
-        let (columns, _) = columns.as_chunks_mut::<4>();
-        for ((place, bytes), more_bytes) in columns.iter_mut().zip(first_words).zip(second_words) {
-            let (x, y) = (full_word(bytes), full_word(more_bytes));
-            *place = [even(x), odd(x), even(y), odd(y)];
+        let third = if third.is_empty() { second } else { third };
+        let words = first_words.len();
+        let Some(columns) = columns.get_mut(at / 4 * 6..) else { return };
+        let (columns, _) = columns.as_chunks_mut::<6>();
+        if let Some(places) = columns.get_mut(..words)
+            && words > 0
+        {
+            // SAFETY: the slices are equally long (`mod.rs`), and have so many whole words.
+            unsafe { pack_three(places.as_flattened_mut().as_mut_ptr(), [first, second, third].map(<[i8]>::as_ptr), words) };
         }
-        if let (Some(place), false) = (columns.get_mut(first_words.len()), first_rest.is_empty()) {
-            let (x, y) = (word(first_rest), word(second_rest));
-            *place = [even(x), odd(x), even(y), odd(y)];
+        if let (Some(place), false) = (columns.get_mut(words), first_rest.is_empty()) {
+            let [x, y, z] = [first, second, third].map(|pixel| word(pixel.get(words * 4..).unwrap_or_default()));
+            *place = [even(x), even(y), even(z), odd(x), odd(y), odd(z)];
         }
+    }
+}
+
+pub(super) fn pack_rows(columns: &mut [u32], pixels: [&[i8]; PIXELS], rows: usize, length: usize, stride: usize) {
+    let [first, second, third] = pixels;
+    if second.is_empty() {
+        return super::pack_each_row(columns, pixels, rows, length, stride);
+    }
+    let third = if third.is_empty() { second } else { third };
+    let (mut to, mut from) = (columns.as_mut_ptr(), [first, second, third].map(<[i8]>::as_ptr));
+    for _ in 0..rows {
+        // SAFETY: a row lies in each slice, and its columns in theirs (`mod.rs`).
+        unsafe { pack_three(to, from, length / 4) };
+        to = to.wrapping_add(length / 4 * 6);
+        from = from.map(|from| from.wrapping_add(stride));
+    }
+}
+
+/// Widens groups of four inputs of three pixels: those of even number, then the others.
+///
+/// # Safety
+/// There are so many groups, 1 at least, in each pixel, and places of six words for them.
+#[inline(always)]
+unsafe fn pack_three(to: *mut u32, [first, second, third]: [*const i8; 3], groups: usize) {
+    // SAFETY: as the caller promises; words of the cores with this extension may lie anywhere.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {x}, [{first}], #4",
+            "ldr {y}, [{second}], #4",
+            "ldr {z}, [{third}], #4",
+            "sxtb16 {a}, {x}",
+            "sxtb16 {b}, {y}",
+            "strd {a}, {b}, [{to}], #8",
+            "sxtb16 {a}, {z}",
+            "sxtb16 {b}, {x}, ror #8",
+            "strd {a}, {b}, [{to}], #8",
+            "sxtb16 {a}, {y}, ror #8",
+            "sxtb16 {b}, {z}, ror #8",
+            "strd {a}, {b}, [{to}], #8",
+            "subs {groups}, #1",
+            "bne 2b",
+            first = inout(reg) first => _,
+            second = inout(reg) second => _,
+            third = inout(reg) third => _,
+            to = inout(reg) to => _,
+            groups = inout(reg) groups => _,
+            x = out(reg) _,
+            y = out(reg) _,
+            z = out(reg) _,
+            a = out(reg) _,
+            b = out(reg) _,
+            options(nostack)
+        );
     }
 }
 

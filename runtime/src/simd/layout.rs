@@ -39,13 +39,19 @@ pub fn pair_rows(rows: &[i8], channels: usize, k: usize, paired: &mut [i8]) {
     }
 }
 
-/// Words of scratch memory for the columns of `pixels` (1 or 2) pixels with `k` inputs each, enough for every architecture.
+/// Words of scratch memory for the columns of as many pixels as a variant takes at a time, of `pixels` with `k` inputs each: enough for
+/// every architecture.
 ///
-/// DSP kernels widen the inputs to 16 bits; Helium reads them 16 bytes at a time.
+/// DSP kernels widen the inputs to 16 bits, and take one pixel or three; Helium reads them 16 bytes at a time.
 pub const fn columns_words(k: usize, pixels: usize) -> usize {
     let widened = padded(k) / 2;
     let sixteens = k.div_ceil(16) * 4;
-    pixels * if widened > sixteens { widened } else { sixteens }
+    at_a_time(pixels) * if widened > sixteens { widened } else { sixteens }
+}
+
+/// As many of `pixels` as any variant takes at a time, for which scratch memory has room.
+pub const fn at_a_time(pixels: usize) -> usize {
+    if pixels > 1 { 3 } else { 1 }
 }
 
 /// Words of scratch memory for [`depthwise`](super::depthwise) with `taps` taps per channel, enough for every architecture.

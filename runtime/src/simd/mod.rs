@@ -9,9 +9,9 @@
 //!
 //! | | Cortex-M4F `dsp` | Cortex-M55 `mve` | RV32IMAC `rv32m` | Armv6-M `v6m` |
 //! |---|---|---|---|---|
-//! | pointwise 8x8x64 to 64 | 1.09 | 0.24 | 3.17 | 3.75 |
-//! | pointwise 24x24x16 to 16 | 1.95 | 0.83 | 4.57 | 6.32 |
-//! | convolution 3x3, 16x16x16 to 16 | 1.25 | 0.35 | 3.24 | 3.80 |
+//! | pointwise 8x8x64 to 64 | 0.99 | 0.24 | 3.19 | 3.76 |
+//! | pointwise 24x24x16 to 16 | 1.74 | 0.86 | 4.71 | 6.43 |
+//! | convolution 3x3, 16x16x16 to 16 | 1.11 | 0.36 | 3.27 | 3.81 |
 //! | dense 640 to 128 | 1.21 | 0.18 | 3.28 | 3.82 |
 //! | depthwise 3x3, 16x16x64 | 2.98 | 1.49 | 7.15 | 13.0 |
 //! | depthwise 3x3, 48x48x8 | 3.21 | 2.86 | 7.40 | 13.4 |
@@ -97,7 +97,7 @@ use x86 as active;
 
 pub use check::self_check;
 pub use depthwise::Window;
-pub use layout::{columns_words, depthwise_words, pair_rows, paired_bytes, paired_position};
+pub use layout::{at_a_time, columns_words, depthwise_words, pair_rows, paired_bytes, paired_position};
 pub use wide::{wide_columns_words, wide_depthwise_words};
 
 /// A set of kernels.
@@ -172,37 +172,62 @@ pub fn copy(to: &mut [u8], from: &[u8]) {
     }
 }
 
-/// Writes inputs of one pixel, or of two, to `columns` in the order that [`multiply`] reads.
+/// Pixels that are packed and multiplied at a time, at most.
+pub const PIXELS: usize = active::PIXELS;
+
+/// Writes inputs of one pixel, or of as many as [`PIXELS`], to `columns` in the order that [`multiply`] reads.
 ///
-/// `first` and `second` (equally long, or `second` empty for one pixel) hold inputs `at..at + first.len()` of the pixels' `k`.
+/// The slices that are not empty come first, are equally long, and hold inputs `at..at + length` of the pixels' `k`.
 /// Pieces may come in any order and need not cover the padding; `at` is a multiple of 4, and so is the length of each piece but
 /// the one that ends at `k`. `columns` has at least [`columns_words`]`(k, pixels)` words.
 #[inline]
-pub fn pack_columns(columns: &mut [u32], k: usize, at: usize, first: &[i8], second: &[i8]) {
-    let pixels = if second.is_empty() { 1 } else { 2 };
-    let fits = at.is_multiple_of(4) && at <= k && first.len() <= k - at && (pixels == 1 || second.len() == first.len());
-    if fits && columns.len() >= columns_words(k, pixels) {
-        active::pack_columns(columns, k, at, first, second);
+pub fn pack_columns(columns: &mut [u32], k: usize, at: usize, pixels: [&[i8]; PIXELS]) {
+    let [first, second, ..] = pixels;
+    let fits = at.is_multiple_of(4) && at <= k && first.len() <= k - at;
+    let alike = pixels.iter().all(|pixel| pixel.is_empty() || pixel.len() == first.len());
+    if fits && alike && columns.len() >= columns_words(k, if second.is_empty() { 1 } else { 2 }) {
+        active::pack_columns(columns, k, at, pixels);
     }
 }
 
-/// Matrix product of weights `[channels, k]` (paired layout) with one or two packed pixels, requantized.
-///
-/// `first` and `second` are the output pixels, `requantize.channels.len()` long; `second` is empty for one pixel (also for a
-/// dense layer), as it was for [`pack_columns`]. `weights` is [`paired_bytes`]`(channels, k)` long and 4-byte aligned.
+/// As [`pack_columns`], for `rows` pieces of `length` inputs (a multiple of 4, not 0) in each pixel, every `stride` of its slice's.
 #[inline]
-pub fn multiply(weights: &[i8], k: usize, columns: &[u32], requantize: &Requantize, first: &mut [i8], second: &mut [i8]) {
+pub fn pack_rows(columns: &mut [u32], pixels: [&[i8]; PIXELS], rows: usize, length: usize, stride: usize) {
+    let [first, second, ..] = pixels;
+    let k = rows * length;
+    let fits = k > 0 && length.is_multiple_of(4) && first.len() >= (rows - 1) * stride + length;
+    let alike = pixels.iter().all(|pixel| pixel.is_empty() || pixel.len() == first.len());
+    if fits && alike && columns.len() >= columns_words(k, if second.is_empty() { 1 } else { 2 }) {
+        active::pack_rows(columns, pixels, rows, length, stride);
+    }
+}
+
+/// [`pack_rows`] in terms of [`pack_columns`].
+#[inline(always)]
+fn pack_each_row(columns: &mut [u32], pixels: [&[i8]; PIXELS], rows: usize, length: usize, stride: usize) {
+    for row in 0..rows {
+        let pieces = pixels.map(|pixel| pixel.get(row * stride..).and_then(|rest| rest.get(..length)).unwrap_or_default());
+        active::pack_columns(columns, rows * length, row * length, pieces);
+    }
+}
+
+/// Matrix product of weights `[channels, k]` (paired layout) with packed pixels, requantized.
+///
+/// `outputs` are the output pixels, `requantize.channels.len()` long; those behind the last are empty, as they were for
+/// [`pack_columns`]. `weights` is [`paired_bytes`]`(channels, k)` long and 4-byte aligned.
+#[inline]
+pub fn multiply(weights: &[i8], k: usize, columns: &[u32], requantize: &Requantize, outputs: [&mut [i8]; PIXELS]) {
     let channels = requantize.channels.len();
-    let pixels = if second.is_empty() { 1 } else { 2 };
+    let [first, second, ..] = &outputs;
     if k > 0
         && channels > 0
         && first.len() == channels
-        && (pixels == 1 || second.len() == channels)
+        && outputs.iter().all(|output| output.is_empty() || output.len() == channels)
         && weights.len() == paired_bytes(channels, k)
         && (weights.as_ptr() as usize).is_multiple_of(4)
-        && columns.len() >= columns_words(k, pixels)
+        && columns.len() >= columns_words(k, if second.is_empty() { 1 } else { 2 })
     {
-        active::multiply(weights, k, columns, requantize, first, second);
+        active::multiply(weights, k, columns, requantize, outputs);
     }
 }
 

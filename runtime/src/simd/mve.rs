@@ -12,7 +12,8 @@ mod product;
 
 pub(super) use self::{depthwise::Kernels, product::multiply};
 
-pub(super) use super::portable::{add_products, wide_group, wide_sums, wide_tap_sums};
+pub(super) use super::pack_each_row as pack_rows;
+pub(super) use super::portable::{PIXELS, add_products, wide_group, wide_sums, wide_tap_sums};
 use super::{AddConstants, Variant, portable};
 use core::arch::naked_asm;
 
@@ -24,7 +25,7 @@ pub(super) fn copy(to: &mut [u8], from: &[u8]) {
     unsafe { copy_bytes(to.as_mut_ptr(), from.as_ptr(), from.len()) };
 }
 
-pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, first: &[i8], second: &[i8]) {
+pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, [first, second]: [&[i8]; PIXELS]) {
     let bytes: &mut [i8] = bytemuck::cast_slice_mut(columns);
     for (start, pixel) in [(at, first), (k.next_multiple_of(16) + at, second)] {
         if let Some(place) = bytes.get_mut(start..).and_then(|rest| rest.get_mut(..pixel.len())) {

@@ -16,28 +16,40 @@ use crate::quant::{clamp, requantize as requantize_one, rounding_high_multiply, 
 )]
 pub(super) const VARIANT: Variant = Variant::Portable;
 
+#[cfg(not(any(simd_dsp, simd_mve, simd_v6m, simd_rv32m, simd_x86)))]
+pub(super) use super::pack_each_row as pack_rows;
+
+/// Pixels that are packed and multiplied at a time.
+pub(super) const PIXELS: usize = 2;
+
 #[cfg_attr(any(simd_dsp, simd_mve), expect(dead_code, reason = "the variant in use has its own"))]
 pub(super) fn copy(to: &mut [u8], from: &[u8]) {
     to.copy_from_slice(from);
 }
 
-pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, first: &[i8], second: &[i8]) {
+pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, [first, second]: [&[i8]; PIXELS]) {
     let bytes: &mut [i8] = bytemuck::cast_slice_mut(columns);
     for (start, pixel) in [(at, first), (padded(k) + at, second)] {
         if let Some(place) = bytes.get_mut(start..).and_then(|rest| rest.get_mut(..pixel.len())) {
-            place.copy_from_slice(pixel);
+            super::copy(bytemuck::cast_slice_mut(place), bytemuck::cast_slice(pixel));
         }
     }
 }
 
+#[inline(always)]
 pub(super) fn multiply(
     weights: &[i8],
     k: usize,
     columns: &[u32],
     requantize: &Requantize,
-    first: &mut [i8],
-    second: &mut [i8],
+    [first, second]: [&mut [i8]; PIXELS],
 ) {
+    multiply_two(weights, k, columns, requantize, first, second);
+}
+
+/// A function of its own, since the compiler knows of two arguments that they do not overlap, and of two elements of an array not.
+#[inline(never)]
+fn multiply_two(weights: &[i8], k: usize, columns: &[u32], requantize: &Requantize, first: &mut [i8], second: &mut [i8]) {
     let columns: &[i8] = bytemuck::cast_slice(columns);
     let Some((first_inputs, rest)) = columns.split_at_checked(padded(k)) else { return };
     let (constants, last_constants) = requantize.channels.as_chunks::<2>();

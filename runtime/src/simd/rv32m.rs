@@ -6,7 +6,8 @@
 mod depthwise;
 
 pub(super) use self::depthwise::Kernels;
-pub(super) use super::portable::{add, add_assign, add_products, copy, pack_columns, wide_group, wide_sums, wide_tap_sums};
+pub(super) use super::pack_each_row as pack_rows;
+pub(super) use super::portable::{PIXELS, add, add_assign, add_products, pack_columns, wide_group, wide_sums, wide_tap_sums};
 
 use super::{
     Requantize, Variant,
@@ -17,13 +18,37 @@ use core::arch::asm;
 
 pub(super) const VARIANT: Variant = Variant::Rv32m;
 
+/// Few bytes, at any address, in less than a call of `memcpy` takes.
+#[inline(always)]
+pub(super) fn copy(to: &mut [u8], from: &[u8]) {
+    let (groups, rest) = from.as_chunks::<4>();
+    let (places, last_places) = to.as_chunks_mut::<4>();
+    if groups.len() >= 4 {
+        return portable::copy(to, from);
+    }
+    for (place, group) in places.iter_mut().zip(groups) {
+        // SAFETY: four bytes each.
+        unsafe {
+            asm!(
+                "lbu {a}, 0({from})", "lbu {b}, 1({from})", "lbu {c}, 2({from})", "lbu {d}, 3({from})",
+                "sb {a}, 0({to})", "sb {b}, 1({to})", "sb {c}, 2({to})", "sb {d}, 3({to})",
+                from = in(reg) group.as_ptr(), to = in(reg) place.as_mut_ptr(),
+                a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+    for (place, &byte) in last_places.iter_mut().zip(rest) {
+        *place = byte;
+    }
+}
+
 pub(super) fn multiply(
     weights: &[i8],
     k: usize,
     columns: &[u32],
     requantize: &Requantize,
-    first: &mut [i8],
-    second: &mut [i8],
+    [first, second]: [&mut [i8]; PIXELS],
 ) {
     let inputs: &[i8] = bytemuck::cast_slice(columns);
     let Some((first_inputs, second_inputs)) = inputs.split_at_checked(padded(k)) else { return };
@@ -54,7 +79,7 @@ pub(super) fn multiply(
     if !channels.is_empty() {
         let weights = weights.get(done * padded(k)..).unwrap_or_default();
         let [first, second] = [first, second].map(|outputs| outputs.get_mut(done..).unwrap_or_default());
-        portable::multiply(weights, k, columns, &Requantize { channels, ..*requantize }, first, second);
+        portable::multiply(weights, k, columns, &Requantize { channels, ..*requantize }, [first, second]);
     }
 }
 

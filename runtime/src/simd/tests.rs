@@ -6,6 +6,7 @@
 extern crate std;
 
 use super::*;
+use crate::ops::linear::split_pixels;
 use proptest::prelude::*;
 use std::{vec, vec::Vec};
 
@@ -48,33 +49,36 @@ fn aligned(length: usize) -> Vec<u32> {
     vec![0; length.div_ceil(4)]
 }
 
-/// Depth, rows, two pixels, constants, and where to cut the pixels for packing in two pieces.
+/// Depth, rows, [`PIXELS`], constants, and where to cut the pixels for packing in two pieces.
 pub(super) fn product() -> impl Strategy<Value = (usize, Vec<i8>, Vec<i8>, Constants, usize)> {
     (1..20usize, 1..150usize).prop_flat_map(|(channels, k)| {
         let rows = proptest::collection::vec(weight(), channels * k);
-        let pixels = proptest::collection::vec(byte(), 2 * k);
+        let pixels = proptest::collection::vec(byte(), PIXELS * k);
         (Just(k), rows, pixels, constants(channels), (0..=k / 4).prop_map(|cut| cut * 4))
     })
 }
 
 proptest! {
     #[test]
-    fn products_are_those_of_a_plain_matrix((k, rows, pixels, constants, cut) in product(), two in any::<bool>()) {
+    fn products_are_those_of_a_plain_matrix((k, rows, pixels, constants, cut) in product(), count in 1..=PIXELS) {
         let requantize = requantize(&constants);
         let channels = requantize.channels.len();
         let mut words = aligned(paired_bytes(channels, k));
         let paired: &mut [i8] = &mut bytemuck::cast_slice_mut(&mut words)[..paired_bytes(channels, k)];
         pair_rows(&rows, channels, k, paired);
-        let (first, second) = pixels.split_at(k);
-        let second = if two { second } else { &[] };
+        let pixels = &pixels[..count * k];
+        let pieces = |range: core::ops::Range<usize>| {
+            let mut pixels = pixels.chunks(k);
+            [(); PIXELS].map(|()| pixels.next().map_or(&[][..], |pixel| &pixel[range.clone()]))
+        };
 
-        let mut columns = vec![0x5a5a_5a5a; columns_words(k, 2)];
-        pack_columns(&mut columns, k, cut, &first[cut..], if two { &second[cut..] } else { second });
-        pack_columns(&mut columns, k, 0, &first[..cut], if two { &second[..cut] } else { second });
-        let (mut ones, mut twos) = (vec![0; channels], vec![0; if two { channels } else { 0 }]);
-        multiply(paired, k, &columns, &requantize, &mut ones, &mut twos);
+        let mut columns = vec![0x5a5a_5a5a; columns_words(k, count)];
+        pack_columns(&mut columns, k, cut, pieces(cut..k));
+        pack_columns(&mut columns, k, 0, pieces(0..cut));
+        let mut outputs = vec![0; count * channels];
+        multiply(paired, k, &columns, &requantize, split_pixels(&mut outputs, channels));
 
-        for (inputs, outputs) in [(first, &ones), (second, &twos)] {
+        for (inputs, outputs) in pixels.chunks(k).zip(outputs.chunks(channels)) {
             for ((row, &[bias, multiplier]), &output) in rows.chunks(k).zip(requantize.channels).zip(outputs) {
                 let sum = row.iter().zip(inputs).map(|(&w, &x)| w as i64 * x as i64).sum();
                 prop_assert_eq!(output, requantized(sum, bias, multiplier, &requantize));
@@ -155,7 +159,7 @@ fn rows_lie_in_pairs() {
 /// Scratch sizes go into the memory plan, which is made before the device is known.
 #[test]
 fn scratch_is_enough_for_the_hungriest() {
-    assert_eq!(columns_words(64, 2), 64); // 2 pixels of 64 inputs, 16 bits each, on DSP cores
+    assert_eq!(columns_words(64, 2), 96); // 3 pixels of 64 inputs, 16 bits each, on DSP cores
     assert_eq!(columns_words(3, 1), 4); // one vector on Helium
     assert_eq!(columns_words(640, 1), 320);
     assert_eq!(depthwise_words(9, 64), 9 + 8 + 8 * (4 + 16 + 2 + 5));
@@ -170,7 +174,7 @@ fn slices_that_do_not_fit_together_are_left_alone() {
     let weights: &[i8] = bytemuck::cast_slice(&weights);
     let product = |weights: &[i8], k, columns: &[u32], length| {
         let mut output = vec![77; length];
-        multiply(weights, k, columns, &good, &mut output, &mut []);
+        multiply(weights, k, columns, &good, split_pixels(&mut output, length.max(1)));
         output
     };
     assert_eq!(product(weights, 8, &columns, 4), [4; 4]);
@@ -180,10 +184,16 @@ fn slices_that_do_not_fit_together_are_left_alone() {
     assert_eq!(product(&weights[..0], 0, &columns, 4), [77; 4], "no depth");
 
     let before = columns;
-    pack_columns(&mut columns, 8, 2, &[9; 4], &[]);
-    pack_columns(&mut columns, 8, 8, &[9; 4], &[]);
-    pack_columns(&mut columns, 8, 0, &[9; 4], &[9; 3]);
-    pack_columns(&mut columns[..3], 8, 0, &[9; 4], &[]);
+    let pack = |columns: &mut [u32], at, first: &'static [i8], second| {
+        let mut pixels = [&[][..]; PIXELS];
+        pixels[..2].copy_from_slice(&[first, second]);
+        pack_columns(columns, 8, at, pixels);
+    };
+    pack(&mut columns, 2, &[9; 4], &[]);
+    pack(&mut columns, 8, &[9; 4], &[]);
+    pack(&mut columns, 0, &[9; 4], &[9; 3]);
+    pack(&mut columns, 0, &[], &[9; 4]);
+    pack(&mut columns[..3], 0, &[9; 4], &[]);
     assert_eq!(columns, before);
 
     let window = Window { input: [2, 2], output: [1, 1], kernel: [2, 2], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };

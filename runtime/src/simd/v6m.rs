@@ -35,7 +35,8 @@ macro_rules! restore {
 mod depthwise;
 
 pub(super) use self::depthwise::Kernels;
-pub(super) use super::portable::{add, add_assign, add_products, copy, wide_group, wide_sums, wide_tap_sums};
+pub(super) use super::pack_each_row as pack_rows;
+pub(super) use super::portable::{PIXELS, add, add_assign, add_products, copy, wide_group, wide_sums, wide_tap_sums};
 
 use super::{
     Requantize, Variant,
@@ -49,9 +50,9 @@ pub(super) const VARIANT: Variant = Variant::V6m;
 /// Added to the sum of two products, which is -32,512 to 32,768, to bring it into 0 to 65,535. The kernel makes it of two bytes.
 const OFFSET: i32 = 127 * 256 + 88;
 
-pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, first: &[i8], second: &[i8]) {
+pub(super) fn pack_columns(columns: &mut [u32], k: usize, at: usize, [first, second]: [&[i8]; PIXELS]) {
     if second.is_empty() {
-        return portable::pack_columns(columns, k, at, first, second);
+        return portable::pack_columns(columns, k, at, [first, second]);
     }
     let Some(columns) = columns.get_mut(at..) else { return };
     for ((column, &x), &y) in columns.iter_mut().zip(first).zip(second) {
@@ -64,8 +65,7 @@ pub(super) fn multiply(
     k: usize,
     columns: &[u32],
     requantize: &Requantize,
-    first: &mut [i8],
-    second: &mut [i8],
+    [first, second]: [&mut [i8]; PIXELS],
 ) {
     if second.is_empty() {
         multiply_one(weights, k, columns, requantize, first);

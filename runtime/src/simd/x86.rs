@@ -14,8 +14,9 @@ use super::{AddConstants, Requantize, Variant, layout::padded, portable};
 use crate::quant::saturate_i16;
 use core::arch::x86_64::*;
 
+pub(super) use super::pack_each_row as pack_rows;
 pub(super) use depthwise::Kernels;
-pub(super) use portable::{copy, pack_columns, wide_group, wide_sums, wide_tap_sums};
+pub(super) use portable::{PIXELS, copy, pack_columns, wide_group, wide_sums, wide_tap_sums};
 
 pub(super) const VARIANT: Variant = Variant::X86;
 
@@ -39,11 +40,10 @@ pub(super) fn multiply(
     k: usize,
     columns: &[u32],
     requantize: &Requantize,
-    first: &mut [i8],
-    second: &mut [i8],
+    [first, second]: [&mut [i8]; PIXELS],
 ) {
     if !has_avx2() {
-        return portable::multiply(weights, k, columns, requantize, first, second);
+        return portable::multiply(weights, k, columns, requantize, [first, second]);
     }
     let Some((x1, rest)) = bytemuck::cast_slice(columns).split_at_checked(padded(k)) else { return };
     let x2 = rest.get(..padded(k)).unwrap_or_default();

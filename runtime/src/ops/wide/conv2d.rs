@@ -62,7 +62,8 @@ fn run(node: &mut NodeRun<'_>) {
     }
     let (columns, pixels) = (output.dimensions[1] as usize, output.pixels());
     let Buffers { output, scratch, inputs, .. } = node.buffers();
-    let Some(image) = Image::new(inputs.read_i16(&input), &input, &window) else { return };
+    let row = usize::from(window.kernel[1]) * input.channels();
+    let Some(image) = Image::new(inputs.read_i16(&input), &input, &window, row) else { return };
     let Some((packed, patches)) = scratch.split_at_mut_checked(rows_scratch_bytes(pixels, fan_in)) else { return };
     let Some((first, second)) = as_i16_mut(patches).split_at_mut_checked(fan_in) else { return };
     let Some(second) = second.get_mut(..fan_in) else { return };

@@ -27,8 +27,7 @@ pub(in super::super) fn multiply(
     k: usize,
     columns: &[u32],
     requantize: &Requantize,
-    first: &mut [i8],
-    second: &mut [i8],
+    [first, second]: [&mut [i8]; super::PIXELS],
 ) {
     let pair = 2 * padded(k);
     let (tiles, last) = requantize.channels.as_chunks::<4>();

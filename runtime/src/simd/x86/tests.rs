@@ -16,8 +16,8 @@ proptest! {
         let mut weights = vec![0; paired_bytes(channels, k)];
         pair_rows(&rows, channels, k, &mut weights);
         let mut columns = vec![0x5a5a_5a5a; columns_words(k, 2)];
-        let (first, second) = pixels.split_at(k);
-        pack_columns(&mut columns, k, 0, first, second);
+        let (first, second) = pixels[..2 * k].split_at(k);
+        pack_columns(&mut columns, k, 0, [first, second]);
         let (x1, rest) = bytemuck::cast_slice(&columns).split_at(padded(k));
         let x2 = &rest[..padded(k)];
 
@@ -28,7 +28,7 @@ proptest! {
             multiply(first, second);
             outputs
         };
-        let expected = of(&|first, second| portable::multiply(&weights, k, &columns, &requantize, first, second));
+        let expected = of(&|first, second| portable::multiply(&weights, k, &columns, &requantize, [first, second]));
         if has_avx2() {
             // SAFETY: the processor has AVX2.
             let of_two = of(&|y1, y2| unsafe { avx2::multiply(&weights, [x1, x2], &requantize, [y1, y2]) });

@@ -321,11 +321,19 @@ impl DeviceOp for Linear {
         output: Quantization,
         constants: &mut Constants,
     ) -> Result<Encoded, ExportError> {
-        let fan_in = self.fan_in();
+        let depth = context.inputs[0].channels();
+        let fan_in = match self.kind {
+            Kind::Conv2d(window) => window.packed_inputs(depth),
+            Kind::Dense | Kind::DepthwiseConv2d(_) => self.fan_in(),
+        };
         if fan_in > MAXIMUM_FAN_IN {
             return Err(context.error(format!("an int8 output has at most {MAXIMUM_FAN_IN} inputs, here it has {fan_in}")));
         }
-        let Matrix8 { rows, pairs, shift, .. } = Matrix8::quantize(context, self.matrix(), inputs[0], f64::from(output.scale))?;
+        let Matrix8 { mut rows, pairs, shift, .. } =
+            Matrix8::quantize(context, self.matrix(), inputs[0], f64::from(output.scale))?;
+        if let Kind::Conv2d(window) = self.kind {
+            rows.iter_mut().for_each(|row| *row = conv2d::pad_kernel_rows(row, &window, depth));
+        }
         let is_int4 = self.weight_bits == WeightBits::Four;
         let (minimum, maximum) = self.clamp.quantized(output);
         let linear = LinearI8 {
@@ -347,7 +355,7 @@ impl DeviceOp for Linear {
         Ok(match self.kind {
             Kind::Dense => Encoded::new(dense, &linear).with_scratch(unpacked + rows_scratch_bytes(pixels, fan_in)),
             Kind::Conv2d(window) => {
-                let scratch = unpacked + conv2d::scratch_bytes(&window, context.inputs[0].channels(), pixels);
+                let scratch = unpacked + conv2d::scratch_bytes(&window, depth, pixels);
                 Encoded::new(conv2d, &conv2d::ParametersI8 { window, linear }).with_scratch(scratch)
             }
             Kind::DepthwiseConv2d(window) => Encoded::new(&DEPTHWISE_CONV2D_I8, &conv2d::ParametersI8 { window, linear })
