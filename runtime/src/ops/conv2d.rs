@@ -152,9 +152,11 @@ impl Image<'_, i8> {
     /// `patches` has room for all.
     #[inline(never)] // What it keeps on the stack is gone before the product begins.
     fn pack(&self, window: &Window, first: [usize; 2], size: [usize; 2], patches: &mut [i8], packed: &mut [u32]) -> [usize; 2] {
-        let (rows, stride) = (usize::from(window.kernel[0]), usize::from(window.dilation[0]) * self.size[1] * self.depth);
+        // These numbers may wrap where no window lies in the image, and are not used then.
+        let (rows, stride) =
+            (usize::from(window.kernel[0]), usize::from(window.dilation[0]).wrapping_mul(self.size[1] * self.depth));
         // A packed row may reach behind the window's, but not behind the image.
-        let span = rows.saturating_sub(1) * stride + self.row;
+        let span = rows.saturating_sub(1).wrapping_mul(stride).wrapping_add(self.row);
         let mut all_inside = window.dilation[1] == 1;
         let left = (size[0] - first[0]) * size[1] - first[1];
         let (mut position, mut starts) = (first, [None; PIXELS]);

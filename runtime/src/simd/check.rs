@@ -72,6 +72,7 @@ pub fn self_check(seed: u32, rounds: u32) -> u32 {
     let mut mismatches = 0;
     for _ in 0..rounds {
         mismatches += check_multiply(&mut random).unwrap_or(1);
+        mismatches += check_rows(&mut random).unwrap_or(1);
         mismatches += check_depthwise(&mut random).unwrap_or(1);
         mismatches += check_add(&mut random).unwrap_or(1);
         mismatches += check_wide(&mut random).unwrap_or(1);
@@ -131,6 +132,26 @@ fn check_multiply(random: &mut Random) -> Option<u32> {
     });
     active::multiply(weights, k, &columns, &requantize, outputs);
     Some(differing(expected.as_flattened(), found.as_flattened()))
+}
+
+/// Rows that are packed at once against rows that are packed one by one.
+#[inline(never)]
+fn check_rows(random: &mut Random) -> Option<u32> {
+    const ROWS: usize = 3;
+    let (rows, length) = (1 + random.below(ROWS), 4 * (1 + random.below(DEPTH / 4 / ROWS)));
+    let stride = length + random.below(5);
+    let mut inputs = [[0; DEPTH + 5 * ROWS]; PIXELS];
+    inputs.iter_mut().for_each(|input| random.fill(input));
+    let pixels = 1 + random.below(PIXELS);
+    let mut number = 0;
+    let slices = inputs.each_ref().map(|input| {
+        number += 1;
+        if number <= pixels { input.get(..(rows - 1) * stride + length).unwrap_or_default() } else { &[] }
+    });
+    let [mut expected, mut found] = [[0xa5a5_a5a5; columns_most()]; 2];
+    super::pack_each_row(&mut expected, slices, rows, length, stride);
+    super::pack_rows(&mut found, slices, rows, length, stride);
+    Some(expected.iter().zip(&found).filter(|(one, other)| one != other).count() as u32)
 }
 
 const fn columns_most() -> usize {

@@ -194,8 +194,10 @@ pub fn pack_columns(columns: &mut [u32], k: usize, at: usize, pixels: [&[i8]; PI
 #[inline]
 pub fn pack_rows(columns: &mut [u32], pixels: [&[i8]; PIXELS], rows: usize, length: usize, stride: usize) {
     let [first, second, ..] = pixels;
-    let k = rows * length;
-    let fits = k > 0 && length.is_multiple_of(4) && first.len() >= (rows - 1) * stride + length;
+    let (k, span) =
+        (rows.checked_mul(length), rows.saturating_sub(1).checked_mul(stride).and_then(|at| at.checked_add(length)));
+    let (Some(k), Some(span)) = (k, span) else { return };
+    let fits = k > 0 && length.is_multiple_of(4) && first.len() >= span;
     let alike = pixels.iter().all(|pixel| pixel.is_empty() || pixel.len() == first.len());
     if fits && alike && columns.len() >= columns_words(k, if second.is_empty() { 1 } else { 2 }) {
         active::pack_rows(columns, pixels, rows, length, stride);

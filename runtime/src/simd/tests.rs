@@ -194,6 +194,18 @@ fn slices_that_do_not_fit_together_are_left_alone() {
     pack(&mut columns, 0, &[9; 4], &[9; 3]);
     pack(&mut columns, 0, &[], &[9; 4]);
     pack(&mut columns[..3], 0, &[9; 4], &[]);
+    let pack_rows = |columns: &mut [u32], length: usize, rows, row, stride| {
+        let pixel = vec![9; length];
+        let mut pixels = [&[][..]; PIXELS];
+        pixels[..2].copy_from_slice(&[&pixel, &pixel]);
+        pack_rows(columns, pixels, rows, row, stride);
+    };
+    pack_rows(&mut columns, 11, 2, 4, 8);
+    pack_rows(&mut columns, 8, 2, 3, 4);
+    pack_rows(&mut columns, 8, 0, 4, 4);
+    pack_rows(&mut columns, 4, usize::MAX / 4 + 2, 4, 0); // 4 columns, but for the overflow
+    pack_rows(&mut columns, 8, 2, 4, usize::MAX);
+    pack_rows(&mut columns[..3], 8, 2, 4, 4);
     assert_eq!(columns, before);
 
     let window = Window { input: [2, 2], output: [1, 1], kernel: [2, 2], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };

@@ -12,8 +12,8 @@ use crate::train::{Model, Training};
 const NORMS_LEARN: f64 = 2.0 / 3.0;
 
 /// Rounds weights and the values between layers as the int8 file will ([`Model::follow_quantization`]), with ranges taken anew before each
-/// epoch, in training and in validation; gradients pass straight through. In the last third of the epochs batch-norms keep their
-/// statistics. Put it behind all callbacks that set weights.
+/// epoch, in training and in validation; gradients pass straight through. In the last third of the epochs batch-norms are frozen:
+/// they keep their statistics and learn nothing, also behind the training. Put it behind all callbacks that set weights.
 ///
 /// Behind the training, [`ranges`](Self::ranges) are those that the model's weights were trained with: of the best epoch, where
 /// [`EarlyStopping`](super::EarlyStopping) went back to it. Averages of weights were measured with those of the last epoch.
@@ -80,7 +80,7 @@ impl Callback for QuantizationAware<'_> {
     fn epoch_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         let model = training.model();
         let (before, epochs) = (training.before(), training.epochs());
-        let done = (training.epoch() - 1 - before) as f64 / (epochs - before) as f64;
+        let done = (training.epoch() - 1 - before) as f64 / epochs.saturating_sub(before).max(1) as f64;
         if done >= NORMS_LEARN {
             let layers = model.graph().nodes.iter().filter_map(|node| node.layer.as_ref());
             layers.filter(|layer| layer.kind() == "BatchNormalization").for_each(|layer| layer.set_trainable(false));

@@ -33,6 +33,13 @@ pub struct AwareArguments {
 }
 
 impl AwareArguments {
+    /// As they are written, none without --aware.
+    pub fn arguments(self) -> Vec<String> {
+        let Self { aware, learning_rate, batch, seed } = self;
+        let all = |epochs| format!("--aware {epochs} --learning-rate {learning_rate} --batch {batch} --seed {seed}");
+        aware.map(all).into_iter().collect()
+    }
+
     /// Trains on, if that is asked for; gives the ranges that the net was trained with.
     ///
     /// # Errors
@@ -71,7 +78,7 @@ pub fn train(
     (samples, options): (&[Tensor], Options<'_>),
 ) -> Result<(History, Ranges), Error> {
     let before = fit.resume.as_ref().map_or(fit.follows.epochs.len(), |state| state.before());
-    output::note(&format!("rounded as the int8 file will be: {} epochs", fit.epochs - before));
+    output::note(&format!("rounded as the int8 file will be: {} epochs", fit.epochs.saturating_sub(before)));
     let mut aware = QuantizationAware::new(model, samples, options)?;
     let Fit { mut callbacks, .. } = fit;
     callbacks.push(Box::new(&mut aware));

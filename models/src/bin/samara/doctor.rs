@@ -112,8 +112,8 @@ struct Practice {
 /// A way to quantize, and what came of it.
 struct Trial {
     remedy: Quantizing,
-    /// Epochs of training that knows.
-    aware: Option<usize>,
+    /// The training that knows.
+    aware: Option<AwareArguments>,
     file: DeviceModel,
     measured: Measured,
 }
@@ -131,14 +131,20 @@ impl Practice {
     }
 
     /// Trains a copy of the net on, rounded like that, from the weights that it has.
-    fn train_on(&self, remedy: Quantizing, splits: &Splits) -> Result<Trial> {
+    fn train_on(&self, remedy: Quantizing, splits: &Splits) -> Option<Trial> {
+        let name = remedy.arguments().join(" ");
+        let trial = self.try_to_train(remedy, splits);
+        trial.map_err(|error| output::note(&format!("training with the rounded net {name} came to nothing: {error:#}"))).ok()
+    }
+
+    fn try_to_train(&self, remedy: Quantizing, splits: &Splits) -> Result<Trial> {
         let mut model = self.model.duplicate()?;
         let options = aware::quantized_as_trained(remedy.options());
         let ranges = self.aware.train(&mut model, (splits, self.loss.clone()), (&self.calibration, options))?;
         let options = Options { ranges: ranges.as_ref(), ..options };
         let file = convert::to_int8(&model, &self.calibration, options, convert::Pace::default(), self.golden)?;
         let measured = device::measure(&file, &self.judged, &*self.loss)?;
-        Ok(Trial { remedy, aware: self.aware.aware, file, measured })
+        Ok(Trial { remedy, aware: Some(self.aware), file, measured })
     }
 
     /// Plain int8; each remedy alone; what helped, together; training that knows, if it is asked for; on top of the best the worst nodes, or
@@ -175,7 +181,7 @@ impl Practice {
         let best = trials.iter().max_by(|a, b| score(&a.measured).total_cmp(&score(&b.measured)));
         let best = best.map(|trial| trial.remedy.clone()).unwrap_or_default();
         if self.aware.aware.is_some() {
-            trials.push(self.train_on(Quantizing::default(), splits)?);
+            trials.extend(self.train_on(Quantizing::default(), splits));
         }
         let worst: Vec<String> = diagnosis.worst().into_iter().map(|node| node.name.clone()).collect();
         let wide: Vec<String> =
@@ -195,7 +201,7 @@ impl Practice {
         }
         trials.push(self.attempt(best.all_int4())?);
         if self.aware.aware.is_some() {
-            trials.push(self.train_on(Quantizing::default().all_int4(), splits)?);
+            trials.extend(self.train_on(Quantizing::default().all_int4(), splits));
         }
         Ok(trials)
     }
@@ -335,8 +341,7 @@ impl Report<'_> {
 impl Trial {
     /// Those of `samara quantize`.
     fn arguments(&self) -> Vec<String> {
-        let aware = self.aware.map(|epochs| format!("--aware {epochs}"));
-        self.remedy.arguments().into_iter().chain(aware).collect()
+        self.remedy.arguments().into_iter().chain(self.aware.into_iter().flat_map(AwareArguments::arguments)).collect()
     }
 
     /// Its arguments; of nodes with int16 activations or in f32 only how many.
@@ -345,7 +350,7 @@ impl Trial {
         let (kept, wide) = (self.remedy.keep_f32.len(), if is_all { 0 } else { self.remedy.int16.len() });
         let int16 = if is_all { self.remedy.int16.clone() } else { Vec::new() };
         let mut parts = Quantizing { keep_f32: Vec::new(), int16, ..self.remedy.clone() }.arguments();
-        parts.extend(self.aware.map(|epochs| format!("--aware {epochs}")));
+        parts.extend(self.aware.and_then(|aware| aware.aware).map(|epochs| format!("--aware {epochs}")));
         for (count, form) in [(wide, "int16"), (kept, "f32")].into_iter().filter(|(count, _)| *count > 0) {
             parts.push(format!("the worst {count} in {form}"));
         }

@@ -88,8 +88,8 @@ pub struct Arguments {
     /// What a device goes on learning with, in the int8 file, as `samara head` adds it; once for each
     #[arg(long = "head", value_enum)]
     heads: Vec<HeadName>,
-    /// Go on from DIR/training.state, with the options that the training began with; --epochs may be larger. Where there is none, the
-    /// training begins
+    /// Go on from DIR/training.state, with the options that the training began with; --epochs may be larger, and --aware where rounded
+    /// epochs have begun. Where there is none, the training begins
     #[arg(long)]
     resume: bool,
     /// Print one line of JSON instead of a table
@@ -233,6 +233,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let mut ranges = None;
     if let Some(more) = arguments.aware.aware {
+        if rounded.is_none() {
+            // Should the rounded epochs come to nothing, the net in f32 is there.
+            model.save_weights(arguments.out.join(WEIGHTS))?;
+        }
         let optimizer =
             arguments.optimizer.with_learning_rate(arguments.aware.aware_learning_rate.unwrap_or(0.5 * learning_rate));
         model.compile_with(optimizer.build(), lessons.as_ref().map_or_else(|| loss.build(), |lessons| lessons.loss.clone()))?;
