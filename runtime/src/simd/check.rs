@@ -118,18 +118,12 @@ fn check_multiply(random: &mut Random) -> Option<u32> {
     }
     let mut columns = [0xa5a5_a5a5; columns_most()];
     for piece in [0..cut, cut..k] {
-        let mut number = 0;
-        let pieces = inputs.each_ref().map(|input| {
-            number += 1;
-            if number <= pixels { input.get(piece.clone()).unwrap_or_default() } else { &[] }
-        });
+        let mut inputs = inputs.iter().take(pixels);
+        let pieces = [(); PIXELS].map(|()| inputs.next().and_then(|input| input.get(piece.clone())).unwrap_or_default());
         active::pack_columns(&mut columns, k, piece.start, pieces);
     }
-    let mut number = 0;
-    let outputs = found.each_mut().map(|outputs| {
-        number += 1;
-        if number <= pixels { outputs.get_mut(range.clone()).unwrap_or_default() } else { &mut [] }
-    });
+    let mut outputs = found.iter_mut().take(pixels);
+    let outputs = [(); PIXELS].map(|()| outputs.next().and_then(|output| output.get_mut(range.clone())).unwrap_or_default());
     active::multiply(weights, k, &columns, &requantize, outputs);
     Some(differing(expected.as_flattened(), found.as_flattened()))
 }
@@ -142,12 +136,8 @@ fn check_rows(random: &mut Random) -> Option<u32> {
     let stride = length + random.below(5);
     let mut inputs = [[0; DEPTH + 5 * ROWS]; PIXELS];
     inputs.iter_mut().for_each(|input| random.fill(input));
-    let pixels = 1 + random.below(PIXELS);
-    let mut number = 0;
-    let slices = inputs.each_ref().map(|input| {
-        number += 1;
-        if number <= pixels { input.get(..(rows - 1) * stride + length).unwrap_or_default() } else { &[] }
-    });
+    let (span, mut inputs) = ((rows - 1) * stride + length, inputs.iter().take(1 + random.below(PIXELS)));
+    let slices = [(); PIXELS].map(|()| inputs.next().and_then(|input| input.get(..span)).unwrap_or_default());
     let [mut expected, mut found] = [[0xa5a5_a5a5; columns_most()]; 2];
     super::pack_each_row(&mut expected, slices, rows, length, stride);
     super::pack_rows(&mut found, slices, rows, length, stride);
