@@ -269,8 +269,8 @@ impl<'a> BlockHead<'a> {
             is_there = false;
             kernels::add_gradients(&mut to, tile, sizes.channels, self.units, masks, self.strip);
             if sizes.taps > 0 {
-                let bits = bytemuck::cast_slice_mut(self.strip);
-                kernels::descend(&block.depthwise, &weights, tile, (self.open, bits), self.units, masks);
+                let list: &mut [u32] = bytemuck::cast_slice_mut(self.strip);
+                kernels::descend(&block.depthwise, &weights, tile, (self.open, list.as_chunks_mut().0), self.units, masks);
                 features.add_gradients(&mut to, first, tile, self.strip);
             }
         }

@@ -14,15 +14,16 @@ pub(super) struct Features<'s> {
     block: &'s BlockRecord,
     sizes: &'s BlockSizes,
     scale: f32,
-    zero_point: i8,
+    /// The negative of the features' zero point.
+    offset: i32,
     values: &'s [i8],
 }
 
 /// The taps of a place that lie within the features.
 #[derive(Debug, Clone, Copy, Default)]
 struct Taps {
-    /// Number of the first.
-    first: usize,
+    /// Row and column of the first in the kernel.
+    first: [usize; 2],
     /// Its pixel, from the first one of the strip on.
     pixel: usize,
     rows: usize,
@@ -35,26 +36,45 @@ struct Strip {
     taps: [Taps; TILE],
     first_pixel: usize,
     pixels: usize,
-    /// From a tap to the one below: taps and pixels. To the next one: pixels, at least 1.
-    down: [usize; 2],
-    along: usize,
+    /// Pixels from a tap to the one below, and to the next one.
+    steps: [usize; 2],
+}
+
+/// The taps of a place in a row of the kernel.
+#[derive(Debug, Clone, Copy, Default)]
+struct RowTaps {
+    /// Column of the first in the kernel.
+    first: usize,
+    count: usize,
+    /// The pixel of column 0, be it within the features or not.
+    pixel: usize,
 }
 
 impl Strip {
-    /// Calls `each` with the numbers of the first tap and its pixel of each row of taps of a place, and the number of taps.
-    fn rows(&self, place: &Taps, mut each: impl FnMut(usize, usize, usize)) {
-        let Taps { mut first, mut pixel, rows, columns } = *place;
-        for _ in 0..rows {
-            each(first, pixel, columns);
-            first += self.down[0];
-            pixel += self.down[1];
+    /// The taps of all places in a row of the kernel.
+    fn row(&self, row: usize) -> [RowTaps; TILE] {
+        self.taps.map(|place| {
+            let below = row.wrapping_sub(place.first[0]);
+            let pixel = place.pixel.wrapping_add(below.wrapping_mul(self.steps[0]));
+            let pixel = pixel.wrapping_sub(place.first[1] * self.steps[1]);
+            RowTaps { first: place.first[1], count: if below < place.rows { place.columns } else { 0 }, pixel }
+        })
+    }
+}
+
+impl RowTaps {
+    /// The pixel of a column of the kernel, which is so many pixels from column 0, if it is within the features.
+    fn pixel<'s, const N: usize>(&self, column: usize, pixels: usize, strip: &'s [[f32; N]]) -> Option<&'s [f32; N]> {
+        if column.wrapping_sub(self.first) >= self.count {
+            return None;
         }
+        strip.get(self.pixel.wrapping_add(pixels))
     }
 }
 
 impl<'s> Features<'s> {
     pub fn new(record: &Head<'_>, block: &'s BlockRecord, sizes: &'s BlockSizes, values: &'s [i8]) -> Self {
-        Self { block, sizes, scale: record.scale, zero_point: record.zero_point, values }
+        Self { block, sizes, scale: record.scale, offset: -i32::from(record.zero_point), values }
     }
 
     /// Writes what the linear layer reads at the places from `first` on to the rows of `tile`. `strip` is room to work in.
@@ -73,12 +93,14 @@ impl<'s> Features<'s> {
         }
     }
 
-    /// Adds to the depthwise convolution's gradients those of the places from `first` on, whose derivatives are the rows of `slopes`.
-    pub fn add_gradients(&self, to: &mut PartsMut<'_>, first: usize, slopes: &[f32], strip: &mut [f32]) {
+    /// Adds to the depthwise convolution's gradients those of the places from `first` on, whose derivatives are the rows of `slopes`, which are
+    /// then spent.
+    pub fn add_gradients(&self, to: &mut PartsMut<'_>, first: usize, slopes: &mut [f32], strip: &mut [f32]) {
         let channels = self.sizes.channels;
         for slopes in slopes.chunks_exact(channels.max(1)) {
             to.depthwise_biases.iter_mut().zip(slopes).for_each(|(to, slope)| *to += slope);
         }
+        slopes.iter_mut().for_each(|slope| *slope *= self.scale);
         let places = self.strip(first, slopes.len() / channels.max(1));
         let whole = channels - channels % STRIP;
         (0..whole).step_by(STRIP).for_each(|channel| self.add_products::<STRIP>(&places, channel, to.depthwise, slopes, strip));
@@ -87,7 +109,7 @@ impl<'s> Features<'s> {
 
     /// A feature, but for its scale.
     fn real(&self, q: i8) -> f32 {
-        (i32::from(q) - i32::from(self.zero_point)) as f32
+        (i32::from(q) + self.offset) as f32
     }
 
     /// The taps of some places.
@@ -101,7 +123,7 @@ impl<'s> Features<'s> {
             let (rows, columns) = (window.rows(row, height), window.columns(column, width));
             if rows.taps > 0 && columns.taps > 0 {
                 *taps = Taps {
-                    first: rows.first * usize::from(window.kernel[1]) + columns.first,
+                    first: [rows.first, columns.first],
                     pixel: rows.start.saturating_sub(first_row) * width + columns.start,
                     rows: rows.taps,
                     columns: columns.taps,
@@ -113,8 +135,7 @@ impl<'s> Features<'s> {
             taps,
             first_pixel: first_row * width,
             pixels: end.saturating_sub(first_row) * width,
-            down: [usize::from(window.kernel[1]), usize::from(window.dilation[0]) * width],
-            along: usize::from(window.dilation[1]).max(1),
+            steps: [usize::from(window.dilation[0]) * width, usize::from(window.dilation[1])],
         }
     }
 
@@ -130,7 +151,7 @@ impl<'s> Features<'s> {
         strip
     }
 
-    /// N channels of what the convolution gives.
+    /// N channels of what the convolution gives: tap by tap, so that its weights lie in registers for all places.
     fn convolve<const N: usize>(
         &self,
         places: &Strip,
@@ -141,43 +162,55 @@ impl<'s> Features<'s> {
     ) {
         let (channels, clamp, scale) = (self.sizes.channels.max(1), self.block.depthwise, self.scale);
         let strip = self.load::<N>(places, channel, strip);
-        let weights_of = weights.depthwise.get(channel..).unwrap_or_default();
-        let biases = weights.depthwise_biases.get(channel..).and_then(<[f32]>::first_chunk::<N>).unwrap_or(&[0.0; N]);
-        for (to, taps) in tile.chunks_exact_mut(channels.max(1)).zip(&places.taps) {
-            let mut sums = [0.0; N];
-            places.rows(taps, |tap, pixel, count| {
-                let mut weights_from = weights_of.get(tap * channels..).unwrap_or_default();
-                let mut pixels = strip.get(pixel..).unwrap_or_default();
-                for _ in 0..count {
-                    let (Some(weights), Some(pixel)) = (weights_from.first_chunk::<N>(), pixels.first()) else { break };
+        tile.chunks_exact_mut(channels).filter_map(|row| chunk_mut(row, channel)).for_each(|sums| *sums = [0.0; N]);
+        let kernel_columns = usize::from(self.block.window.kernel[1]).max(1);
+        for (row, weights) in weights.depthwise.chunks(channels * kernel_columns).enumerate() {
+            let taps = places.row(row);
+            for (column, weights) in weights.chunks_exact(channels).enumerate() {
+                let Some(&weights) = chunk::<N>(weights, channel) else { return };
+                let along = column * places.steps[1];
+                for (sums, taps) in tile.chunks_exact_mut(channels).zip(&taps) {
+                    let (Some(pixel), Some(sums)) = (taps.pixel(column, along, strip), chunk_mut::<N>(sums, channel)) else {
+                        continue;
+                    };
                     sums.iter_mut().zip(weights).zip(pixel).for_each(|((sum, weight), x)| *sum += weight * x);
-                    weights_from = weights_from.get(channels..).unwrap_or_default();
-                    pixels = pixels.get(places.along..).unwrap_or_default();
                 }
-            });
-            let Some(to) = to.get_mut(channel..).and_then(<[f32]>::first_chunk_mut::<N>) else { return };
-            for ((to, sum), bias) in to.iter_mut().zip(sums).zip(biases) {
-                *to = clamp.apply(bias + scale * sum);
             }
+        }
+        let Some(biases) = chunk::<N>(weights.depthwise_biases, channel) else { return };
+        for sums in tile.chunks_exact_mut(channels).filter_map(|row| chunk_mut::<N>(row, channel)) {
+            sums.iter_mut().zip(biases).for_each(|(sum, bias)| *sum = clamp.apply(bias + scale * *sum));
         }
     }
 
-    /// Adds the products of derivatives and features, of N channels.
+    /// Adds the products of derivatives and features, of N channels, tap by tap.
     fn add_products<const N: usize>(&self, places: &Strip, channel: usize, to: &mut [f32], slopes: &[f32], strip: &mut [f32]) {
         let channels = self.sizes.channels.max(1);
         let strip = self.load::<N>(places, channel, strip);
-        let to = to.get_mut(channel..).unwrap_or_default();
-        for (slopes, taps) in slopes.chunks_exact(channels.max(1)).zip(&places.taps) {
-            let Some(slopes) = slopes.get(channel..).and_then(<[f32]>::first_chunk::<N>) else { return };
-            let slopes = slopes.map(|slope| self.scale * slope);
-            places.rows(taps, |tap, pixel, count| {
-                let to = to.get_mut(tap * channels..).unwrap_or_default().chunks_mut(channels);
-                let pixels = strip.get(pixel..).unwrap_or_default().iter().step_by(places.along);
-                for (to, pixel) in to.zip(pixels).take(count) {
-                    let Some(to) = to.first_chunk_mut::<N>() else { break };
-                    to.iter_mut().zip(slopes).zip(pixel).for_each(|((to, slope), x)| *to += slope * x);
+        let kernel_columns = usize::from(self.block.window.kernel[1]).max(1);
+        for (row, to) in to.chunks_mut(channels * kernel_columns).enumerate() {
+            let taps = places.row(row);
+            for (column, to) in to.chunks_exact_mut(channels).enumerate() {
+                let Some(to) = chunk_mut::<N>(to, channel) else { return };
+                let (mut sums, along) = (*to, column * places.steps[1]);
+                for (slopes, taps) in slopes.chunks_exact(channels).zip(&taps) {
+                    let (Some(pixel), Some(slopes)) = (taps.pixel(column, along, strip), chunk::<N>(slopes, channel)) else {
+                        continue;
+                    };
+                    sums.iter_mut().zip(slopes).zip(pixel).for_each(|((sum, slope), x)| *sum += slope * x);
                 }
-            });
+                *to = sums;
+            }
         }
     }
+}
+
+/// N values from a place on.
+fn chunk<const N: usize>(values: &[f32], at: usize) -> Option<&[f32; N]> {
+    values.get(at..)?.first_chunk()
+}
+
+/// N values from a place on.
+fn chunk_mut<const N: usize>(values: &mut [f32], at: usize) -> Option<&mut [f32; N]> {
+    values.get_mut(at..)?.first_chunk_mut()
 }

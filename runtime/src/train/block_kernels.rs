@@ -1,6 +1,9 @@
 //! The linear layer of a last block, some places at a time. Rows of channels lie side by side; sums ascend from 0.
 
-use super::{block_record::BlockSizes, gradient::row};
+use super::{
+    block_record::{BlockSizes, TILE},
+    gradient::row,
+};
 use crate::ops::linear::ClampF32;
 
 /// Channels whose gradients are summed side by side.
@@ -156,52 +159,57 @@ pub(super) fn add_gradients(
         }
         *bias += slope * f32::from(passing as u8);
         let is_most = 2 * passing as usize > places;
-        let gate = Gate { mask: if is_most { all & !mask } else { mask }, total: is_most.then_some(&*total) };
+        let mut chosen = Chosen::default();
+        chosen.choose(if is_most { all & !mask } else { mask }, tile, channels);
+        let first = if is_most { Some(&*total) } else { chosen.rows.first().copied() };
+        let (Some(first), Some(others)) = (first, chosen.rows.get(usize::from(!is_most)..chosen.count)) else { continue };
         let (blocks, rest) = row.as_chunks_mut::<GRADIENT_BLOCK>();
         let after = blocks.len() * GRADIENT_BLOCK;
         for (number, to) in blocks.iter_mut().enumerate() {
-            let sums = gate.sums::<GRADIENT_BLOCK>(tile, channels, number * GRADIENT_BLOCK);
-            to.iter_mut().zip(sums).for_each(|(to, sum)| *to += slope * sum);
+            add_sums(to, *slope, (first, others, is_most), number * GRADIENT_BLOCK);
         }
         for (channel, to) in rest.iter_mut().enumerate() {
-            let [sum] = gate.sums::<1>(tile, channels, after + channel);
-            *to += slope * sum;
+            add_sums(core::array::from_mut(to), *slope, (first, others, is_most), after + channel);
         }
     }
 }
 
-/// The places of a tile that are added up, or that are taken away from the sum of all.
-struct Gate<'t> {
-    mask: u8,
-    total: Option<&'t [f32]>,
+/// Rows of a tile that are added up, or taken away from the sum of all: at most half of them.
+#[derive(Default)]
+struct Chosen<'t> {
+    rows: [&'t [f32]; TILE / 2],
+    count: usize,
 }
 
-impl Gate<'_> {
-    /// The sums of N channels.
-    fn sums<const N: usize>(&self, tile: &[f32], channels: usize, channel: usize) -> [f32; N] {
-        let (mut mask, tile) = (self.mask, tile.get(channel..).unwrap_or_default());
-        let mut next = || {
+impl<'t> Chosen<'t> {
+    fn choose(&mut self, mut mask: u8, tile: &'t [f32], channels: usize) {
+        for slot in &mut self.rows {
             if mask == 0 {
-                return None;
+                return;
             }
-            let place = mask.trailing_zeros() as usize;
+            *slot = row(tile, mask.trailing_zeros() as usize, channels);
             mask &= mask - 1;
-            tile.get(place * channels..).and_then(<[f32]>::first_chunk::<N>)
-        };
-        let mut sums = [0.0; N];
-        if let Some(total) = self.total.and_then(|total| total.get(channel..)).and_then(<[f32]>::first_chunk::<N>) {
-            sums = *total;
-            while let Some(values) = next() {
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value);
-            }
-        } else if let Some(values) = next() {
-            sums = *values;
-            while let Some(values) = next() {
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            }
+            self.count += 1;
         }
-        sums
     }
+}
+
+/// Adds slope times a sum to N channels: of a first row and others, or of the first without the others.
+fn add_sums<const N: usize>(
+    to: &mut [f32; N],
+    slope: f32,
+    (first, others, is_less): (&[f32], &[&[f32]], bool),
+    channel: usize,
+) {
+    let part = |row: &'_ [f32]| -> Option<[f32; N]> { row.get(channel..)?.first_chunk().copied() };
+    let Some(mut sums) = part(first) else { return };
+    let others = others.iter().filter_map(|row| part(row));
+    if is_less {
+        others.for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, value)| *sum -= value));
+    } else {
+        others.for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value));
+    }
+    to.iter_mut().zip(sums).for_each(|(to, sum)| *to += slope * sum);
 }
 
 /// The sum over units of slope times weight: what leads down to a place where all units pass.
@@ -213,35 +221,40 @@ pub(super) fn descend_open(weights: &Parts<'_>, slopes: &[f32], to: &mut [f32]) 
 }
 
 /// Puts the derivatives with respect to what the depthwise convolution gives in place of what it gave, in a tile. `open` are those of a place
-/// where all units pass, from which what does not is taken away, if it is less than half. `bits` is room for a bit for each unit.
+/// where all units pass, from which what does not is taken away, if it is less than half. `list` is room for half of the units.
 pub(super) fn descend(
     clamp: &ClampF32,
     weights: &Parts<'_>,
     tile: &mut [f32],
-    (open, bits): (&[f32], &mut [u32]),
+    (open, list): (&[f32], &mut [Unit]),
     slopes: &[f32],
     masks: &[u8],
 ) {
-    let Some(bits) = bits.get_mut(..masks.len().div_ceil(32)) else { return };
-    for (place, row) in tile.chunks_exact_mut(open.len().max(1)).enumerate() {
-        let mut passing = 0;
-        for (word, masks) in bits.iter_mut().zip(masks.chunks(32)) {
-            *word = bits_of(masks, place);
-            passing += word.count_ones() as usize;
+    let channels = open.len().max(1);
+    for (place, row) in tile.chunks_exact_mut(channels).enumerate() {
+        let passing: u32 = masks.chunks(32).map(|masks| bits_of(masks, place).count_ones()).sum();
+        let is_turned = 2 * passing as usize > masks.len();
+        let (mut slots, mut count) = (list.iter_mut(), 0);
+        for (masks, first) in masks.chunks(32).zip((0..).step_by(32)) {
+            let all = u32::MAX >> (32 - masks.len());
+            let mut bits = if is_turned { all & !bits_of(masks, place) } else { bits_of(masks, place) };
+            while bits != 0 {
+                let unit = first + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let (Some(slot), Some(slope)) = (slots.next(), slopes.get(unit)) else { break };
+                *slot = [(unit * channels) as u32, slope.to_bits()];
+                count += 1;
+            }
         }
-        let is_turned = 2 * passing > masks.len();
-        if is_turned {
-            let all = masks.chunks(32).map(|masks| u32::MAX >> (32 - masks.len()));
-            bits.iter_mut().zip(all).for_each(|(word, all)| *word ^= all);
-        }
-        let units = Units { bits, weights: weights.linear, slopes, open, is_turned };
+        let units = list.get(..count).unwrap_or_default();
+        let open = is_turned.then_some(open);
         let (blocks, rest) = row.as_chunks_mut::<GRADIENT_BLOCK>();
         let after = blocks.len() * GRADIENT_BLOCK;
         for (number, values) in blocks.iter_mut().enumerate() {
-            units.replace(clamp, values, number * GRADIENT_BLOCK);
+            replace(clamp, values, (units, weights.linear, open), number * GRADIENT_BLOCK);
         }
         for (channel, value) in rest.iter_mut().enumerate() {
-            units.replace(clamp, core::array::from_mut(value), after + channel);
+            replace(clamp, core::array::from_mut(value), (units, weights.linear, open), after + channel);
         }
     }
 }
@@ -255,35 +268,25 @@ fn bits_of(masks: &[u8], place: usize) -> u32 {
     fours.iter().rev().fold(last, |bits, four| bits << 4 | gather(four))
 }
 
-/// The units that lead down to a place, or all but these.
-struct Units<'t> {
-    /// A bit for each that is added up.
-    bits: &'t [u32],
-    weights: &'t [f32],
-    slopes: &'t [f32],
-    /// The sum of all, from which those that are added up are taken away, if turned.
-    open: &'t [f32],
-    is_turned: bool,
-}
+/// A unit that leads down to a place, or the only ones that do not: where its weights begin, and the bits of its derivative.
+pub(super) type Unit = [u32; 2];
 
-impl Units<'_> {
-    /// Puts the sums of slope times weight in place of N channels, where these pass.
-    fn replace<const N: usize>(&self, clamp: &ClampF32, values: &mut [f32; N], channel: usize) {
-        let (mut sums, channels) = ([0.0; N], self.open.len());
-        let weights = self.weights.get(channel..).unwrap_or_default();
-        for (&word, first) in self.bits.iter().zip((0..).step_by(32)) {
-            let mut word = word;
-            while word != 0 {
-                let unit = first + word.trailing_zeros() as usize;
-                word &= word - 1;
-                let weights = weights.get(unit * channels..).and_then(<[f32]>::first_chunk::<N>);
-                let (Some(weights), Some(slope)) = (weights, self.slopes.get(unit)) else { return };
-                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += slope * weight);
-            }
-        }
-        if self.is_turned {
-            sums.iter_mut().zip(self.open.iter().skip(channel)).for_each(|(sum, open)| *sum = open - *sum);
-        }
-        values.iter_mut().zip(sums).for_each(|(value, sum)| *value = if passes(clamp, *value) { sum } else { 0.0 });
+/// Puts the sums of slope times weight over these units in place of N channels, where these pass; of the units that are left, if `open` has the
+/// sums of all.
+fn replace<const N: usize>(
+    clamp: &ClampF32,
+    values: &mut [f32; N],
+    (units, weights, open): (&[Unit], &[f32], Option<&[f32]>),
+    channel: usize,
+) {
+    let (mut sums, weights) = ([0.0; N], weights.get(channel..).unwrap_or_default());
+    for &[first, slope] in units {
+        let Some(weights) = weights.get(first as usize..).and_then(<[f32]>::first_chunk::<N>) else { return };
+        let slope = f32::from_bits(slope);
+        sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += slope * weight);
     }
+    if let Some(open) = open {
+        sums.iter_mut().zip(open.iter().skip(channel)).for_each(|(sum, open)| *sum = open - *sum);
+    }
+    values.iter_mut().zip(sums).for_each(|(value, sum)| *value = if passes(clamp, *value) { sum } else { 0.0 });
 }

@@ -192,11 +192,11 @@ impl BlockSizes {
         if self.places < TILE { self.places } else { TILE }
     }
 
-    /// Words of the features of a few channels, or of a row of sums, or of a bit for each unit.
+    /// Words of the features of a few channels, or of a row of sums, or of a list of half of the units.
     pub(super) const fn strip_words(&self) -> usize {
         let strip = self.strip * if self.channels < STRIP { 1 } else { STRIP };
-        let bits = self.units.div_ceil(32);
-        let row = if self.channels > bits { self.channels } else { bits };
+        let list = if self.taps == 0 { 0 } else { self.units };
+        let row = if self.channels > list { self.channels } else { list };
         if strip > row { strip } else { row }
     }
 
