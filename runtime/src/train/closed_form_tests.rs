@@ -1,5 +1,9 @@
 use super::*;
-use crate::{arena::AlignedBuffer, random::Generator, train::Threshold};
+use crate::{
+    arena::AlignedBuffer,
+    random::Generator,
+    train::{Calibrator, Threshold},
+};
 
 /// Calls `test` with a head of so many features and classes, and scratch to solve it in.
 fn with_head<T>(features: usize, capacity: usize, test: impl FnOnce(&mut ClosedFormHead<'_>, &mut [u8]) -> T) -> T {
@@ -264,4 +268,33 @@ fn random_and_damaged_sums_are_refused_or_solved_without_a_panic() {
         }
     });
     assert!(solved > 100 && singular > 100, "{solved} solved, {singular} refused");
+}
+
+/// Anomalies without a host: a head of one class learns what is normal, and further normal samples say where the rest begins.
+#[test]
+fn one_class_and_a_limit_learned_on_the_device_tell_anomalies() {
+    const RATE: f32 = 0.05;
+    let (features, counts) = (12, [300, 400, 2000]);
+    let data = samples(2 * counts.iter().sum::<usize>(), features, 2, 6);
+    let of = |class: usize| data.iter().filter(move |sample| sample.1 == class).map(|(q, _)| &q[..]);
+    with_head(features, 1, |head, scratch| {
+        of(0).take(counts[0]).for_each(|q| head.add(q, 0).unwrap());
+        head.solve(scratch).unwrap();
+        let mut calibrator = Calibrator::<32>::new();
+        for q in of(0).skip(counts[0]).take(counts[1]) {
+            assert_eq!(calibrator.limit(RATE).is_none(), calibrator.samples() < 19, "{} samples", calibrator.samples());
+            calibrator.add(head.classify(q).unwrap().strangeness);
+        }
+        let limit = calibrator.limit(RATE).unwrap();
+        let mut beyond = |q: &[i8]| head.classify(q).unwrap().strangeness > limit;
+        let alarms = of(0).skip(counts[0] + counts[1]).filter(|q| beyond(q)).count() as f64 / counts[2] as f64;
+        // Of 400 samples the limit is right within 1.1 points, of 2,000 the share within 0.5: three times both together.
+        assert!((alarms - f64::from(RATE)).abs() < 0.036, "a share of {alarms} of normal samples is beyond the limit");
+        let caught = of(1).filter(|q| beyond(q)).count();
+        assert_eq!(caught, of(1).count(), "a class far away is beyond it");
+        // One feature that no longer goes with the others, though by itself it may be anywhere in that range.
+        let broken = of(0).skip(counts[0] + counts[1]).map(|q| [&[q[0].saturating_add(50)], &q[1..]].concat());
+        let caught = broken.filter(|q| beyond(q)).count() as f64 / counts[2] as f64;
+        assert!(caught > 0.8, "of samples with a feature that is off, a share of {caught} is beyond the limit");
+    });
 }

@@ -12,6 +12,20 @@ pub fn rank(samples: usize, rate: f32) -> Option<usize> {
 
 /// Learns a limit on the device from samples that are normal: for heads of one class, reconstruction errors, anything that
 /// is larger for what is strange. It keeps the `N` largest scores.
+///
+/// ```no_run
+/// use samara_runtime::train::{Calibrator, ClosedFormHead, TrainError};
+///
+/// /// Whether a sample is stranger than 19 of 20 normal ones, by a head of one class; none before there were enough of these.
+/// fn is_strange(
+///     head: &mut ClosedFormHead<'_>,
+///     calibrator: &Calibrator<32>,
+///     features: &[i8],
+/// ) -> Result<Option<bool>, TrainError> {
+///     let strangeness = head.classify(features)?.strangeness;
+///     Ok(calibrator.limit(0.05).map(|limit| strangeness > limit))
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Calibrator<const N: usize> {
     /// The largest scores, in falling order.
