@@ -9,7 +9,7 @@
 //! | `infer` | classifies the records that the host streams in, and measures ([`infer`]) |
 //! | `selftest` | runs models on known inputs; the host compares checksums ([`selftest`]) |
 //! | `learn` | learns, keeps what it learned in flash, and talks to `samara device` over the UART |
-//! | `heads` | counts what heads that learn cost |
+//! | `heads`, `block` | count what heads that learn, and last blocks, cost: to learn, and to be kept in flash ([`keep`]) |
 //! | `minimal` | one model and nothing else: what it holds is what inference costs in flash |
 #![no_std]
 
@@ -17,6 +17,8 @@ pub mod board;
 pub mod counter;
 #[cfg(feature = "log")]
 pub mod infer;
+#[cfg(feature = "heads")]
+pub mod keep;
 mod panic;
 #[cfg(feature = "log")]
 pub mod report;

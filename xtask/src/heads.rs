@@ -46,6 +46,23 @@ const BLOCK_FIGURES: [(&str, &str); 7] = [
     ("backward_macs", "backward"),
 ];
 
+/// What a head is called, and the line of the firmware's report that says what it costs to keep it.
+const KEPT: [(&str, &str, &str); 3] =
+    [("heads", "closed form", "keep_sums"), ("heads", "dense", "keep_dense"), ("block", "block", "keep_block")];
+/// The figures of that line, and what the table calls them.
+const KEEP_FIGURES: [(&str, &str); 10] = [
+    ("file", "in the file"),
+    ("saved", "saved"),
+    ("save", "save"),
+    ("writes", "writes"),
+    ("written", "bytes written"),
+    ("erased", "pages erased"),
+    ("boot", "boot"),
+    ("read", "bytes read"),
+    ("working", "RAM"),
+    ("flash", "flash"),
+];
+
 /// Measures, prints tables and writes `target/samara/heads.json`.
 ///
 /// # Errors
@@ -55,7 +72,7 @@ pub fn run(board_names: &[String]) -> Result<()> {
     setup::require(&boards)?;
     let place = paths::artifacts("heads");
     fs::create_dir_all(&place)?;
-    let (mut rows, mut block_rows, mut records) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut block_rows, mut keep_rows, mut records) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for net in NETS {
         let file = place.join(net).with_extension("samara");
         process::run(samara(&["export", "--heads", "--model", net, "--out"]).arg(&file))?;
@@ -68,8 +85,22 @@ pub fn run(board_names: &[String]) -> Result<()> {
             let mut record: serde_json::Map<String, Value> = figures.collect();
             record.extend([("model", net), ("core", board.core)].map(|(key, value)| (key.to_owned(), json!(value))));
             record.insert("batch".to_owned(), json!(report.number("batch")?));
+            let mut keep = |program, report: &Report| -> Result<()> {
+                for (_, kind, line) in KEPT.iter().filter(|(of, ..)| *of == program) {
+                    let numbers = report.numbers::<{ KEEP_FIGURES.len() }>(line)?;
+                    keep_rows.push(
+                        [vec![net.to_owned(), (*kind).to_owned(), board.core.to_owned()], numbers.map(thousands).to_vec()]
+                            .concat(),
+                    );
+                    let figures = KEEP_FIGURES.iter().zip(numbers).map(|((key, _), number)| ((*key).to_owned(), json!(number)));
+                    record.insert((*line).to_owned(), Value::Object(figures.collect()));
+                }
+                Ok(())
+            };
+            keep("heads", &report)?;
             if has_block(&file)? {
                 let report = measure(board, "block", &file)?;
+                keep("block", &report)?;
                 let numbers = self::numbers(&report, &BLOCK_FIGURES)?;
                 let per_mac = |with: &str| -> Result<String> {
                     let backward = report.number(with)? - report.number("block_forward")?;
@@ -91,7 +122,16 @@ pub fn run(board_names: &[String]) -> Result<()> {
     println!("\n{}", table::render(&titles("head of", &FIGURES, &[]), &rows));
     println!("Instructions, and bytes of RAM; a step has a batch of 8 samples.\n");
     println!("{}", table::render(&titles("last block of", &BLOCK_FIGURES, &["back per MAC", "the dearest one"]), &block_rows));
-    println!("The dearest sample has every unit within its bounds everywhere. {} written.", paths::shown(&path));
+    println!("The dearest sample has every unit within its bounds everywhere.\n");
+    let titles: Vec<&str> = ["kept", "head", "core"].into_iter().chain(KEEP_FIGURES.iter().map(|(_, title)| *title)).collect();
+    println!("{}", table::render(&titles, &keep_rows));
+    println!(
+        "Bytes, and instructions of a save beside two generations, and of a boot from three of them: the store opened, the head"
+    );
+    println!(
+        "loaded and restored. The flash is an array in RAM: what a chip takes comes on top. {} written.",
+        paths::shown(&path)
+    );
     Ok(())
 }
 

@@ -113,7 +113,7 @@ enum Command {
         /// Also prints the instructions of each node
         #[arg(long)]
         nodes: bool,
-        /// Instead, measures heads that learn: what a sample, a solution and a step of training cost
+        /// Instead, measures heads that learn: what a sample, a solution, a step of training, a save and a start cost
         #[arg(long, conflicts_with_all = ["models", "nodes"])]
         heads: bool,
     },

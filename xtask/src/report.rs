@@ -44,6 +44,17 @@ impl Report {
         words.first().map(String::as_str).with_context(|| format!("the line {key:?} of the firmware's report is empty"))
     }
 
+    /// The numbers on the first line with that key, as many as there must be.
+    ///
+    /// # Errors
+    /// If there is no such line, or others are there.
+    pub fn numbers<const N: usize>(&self, key: &str) -> Result<[u64; N]> {
+        let words = self.all(key).next().with_context(|| format!("the firmware's report has no line {key:?}"))?;
+        let numbers: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
+        let right = numbers.try_into().ok().filter(|_| words.len() == N);
+        right.with_context(|| format!("the line {key:?} of the firmware's report has other than {N} numbers"))
+    }
+
     /// The number on the first line with that key.
     ///
     /// # Errors
@@ -64,6 +75,8 @@ mod tests {
         assert_eq!(report.word("variant").unwrap(), "dsp");
         assert_eq!(report.number("stack").unwrap(), u64::MAX);
         assert_eq!(report.all("node").map(|words| words[1].as_str()).collect::<Vec<_>>(), ["12", "34"]);
+        assert_eq!(report.numbers("node").unwrap(), [0, 12]);
+        assert!(report.numbers::<3>("node").unwrap_err().to_string().contains("3 numbers"));
         assert!(report.number("variant").unwrap_err().to_string().contains("variant dsp"));
         assert!(report.word("absent").unwrap_err().to_string().contains("absent"));
     }

@@ -2,7 +2,8 @@
 //!
 //! Command line: `block INPUTS OUTPUTS REPORT`; the first two are not used. Makes sense under `-icount shift=0` only. The report has
 //! instructions: `block_forward` and `block_add` of a sample; `block_add_open` of one with every unit within its bounds everywhere, the
-//! dearest one; `block_step`; and `block_memory`, bytes of RAM; `forward_macs` and `backward_macs` of a sample.
+//! dearest one; `block_step`; and `block_memory`, bytes of RAM; `forward_macs` and `backward_macs` of a sample; `keep_block`, what
+//! [`Place::cost`] gives.
 #![no_std]
 #![no_main]
 
@@ -10,6 +11,7 @@ use samara_firmware::{
     board::{Arguments, Board, HostFile, run_counted_loop},
     counter::instructions_of,
     exit_code,
+    keep::{KeepError, Place, range_bytes, store_bytes},
     report::Report,
 };
 use samara_runtime::{
@@ -31,12 +33,17 @@ const NUMBER: usize = 2;
 /// Iterations of the loop that checks the counter, of two instructions each.
 const LOOP_ITERATIONS: u32 = 500_000;
 const PARAMETERS: usize = block_sizes(MODEL, NUMBER).parameters();
+/// Bytes of all weights and biases.
+const STATE: usize = 4 * PARAMETERS;
 
 static OPS: [&OpDef; op_count(MODEL)] = select_ops(MODEL);
 static MEMORY: ConstStaticCell<Arena<{ block_bytes(MODEL, NUMBER) }>> = ConstStaticCell::new(Arena::new());
 static ROW: ConstStaticCell<[i8; MOST_BLOCK_FEATURES as usize]> = ConstStaticCell::new([0; MOST_BLOCK_FEATURES as usize]);
 static ANSWERS: ConstStaticCell<[f32; MOST_CLASSES as usize]> = ConstStaticCell::new([0.0; MOST_CLASSES as usize]);
 static OPEN: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
+static FLASH: ConstStaticCell<[u8; range_bytes(STATE)]> = ConstStaticCell::new([0; range_bytes(STATE)]);
+static STORE: ConstStaticCell<[u8; store_bytes(STATE)]> = ConstStaticCell::new([0; store_bytes(STATE)]);
+static BUFFER: ConstStaticCell<Arena<STATE>> = ConstStaticCell::new(Arena::new());
 
 samara_firmware::start!(main);
 
@@ -59,7 +66,7 @@ fn run(board: &mut Board) -> Result<(), &'static str> {
     if report.finish() { Ok(()) } else { Err("the report could not be written") }
 }
 
-fn measure(board: &mut Board, report: &mut Report<HostFile>) -> Result<(), TrainError> {
+fn measure(board: &mut Board, report: &mut Report<HostFile>) -> Result<(), KeepError> {
     let model = Model::parse(MODEL, &OPS).map_err(|_| TrainError::Record)?;
     let taken = TrainError::Record;
     let memory = MEMORY.try_take().ok_or(taken)?;
@@ -76,6 +83,13 @@ fn measure(board: &mut Board, report: &mut Report<HostFile>) -> Result<(), Train
     result?;
     report.line("block_step", &[instructions_of(&mut board.counter, || result = head.step().map(|_| ()))]);
     result?;
+    let mut place = Place {
+        flash: FLASH.try_take().ok_or(taken)?,
+        working: STORE.try_take().ok_or(taken)?,
+        buffer: BUFFER.try_take().ok_or(taken)?.as_mut_slice(),
+        owner: model.hash(),
+    };
+    report.line("keep_block", &place.cost(&mut board.counter, &mut head)?);
     // No weights, and biases in the middle of the bounds.
     let open = OPEN.try_take().ok_or(taken)?;
     let sizes = *head.sizes();

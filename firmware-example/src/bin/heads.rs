@@ -2,7 +2,8 @@
 //!
 //! Command line: `heads INPUTS OUTPUTS REPORT`; the first two are not used. Makes sense under `-icount shift=0` only. The report has
 //! instructions: `add` and `classify` of a sample, `solve`, `forward` of the dense head for a sample, `step` for a batch; and
-//! bytes of RAM: `sums_memory`, `solve_scratch`, `gradient_memory`; `batch` and `features`.
+//! bytes of RAM: `sums_memory`, `solve_scratch`, `gradient_memory`; `batch` and `features`. What [`Place::cost`] gives for the sums is
+//! `keep_sums`, for the dense head `keep_dense`.
 #![no_std]
 #![no_main]
 
@@ -10,6 +11,7 @@ use samara_firmware::{
     board::{Arguments, Board, HostFile, run_counted_loop},
     counter::instructions_of,
     exit_code,
+    keep::{KeepError, Place, range_bytes, store_bytes},
     report::Report,
 };
 use samara_runtime::{
@@ -17,7 +19,8 @@ use samara_runtime::{
     selftest::Generator,
     train::{
         ClosedFormHead, GradientHead, GradientOptions, Target, TrainError, closed_form_bytes, gradient_bytes,
-        record::MOST_FEATURES, solve_bytes,
+        record::{MOST_FEATURES, sums_bytes},
+        solve_bytes,
     },
 };
 use static_cell::ConstStaticCell;
@@ -27,6 +30,8 @@ const MODEL: &[u8] = include!(concat!(env!("OUT_DIR"), "/model.rs"));
 const BATCH: usize = 8;
 /// Iterations of the loop that checks the counter, of two instructions each.
 const LOOP_ITERATIONS: u32 = 500_000;
+/// Bytes that the sums, or the weights of the dense head, have at most.
+const STATE: usize = most(sums_bytes(MODEL, 0), gradient_bytes(MODEL, 1, 0) / 2);
 
 static OPS: [&OpDef; op_count(MODEL)] = select_ops(MODEL);
 static SUMS: ConstStaticCell<Arena<{ closed_form_bytes(MODEL, 0) }>> = ConstStaticCell::new(Arena::new());
@@ -34,8 +39,15 @@ static SCRATCH: ConstStaticCell<Arena<{ solve_bytes(MODEL, 0) }>> = ConstStaticC
 static GRADIENTS: ConstStaticCell<Arena<{ gradient_bytes(MODEL, 1, BATCH) }>> = ConstStaticCell::new(Arena::new());
 static ROW: ConstStaticCell<[i8; MOST_FEATURES as usize]> = ConstStaticCell::new([0; MOST_FEATURES as usize]);
 static ANSWERS: ConstStaticCell<[f32; MOST_FEATURES as usize]> = ConstStaticCell::new([0.0; MOST_FEATURES as usize]);
+static FLASH: ConstStaticCell<[u8; range_bytes(STATE)]> = ConstStaticCell::new([0; range_bytes(STATE)]);
+static STORE: ConstStaticCell<[u8; store_bytes(STATE)]> = ConstStaticCell::new([0; store_bytes(STATE)]);
+static BUFFER: ConstStaticCell<Arena<STATE>> = ConstStaticCell::new(Arena::new());
 
 samara_firmware::start!(main);
+
+const fn most(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
 
 fn main(mut board: Board) -> u8 {
     exit_code(run(&mut board))
@@ -56,7 +68,7 @@ fn run(board: &mut Board) -> Result<(), &'static str> {
     if report.finish() { Ok(()) } else { Err("the report could not be written") }
 }
 
-fn measure(board: &mut Board, report: &mut Report<HostFile>) -> Result<(), TrainError> {
+fn measure(board: &mut Board, report: &mut Report<HostFile>) -> Result<(), KeepError> {
     let model = Model::parse(MODEL, &OPS).map_err(|_| TrainError::Record)?;
     let taken = TrainError::Record;
     let row = ROW.try_take().ok_or(taken)?;
@@ -66,6 +78,12 @@ fn measure(board: &mut Board, report: &mut Report<HostFile>) -> Result<(), Train
     row.iter_mut().for_each(|q| *q = (generator.next_u32() >> 24) as i8);
     let row = row.get(..head.record().features).unwrap_or_default();
     report.line("features", &[row.len() as u64]);
+    let mut place = Place {
+        flash: FLASH.try_take().ok_or(taken)?,
+        working: STORE.try_take().ok_or(taken)?,
+        buffer: BUFFER.try_take().ok_or(taken)?.as_mut_slice(),
+        owner: model.hash(),
+    };
     let mut result = Ok(());
     report.line("add", &[instructions_of(&mut board.counter, || result = head.add(row, 0))]);
     result?;
@@ -73,6 +91,7 @@ fn measure(board: &mut Board, report: &mut Report<HostFile>) -> Result<(), Train
     result?;
     report.line("classify", &[instructions_of(&mut board.counter, || result = head.classify(row).map(|_| ()))]);
     result?;
+    report.line("keep_sums", &place.cost(&mut board.counter, &mut head)?);
     let memory = GRADIENTS.try_take().ok_or(taken)?;
     let mut head = GradientHead::new(&model, 1, BATCH, GradientOptions::DEFAULT, memory.as_mut_slice())?;
     let answers = ANSWERS.try_take().ok_or(taken)?.get_mut(..head.record().capacity).unwrap_or_default();
@@ -83,6 +102,7 @@ fn measure(board: &mut Board, report: &mut Report<HostFile>) -> Result<(), Train
     }
     report.line("step", &[instructions_of(&mut board.counter, || result = head.step().map(|_| ()))]);
     result?;
+    report.line("keep_dense", &place.cost(&mut board.counter, &mut head)?);
     report.line("batch", &[BATCH as u64]);
     report.line("sums_memory", &[closed_form_bytes(MODEL, 0) as u64]);
     report.line("solve_scratch", &[solve_bytes(MODEL, 0) as u64]);

@@ -38,7 +38,7 @@
 //!
 //! # What it costs
 //!
-//! Opening reads the range twice, loading a part reads its generation twice; a byte that is read passes two checksums, of which
+//! Opening reads what is stored three times, loading a part reads its generation twice; a byte that is read passes two checksums, of which
 //! that of `sequential-storage` goes bit by bit. The store never allocates, and needs [`working_bytes`] of RAM.
 //! It adds 14 KB of code for a Cortex-M4F at `opt-level = "s"`, 23 KB at 3. Unlike the rest of the runtime, this
 //! code is not free of panics: `sequential-storage` has checked indices, which no contents of the flash are known to reach.
