@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::NodeFault,
     format::cursor::Cursor,
-    op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, copy, disjoint, ensure, fill},
+    op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, disjoint, ensure, fill},
     simd::{self, PIXELS, at_a_time},
     tensor::{
         ElementType::{F32, I8},
@@ -138,7 +138,8 @@ pub(super) fn convolve<M: Matrix>(node: &mut NodeRun<'_>, adds: bool) {
     let packed: &mut [u32] = bytemuck::try_cast_slice_mut(packed).unwrap_or_default();
     let mut position = [0, 0];
     for outputs in output.chunks_mut((PIXELS * channels).max(1)) {
-        position = image.pack(&window, position, [rows, columns], patches, packed);
+        let pack = if window.dilation[1] == 1 { Image::pack } else { Image::pack_apart };
+        position = pack(&image, &window, position, [rows, columns], patches, packed);
         let made = if sum.is_some() { pixels.get_mut(..outputs.len()).unwrap_or_default() } else { &mut *outputs };
         M::multiply(weights, fan_in, packed, &requantize, unpacked, split_pixels(made, channels));
         if let (Some(sum), Some(made)) = (&sum, pixels.get(..outputs.len())) {
@@ -152,26 +153,39 @@ impl Image<'_, i8> {
     /// `patches` has room for all.
     #[inline(never)] // What it keeps on the stack is gone before the product begins.
     fn pack(&self, window: &Window, first: [usize; 2], size: [usize; 2], patches: &mut [i8], packed: &mut [u32]) -> [usize; 2] {
-        // These numbers may wrap where no window lies in the image, and are not used then.
-        let (rows, stride) =
-            (usize::from(window.kernel[0]), usize::from(window.dilation[0]).wrapping_mul(self.size[1] * self.depth));
-        // A packed row may reach behind the window's, but not behind the image.
-        let span = rows.saturating_sub(1).wrapping_mul(stride).wrapping_add(self.row);
-        let mut all_inside = window.dilation[1] == 1;
         let left = (size[0] - first[0]) * size[1] - first[1];
-        let (mut position, mut starts) = (first, [None; PIXELS]);
-        for start in starts.iter_mut().take(left) {
-            *start = self.start(window, position);
-            all_inside &= start.is_some_and(|start| start + span <= self.pixels.len());
+        let (rows, stride) = (usize::from(window.kernel[0]), usize::from(window.dilation[0]) * self.size[1] * self.depth);
+        let fan_in = rows * self.row;
+        // The kernel's rows are packed from where they lie. A packed row may reach behind the window's, but not behind the image.
+        let span = (rows - 1) * stride + self.row;
+        let (mut position, mut rest, mut pixels) = (first, patches, [(&[][..], 0); PIXELS]);
+        for pixel in pixels.iter_mut().take(left) {
+            let lies = self.start(window, position).and_then(|start| self.pixels.get(start..)?.get(..span));
+            if let Some(lies) = lies {
+                *pixel = (lies, stride);
+            } else {
+                let Some((patch, behind)) = core::mem::take(&mut rest).split_at_mut_checked(fan_in) else { break };
+                self.gather(window, position, patch);
+                (*pixel, rest) = ((&*patch, self.row), behind);
+            }
             position = next(position, size);
         }
-        if all_inside {
-            // The kernel's rows are packed from where they lie.
-            let pixels = starts.map(|start| start.and_then(|start| self.pixels.get(start..)?.get(..span)).unwrap_or_default());
-            simd::pack_rows(packed, pixels, rows, self.row, stride);
-            return position;
-        }
-        let fan_in = rows * self.row;
+        simd::pack_rows(packed, pixels, rows, self.row);
+        position
+    }
+
+    /// As [`pack`](Self::pack), for kernels whose taps lie apart in a row.
+    #[inline(never)]
+    fn pack_apart(
+        &self,
+        window: &Window,
+        first: [usize; 2],
+        size: [usize; 2],
+        patches: &mut [i8],
+        packed: &mut [u32],
+    ) -> [usize; 2] {
+        let left = (size[0] - first[0]) * size[1] - first[1];
+        let fan_in = usize::from(window.kernel[0]) * self.row;
         let (mut position, mut rest, mut pixels) = (first, patches, [&[][..]; PIXELS]);
         for pixel in pixels.iter_mut().take(left) {
             let Some((patch, behind)) = core::mem::take(&mut rest).split_at_mut_checked(fan_in) else { break };
@@ -181,6 +195,12 @@ impl Image<'_, i8> {
         simd::pack_columns(packed, fan_in, 0, pixels);
         position
     }
+}
+
+/// Few elements, as many as both have.
+#[inline(never)] // One for all rows of patches.
+fn copy_row<T: Pod>(to: &mut [T], from: &[T]) {
+    simd::copy(bytemuck::cast_slice_mut(to), bytemuck::cast_slice(from));
 }
 
 /// The position behind one in rows of `size[1]`.
@@ -238,7 +258,7 @@ impl<'a, T: Pod> Image<'a, T> {
         if let (Some(start), 1) = (self.start(window, position), window.dilation[1]) {
             let length = usize::from(window.kernel[1]) * self.depth;
             for (row, to) in patch.chunks_exact_mut(self.row.max(1)).enumerate() {
-                simd::copy(bytemuck::cast_slice_mut(to), bytemuck::cast_slice(self.row(window, start, row, length)));
+                copy_row(to, self.row(window, start, row, length));
             }
             return;
         }
@@ -255,7 +275,7 @@ impl<'a, T: Pod> Image<'a, T> {
                 let to = (vertical.first + i) * self.row + (horizontal.first + j) * self.depth;
                 let from = self.pixels.get(from..).and_then(|tail| tail.get(..length)).unwrap_or_default();
                 let to = patch.get_mut(to..).and_then(|tail| tail.get_mut(..length)).unwrap_or_default();
-                copy(to, from);
+                copy_row(to, from);
             }
         }
     }

@@ -103,9 +103,10 @@ pub(crate) fn multiply_rows<M: Matrix>(
     let Some((unpacked, columns)) = scratch.split_at_mut_checked(M::scratch_bytes(channels, fan_in)) else { return };
     let columns: &mut [u32] = bytemuck::try_cast_slice_mut(columns).unwrap_or_default();
     let backward = order_of_rows(fan_in, channels) == Order::Backward;
+    let last = rows.saturating_sub(1) / PIXELS * PIXELS;
     for first in (0..rows).step_by(PIXELS) {
         // The last rows may be fewer; they come first on the way back.
-        let row = if backward { (rows - 1 - first) / PIXELS * PIXELS } else { first };
+        let row = if backward { last - first } else { first };
         let count = PIXELS.min(rows - row);
         let mut inputs = tensors.input_i8(row * fan_in, count * fan_in);
         let pixels = [(); PIXELS].map(|()| split(&mut inputs, fan_in));

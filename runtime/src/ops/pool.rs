@@ -35,11 +35,13 @@ pub(super) fn slide<T: Pod>(node: &mut NodeRun<'_>, pixel: fn(&Rows<'_, T>, &mut
         for (column, out) in row_out.chunks_exact_mut(channels.max(1)).enumerate() {
             let horizontal = window.columns(column, width);
             let start = (vertical.start * width + horizontal.start) * channels;
+            // Whole rows lie one behind the other, as one.
+            let whole = horizontal.taps == width;
             let rows = Rows {
                 elements: from.get(start..).unwrap_or_default(),
-                rows: vertical.taps,
+                rows: if whole { 1 } else { vertical.taps },
                 stride: width * channels,
-                columns: horizontal.taps,
+                columns: if whole { vertical.taps * width } else { horizontal.taps },
                 channels,
             };
             pixel(&rows, out);
@@ -57,12 +59,15 @@ pub(super) struct Rows<'a, T> {
 }
 
 impl<'a, T> Rows<'a, T> {
+    /// The elements of each row.
+    fn each(&self) -> impl Iterator<Item = &'a [T]> {
+        let (elements, length, stride) = (self.elements, self.columns * self.channels, self.stride);
+        (0..self.rows).map(move |row| elements.get(row * stride..).and_then(|tail| tail.get(..length)).unwrap_or_default())
+    }
+
     /// Calls `each` with the channels of each pixel, in row order.
     fn pixels(&self, mut each: impl FnMut(&'a [T])) {
-        for row in 0..self.rows {
-            let row = self.elements.get(row * self.stride..).and_then(|tail| tail.get(..self.columns * self.channels));
-            row.unwrap_or_default().chunks_exact(self.channels.max(1)).for_each(&mut each);
-        }
+        self.each().for_each(|row| row.chunks_exact(self.channels.max(1)).for_each(&mut each));
     }
 
     /// Number of pixels.
@@ -87,8 +92,21 @@ fn run_max_f32(node: &mut NodeRun<'_>) {
 /// Channels whose sums are kept in registers at a time.
 const LANES: usize = 8;
 
+/// Adds the first elements of each pixel of a row.
 #[inline(never)] // A loop that is unrolled, once.
-fn add<T: Copy + Into<i32>>(sums: &mut [i32; LANES], values: &[T]) {
+fn add<T: Copy + Into<i32>>(sums: &mut [i32; LANES], row: &[T], channels: usize) {
+    let mut in_registers = *sums;
+    for pixel in row.chunks(channels.max(1)) {
+        match pixel.first_chunk::<LANES>() {
+            Some(eight) => add_some(&mut in_registers, eight),
+            None => add_some(&mut in_registers, pixel),
+        }
+    }
+    *sums = in_registers;
+}
+
+#[inline(always)]
+fn add_some<T: Copy + Into<i32>>(sums: &mut [i32; LANES], values: &[T]) {
     sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum = sum.wrapping_add(x.into()));
 }
 
@@ -96,7 +114,7 @@ pub(super) fn average<T: Copy + Into<i32>>(rows: &Rows<'_, T>, out: &mut [T], me
     let Some(count) = NonZeroU32::new(rows.count() as u32) else { return };
     for (block, out) in out.chunks_mut(LANES).enumerate() {
         let mut sums = [0i32; LANES];
-        rows.pixels(|pixel| add(&mut sums, pixel.get(block * LANES..).unwrap_or_default()));
+        rows.each().for_each(|row| add(&mut sums, row.get(block * LANES..).unwrap_or_default(), rows.channels));
         out.iter_mut().zip(sums).for_each(|(to, sum)| *to = mean(sum, count));
     }
 }

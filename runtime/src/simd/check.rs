@@ -133,14 +133,17 @@ fn check_multiply(random: &mut Random) -> Option<u32> {
 fn check_rows(random: &mut Random) -> Option<u32> {
     const ROWS: usize = 3;
     let (rows, length) = (1 + random.below(ROWS), 4 * (1 + random.below(DEPTH / 4 / ROWS)));
-    let stride = length + random.below(5);
     let mut inputs = [[0; DEPTH + 5 * ROWS]; PIXELS];
     inputs.iter_mut().for_each(|input| random.fill(input));
-    let (span, mut inputs) = ((rows - 1) * stride + length, inputs.iter().take(1 + random.below(PIXELS)));
-    let slices = [(); PIXELS].map(|()| inputs.next().and_then(|input| input.get(..span)).unwrap_or_default());
+    let mut inputs = inputs.iter().take(1 + random.below(PIXELS));
+    let pixels = [(); PIXELS].map(|()| {
+        let stride = length + random.below(5);
+        let lies = inputs.next().and_then(|input| input.get(..(rows - 1) * stride + length));
+        (lies.unwrap_or_default(), stride)
+    });
     let [mut expected, mut found] = [[0xa5a5_a5a5; columns_most()]; 2];
-    super::pack_each_row(&mut expected, slices, rows, length, stride);
-    super::pack_rows(&mut found, slices, rows, length, stride);
+    super::pack_each_row(&mut expected, pixels, rows, length);
+    super::pack_rows(&mut found, pixels, rows, length);
     Some(expected.iter().zip(&found).filter(|(one, other)| one != other).count() as u32)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Channels are done in blocks of [`BLOCK`]. Per block each variant first prepares what all pixels share (on DSP cores the
 //! widened weights), and then does runs of neighbouring pixels whose taps lie alike: the inner pixels of a row are one run, pixels at
-//! the borders one each. Taps in the padding read a vector of zero points, so that borders need no second kernel.
+//! the borders one each, but above and below one run, too, where the variant can. Taps in the padding read a vector of zero points, so
+//! that borders need no second kernel.
 
 use super::Requantize;
 
@@ -26,14 +27,18 @@ pub struct Window {
     pub padding: [usize; 2],
 }
 
-/// A run of output pixels: pixel `i` reads tap `t` at `input[taps[t] + i * step..][..channels]`.
+/// A run of output pixels: pixel `i` reads tap `t` at `input[taps[t] + i * step..][..channels]`, or what padding reads.
 pub(super) struct Run<'a> {
     /// The whole input.
     pub input: &'a [i8],
-    /// Per tap, where the first pixel finds its channels in `input`, or [`Depthwise::padding_tap`]; then the run is one pixel.
+    /// Per tap, where the first pixel finds its channels in `input`, or [`Depthwise::padding_tap`]; then the run is one pixel, or whole
+    /// rows of the kernel lie in the padding ([`Depthwise::pads_rows`]).
     pub taps: &'a [u32],
     /// Distance between the inputs of two neighbouring output pixels.
     pub step: usize,
+    /// [`Depthwise::padding_tap`].
+    #[cfg_attr(not(simd_dsp), expect(dead_code, reason = "only DSP cores have runs with padding"))]
+    pub padding_tap: u32,
     /// What padding reads.
     pub padding: i8,
     /// Output pixels of the run.
@@ -68,9 +73,10 @@ pub(super) fn walk<Kernels: Depthwise>(
             let mut rest = row;
             while !rest.is_empty() {
                 let padded = place_taps(taps, window, channels, [y, x], padding_tap);
-                let pixels = if x == inner.start && !padded { inner.len() } else { 1 };
+                let runs = x == inner.start && (!padded || Kernels::pads_rows(window, &block));
+                let pixels = if runs { inner.len() } else { 1 };
                 let Some((outputs, after)) = rest.split_at_mut_checked(pixels * channels) else { return };
-                let run = Run { input, taps, step, padding, pixels, from, channels };
+                let run = Run { input, taps, step, padding_tap, padding, pixels, from, channels };
                 Kernels::run(&run, weights, &block, scratch, outputs);
                 rest = after;
                 x += pixels;
@@ -99,16 +105,18 @@ pub(super) fn place_taps(taps: &mut [u32], window: &Window, channels: usize, [y,
     let mut padded = false;
     let mut y = (y * window.stride[0]).wrapping_sub(window.padding[0]);
     let left = (x * window.stride[1]).wrapping_sub(window.padding[1]);
+    let next = window.dilation[1].wrapping_mul(channels);
     for row in taps.chunks_exact_mut(window.kernel[1].max(1)) {
+        // A row outside has no columns inside.
+        let width = if y < window.input[0] { window.input[1] } else { 0 };
         let mut x = left;
-        let row_inside = y < window.input[0];
         let mut position = y.wrapping_mul(window.input[1]).wrapping_add(x).wrapping_mul(channels);
         for tap in row {
-            let inside = row_inside && x < window.input[1];
+            let inside = x < width;
             *tap = if inside { position as u32 } else { padding_tap };
             padded |= !inside;
             x = x.wrapping_add(window.dilation[1]);
-            position = position.wrapping_add(window.dilation[1].wrapping_mul(channels));
+            position = position.wrapping_add(next);
         }
         y = y.wrapping_add(window.dilation[0]);
     }
@@ -139,6 +147,10 @@ pub(super) trait Depthwise {
     fn prepare(weights: &[i8], channels: usize, from: usize, requantize: &Requantize, padding: i8, scratch: &mut [u32]);
     /// What stands in the taps for padding, where `input` points to the block's first channel and `scratch` is prepared.
     fn padding_tap(requantize: &Requantize, input: *const i8, scratch: &[u32]) -> u32;
+    /// Whether runs of more than one pixel may have rows of their kernels in the padding.
+    fn pads_rows(_window: &Window, _requantize: &Requantize) -> bool {
+        false
+    }
     /// The block's channels of a run of pixels; `output` has all channels of each.
     fn run(run: &Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]);
     /// What is left to do on all outputs.

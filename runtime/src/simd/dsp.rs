@@ -124,18 +124,19 @@ pub(super) fn pack_columns(columns: &mut [u32], _k: usize, at: usize, [first, se
     }
 }
 
-pub(super) fn pack_rows(columns: &mut [u32], pixels: [&[i8]; PIXELS], rows: usize, length: usize, stride: usize) {
+pub(super) fn pack_rows(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], rows: usize, length: usize) {
     let [first, second, third] = pixels;
-    if second.is_empty() {
-        return super::pack_each_row(columns, pixels, rows, length, stride);
+    if second.0.is_empty() {
+        return super::pack_each_row(columns, pixels, rows, length);
     }
-    let third = if third.is_empty() { second } else { third };
-    let (mut to, mut from) = (columns.as_mut_ptr(), [first, second, third].map(<[i8]>::as_ptr));
+    let third = if third.0.is_empty() { second } else { third };
+    let mut to = columns.as_mut_ptr();
+    let mut from = [first, second, third].map(|(pixel, stride)| (pixel.as_ptr(), stride));
     for _ in 0..rows {
         // SAFETY: a row lies in each slice, and its columns in theirs (`mod.rs`).
-        unsafe { pack_three(to, from, length / 4) };
+        unsafe { pack_three(to, from.map(|(pixel, _)| pixel), length / 4) };
         to = to.wrapping_add(length / 4 * 6);
-        from = from.map(|from| from.wrapping_add(stride));
+        from = from.map(|(pixel, stride)| (pixel.wrapping_add(stride), stride));
     }
 }
 

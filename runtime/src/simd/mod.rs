@@ -13,9 +13,9 @@
 //! | pointwise 24x24x16 to 16 | 1.74 | 0.86 | 4.71 | 6.43 |
 //! | convolution 3x3, 16x16x16 to 16 | 1.11 | 0.36 | 3.27 | 3.81 |
 //! | dense 640 to 128 | 1.21 | 0.18 | 3.28 | 3.82 |
-//! | depthwise 3x3, 16x16x64 | 2.98 | 1.49 | 7.15 | 13.0 |
-//! | depthwise 3x3, 48x48x8 | 3.21 | 2.86 | 7.40 | 13.4 |
-//! | depthwise 3x3, 3x3x256 | 4.63 | 2.60 | 7.81 | 14.3 |
+//! | depthwise 3x3, 16x16x64 | 2.67 | 1.50 | 7.14 | 13.0 |
+//! | depthwise 3x3, 48x48x8 | 2.88 | 2.88 | 7.39 | 13.4 |
+//! | depthwise 3x3, 3x3x256 | 4.62 | 2.63 | 7.78 | 14.3 |
 //! | sum of 4096 elements | 7.0 | 1.8 | 11.0 | 12.1 |
 //!
 //! int16 activations (16x8), counted in the same way on layers of the zoo's `fashion-separable`; of Helium, what the compiler makes of
@@ -190,26 +190,30 @@ pub fn pack_columns(columns: &mut [u32], k: usize, at: usize, pixels: [&[i8]; PI
     }
 }
 
-/// As [`pack_columns`], for `rows` pieces of `length` inputs (a multiple of 4, not 0) in each pixel, every `stride` of its slice's.
+/// As [`pack_columns`], for `rows` pieces of `length` inputs (a multiple of 4, not 0) in each pixel; with each goes how far apart they begin
+/// in its slice.
 #[inline]
-pub fn pack_rows(columns: &mut [u32], pixels: [&[i8]; PIXELS], rows: usize, length: usize, stride: usize) {
-    let [first, second, ..] = pixels;
-    let (k, span) =
-        (rows.checked_mul(length), rows.saturating_sub(1).checked_mul(stride).and_then(|at| at.checked_add(length)));
-    let (Some(k), Some(span)) = (k, span) else { return };
-    let fits = k > 0 && length.is_multiple_of(4) && first.len() >= span;
-    let alike = pixels.iter().all(|pixel| pixel.is_empty() || pixel.len() == first.len());
-    if fits && alike && columns.len() >= columns_words(k, if second.is_empty() { 1 } else { 2 }) {
-        active::pack_rows(columns, pixels, rows, length, stride);
+pub fn pack_rows(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], rows: usize, length: usize) {
+    let last = rows.saturating_sub(1);
+    let holds = |&(pixel, stride): &(&[i8], usize)| {
+        let span = last.checked_mul(stride).and_then(|start| start.checked_add(length));
+        span.is_some_and(|span| pixel.len() >= span)
+    };
+    let [first, second, ..] = &pixels;
+    let Some(k) = rows.checked_mul(length) else { return };
+    let fits = k > 0 && length.is_multiple_of(4) && holds(first);
+    let alike = pixels.iter().skip(1).all(|pixel| pixel.0.is_empty() || holds(pixel));
+    if fits && alike && columns.len() >= columns_words(k, if second.0.is_empty() { 1 } else { 2 }) {
+        active::pack_rows(columns, pixels, rows, length);
     }
 }
 
 /// [`pack_rows`] in terms of [`pack_columns`].
 #[inline(always)]
-fn pack_each_row(columns: &mut [u32], pixels: [&[i8]; PIXELS], rows: usize, length: usize, stride: usize) {
+fn pack_each_row(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], rows: usize, length: usize) {
     for row in 0..rows {
-        let pieces = pixels.map(|pixel| pixel.get(row * stride..).and_then(|rest| rest.get(..length)).unwrap_or_default());
-        active::pack_columns(columns, rows * length, row * length, pieces);
+        let piece = |(pixel, stride): (_, usize)| <[i8]>::get(pixel, row * stride..).and_then(|rest| rest.get(..length));
+        active::pack_columns(columns, rows * length, row * length, pixels.map(|pixel| piece(pixel).unwrap_or_default()));
     }
 }
 

@@ -196,9 +196,9 @@ fn slices_that_do_not_fit_together_are_left_alone() {
     pack(&mut columns[..3], 0, &[9; 4], &[]);
     let pack_rows = |columns: &mut [u32], length: usize, rows, row, stride| {
         let pixel = vec![9; length];
-        let mut pixels = [&[][..]; PIXELS];
-        pixels[..2].copy_from_slice(&[&pixel, &pixel]);
-        pack_rows(columns, pixels, rows, row, stride);
+        let mut pixels = [(&[][..], 0); PIXELS];
+        pixels[..2].copy_from_slice(&[(&pixel, stride), (&pixel, stride)]);
+        pack_rows(columns, pixels, rows, row);
     };
     pack_rows(&mut columns, 11, 2, 4, 8);
     pack_rows(&mut columns, 8, 2, 3, 4);

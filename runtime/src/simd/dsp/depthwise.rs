@@ -3,7 +3,7 @@
 use super::{
     super::{
         Requantize,
-        depthwise::{BLOCK, Depthwise, Run, fill_zero_points, zero_points_tap},
+        depthwise::{BLOCK, Depthwise, Run, Window, fill_zero_points, zero_points_tap},
         layout::stream_words,
         portable,
     },
@@ -27,6 +27,21 @@ struct Fours {
     pairs_end: *const u32,  // 32: where in the taps the pairs end
     odd: usize,             // 36: whether there is one more tap
     entry: usize,           // 40: steps of the unrolled loop to skip the first time
+}
+
+/// The arguments of the kernel for nine taps, likewise.
+#[repr(C)]
+struct Nine {
+    taps: [u32; 9],         // 0
+    steps_back: [usize; 3], // 36: what three taps lie further back for each next pixel, since they are in the padding
+    input: *const i8,       // 48
+    output: *mut i8,        // 52
+    step: usize,            // 56
+    gap: usize,             // 60: output channels that are not of this call
+    stream: *const u32,     // 64
+    stream_end: *const u32, // 68
+    pixels: usize,          // 72
+    steps_any_back: usize,  // 76: whether any of those is not 0
 }
 
 impl Depthwise for Kernels {
@@ -53,13 +68,18 @@ impl Depthwise for Kernels {
         zero_points_tap(requantize, input, scratch)
     }
 
+    /// The kernel for nine taps can, three by three.
+    fn pads_rows(window: &Window, requantize: &Requantize) -> bool {
+        window.kernel == [3, 3] && requantize.channels.len() >= 4
+    }
+
     fn run(run: &Run, weights: &[i8], requantize: &Requantize, scratch: &mut [u32], output: &mut [i8]) {
         let block = requantize.channels.len();
         if block < 4 {
             return few_channels(run, weights, requantize, output);
         }
-        let Some((_, streams)) = scratch.split_first_chunk::<{ BLOCK / 4 }>() else { return };
         let input = run.input.as_ptr().wrapping_add(run.from);
+        let Some((_, streams)) = scratch.split_first_chunk::<{ BLOCK / 4 }>() else { return };
         let words = stream_words(run.taps.len());
         let pairs = run.taps.len() / 2;
         let whole = block / 4;
@@ -70,11 +90,34 @@ impl Depthwise for Kernels {
             if first == block {
                 continue;
             }
+            let (input, output) = (input.wrapping_add(first), output.as_mut_ptr().wrapping_add(run.from + first));
+            let gap = run.channels - fours * 4;
+            // SAFETY, of both: the streams are laid out as the kernel expects. The taps of all pixels lie in the input with all channels
+            // (`depthwise.rs`; the window and the input's length were checked against each other), or in the zero points, and
+            // `first + 4 * fours` is at most the block, so all four bytes of each read and write are inside.
+            if let Ok(&taps) = <&[u32; 9]>::try_from(run.taps) {
+                let [first, _, _, second, _, _, third, ..] = taps;
+                let steps_back = [first, second, third].map(|tap| if tap == run.padding_tap { run.step } else { 0 });
+                let nine = Nine {
+                    taps,
+                    steps_back,
+                    input,
+                    output,
+                    step: run.step,
+                    gap,
+                    stream: stream.as_ptr(),
+                    stream_end: stream.as_ptr_range().end,
+                    pixels: run.pixels,
+                    steps_any_back: steps_back.iter().fold(0, |any, back| any | back),
+                };
+                unsafe { depthwise_nine(&nine) };
+                continue;
+            }
             let mut arguments = Fours {
-                input: input.wrapping_add(first),
-                output: output.as_mut_ptr().wrapping_add(run.from + first),
+                input,
+                output,
                 step: run.step,
-                gap: run.channels - fours * 4,
+                gap,
                 stream: stream.as_ptr(),
                 taps: run.taps.as_ptr(),
                 stream_end: stream.as_ptr_range().end,
@@ -83,9 +126,6 @@ impl Depthwise for Kernels {
                 odd: run.taps.len() % 2,
                 entry: if pairs == 0 { 4 } else { pairs.wrapping_neg() % 4 },
             };
-            // SAFETY: the streams are laid out as the kernel expects. The taps of all pixels lie in the input with all channels
-            // (`depthwise.rs`; the window and the input's length were checked against each other), or in the zero points, and
-            // `first + 4 * fours` is at most the block, so all four bytes of each read and write are inside.
             unsafe { depthwise_fours(&mut arguments) };
         }
     }
@@ -235,6 +275,109 @@ unsafe extern "C" fn depthwise_fours(arguments: *mut Fours) {
         "str r0, [sp, #28]",
         "bne.w 2b",
         "add sp, #44",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// As [`depthwise_fours`], for nine taps: their places lie on the stack, and no loop goes over them.
+#[unsafe(naked)]
+unsafe extern "C" fn depthwise_nine(arguments: *const Nine) {
+    macro_rules! step {
+        ($taps:literal) => {
+            concat!(
+                "ldrd r2, r3, [sp, #",
+                $taps,
+                "]
+             ldm.w lr!, {{r8, r9, r10, r11}}
+             ldr.w r2, [r1, r2]
+             ldr.w r3, [r1, r3]
+             pkhbt r12, r2, r3, lsl #16
+             pkhtb r3, r3, r2, asr #16
+             sxtb16 r2, r12
+             smlad r4, r2, r8, r4
+             sxtb16 r2, r12, ror #8
+             smlad r5, r2, r9, r5
+             sxtb16 r2, r3
+             smlad r6, r2, r10, r6
+             sxtb16 r2, r3, ror #8
+             smlad r7, r2, r11, r7"
+            )
+        };
+    }
+    naked_asm!(
+        super::super::assembler_core!(),
+        "push {{r4-r11, lr}}",
+        "sub sp, #84",
+        // A copy of the arguments, by whose offsets all is found below.
+        "mov r12, sp",
+        "ldm.w r0!, {{r1-r10}}",
+        "stm.w r12!, {{r1-r10}}",
+        "ldm.w r0, {{r1-r10}}",
+        "stm.w r12, {{r1-r10}}",
+        "ldr r0, [sp, #52]",
+        // A pixel.
+        "2:",
+        "ldr r1, [sp, #48]",
+        "ldr.w lr, [sp, #64]",
+        // Four channels.
+        "3:",
+        "ldm.w lr!, {{r4, r5, r6, r7}}",
+        step!(0),
+        step!(8),
+        step!(16),
+        step!(24),
+        "ldr r2, [sp, #32]",
+        "ldrd r8, r9, [lr], #8",
+        "ldr r2, [r1, r2]",
+        "sxtb16 r3, r2",
+        "smlabb r4, r3, r8, r4",
+        "smlatt r6, r3, r8, r6",
+        "sxtb16 r3, r2, ror #8",
+        "smlabb r5, r3, r9, r5",
+        "smlatt r7, r3, r9, r7",
+        "ldm.w lr!, {{r2, r3, r8, r9, r10}}",
+        "smmlar r4, r4, r2, r10",
+        "smmlar r5, r5, r3, r10",
+        "smmlar r6, r6, r8, r10",
+        "smmlar r7, r7, r9, r10",
+        "ldr r3, [sp, #68]",
+        "ssat r4, #8, r4",
+        "ssat r5, #8, r5",
+        "ssat r6, #8, r6",
+        "ssat r7, #8, r7",
+        "adds r1, #4",
+        "strb r5, [r0, #1]",
+        "strb r6, [r0, #2]",
+        "strb r7, [r0, #3]",
+        "strb r4, [r0], #4",
+        "cmp lr, r3",
+        "bne.w 3b",
+        "ldr r1, [sp, #48]",
+        "ldrd r2, r3, [sp, #56]",
+        "add r1, r2",
+        "add r0, r3",
+        "str r1, [sp, #48]",
+        "ldr r3, [sp, #76]",
+        "cbz r3, 4f",
+        "ldrd r2, r3, [sp, #36]",
+        "ldr.w r12, [sp, #44]",
+        "ldm.w sp, {{r4-r11, lr}}",
+        "subs r4, r2",
+        "subs r5, r2",
+        "subs r6, r2",
+        "subs r7, r3",
+        "sub.w r8, r8, r3",
+        "sub.w r9, r9, r3",
+        "sub.w r10, r10, r12",
+        "sub.w r11, r11, r12",
+        "sub.w lr, lr, r12",
+        "stm.w sp, {{r4-r11, lr}}",
+        "4:",
+        "ldr r3, [sp, #72]",
+        "subs r3, #1",
+        "str r3, [sp, #72]",
+        "bne.w 2b",
+        "add sp, #84",
         "pop {{r4-r11, pc}}",
     )
 }
