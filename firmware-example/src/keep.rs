@@ -1,15 +1,16 @@
 //! What it costs to keep in flash what was learned, and to be there again after a start: counted on a flash that is an array in RAM.
 
-use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write};
 use samara_runtime::{
     format::crc::crc32,
     persist::{Part, PersistError, Store, working_bytes},
     train::{BlockHead, ClosedFormHead, GradientHead, Head, TrainError},
 };
 
-use crate::counter::{InstructionCounter, instructions_of};
+use crate::{
+    counter::{InstructionCounter, instructions_of},
+    ram_flash::{Done, PAGE_BYTES, RamFlash},
+};
 
-const PAGE_BYTES: usize = 4096;
 /// The kind of the only part.
 const KIND: u8 = 1;
 
@@ -31,66 +32,6 @@ pub const fn range_bytes(bytes: usize) -> usize {
 /// Bytes that a store over such a range works in.
 pub const fn store_bytes(bytes: usize) -> usize {
     working_bytes(range_pages(bytes))
-}
-
-/// A NOR flash in RAM, in pages of 4,096 bytes and words of 4, and what was done to it.
-#[derive(Debug)]
-struct RamFlash<'a> {
-    bytes: &'a mut [u8],
-    done: Done,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Done {
-    read: u64,
-    writes: u64,
-    written: u64,
-    erased: u64,
-}
-
-impl RamFlash<'_> {
-    fn range(&mut self, offset: u32, length: usize) -> &mut [u8] {
-        self.bytes.get_mut(offset as usize..).and_then(|rest| rest.get_mut(..length)).unwrap_or_default()
-    }
-}
-
-impl ErrorType for RamFlash<'_> {
-    type Error = NorFlashErrorKind;
-}
-
-impl ReadNorFlash for RamFlash<'_> {
-    const READ_SIZE: usize = 1;
-
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
-        check_read(self, offset, bytes.len())?;
-        bytes.copy_from_slice(self.range(offset, bytes.len()));
-        self.done.read += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn capacity(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-impl NorFlash for RamFlash<'_> {
-    const WRITE_SIZE: usize = 4;
-    const ERASE_SIZE: usize = PAGE_BYTES;
-
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
-        check_erase(self, from, to)?;
-        self.range(from, (to - from) as usize).fill(0xff);
-        self.done.erased += u64::from(to - from) / PAGE_BYTES as u64;
-        Ok(())
-    }
-
-    /// Clears bits, as such flash does: what is written twice is spoiled.
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
-        check_write(self, offset, bytes.len())?;
-        self.range(offset, bytes.len()).iter_mut().zip(bytes).for_each(|(to, from)| *to &= from);
-        (self.done.writes, self.done.written) = (self.done.writes + 1, self.done.written + bytes.len() as u64);
-        Ok(())
-    }
 }
 
 /// Why nothing was counted.
@@ -222,7 +163,7 @@ impl Place<'_> {
         let buffer = self.buffer.get_mut(..bytes).ok_or(room(2))?;
         let (range, owner, learned) = (0..range as u32, self.owner, crc32(head.state()));
         flash.fill(0xff);
-        let mut flash = RamFlash { bytes: flash, done: Done::default() };
+        let mut flash = RamFlash::new(flash);
         let mut store = Store::open(&mut flash, range.clone(), owner, working)?;
         for _ in 0..2 {
             store.save(&[Part { kind: KIND, slices: &[head.state()] }], 0)?;

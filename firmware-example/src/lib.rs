@@ -10,6 +10,7 @@
 //! | `selftest` | runs models on known inputs; the host compares checksums ([`selftest`]) |
 //! | `learn` | learns, keeps what it learned in flash, and talks to `samara device` over the UART |
 //! | `heads`, `block` | count what heads that learn, and last blocks, cost: to learn, and to be kept in flash ([`keep`]) |
+//! | `taught` | one model that learns and nothing else: what it has beyond `minimal` is what learning costs in flash |
 //! | `minimal` | one model and nothing else: what it holds is what inference costs in flash |
 #![no_std]
 
@@ -20,6 +21,8 @@ pub mod infer;
 #[cfg(feature = "heads")]
 pub mod keep;
 mod panic;
+#[cfg(any(feature = "heads", feature = "taught"))]
+pub mod ram_flash;
 #[cfg(feature = "log")]
 pub mod report;
 #[cfg(feature = "log")]

@@ -13,7 +13,7 @@ use crate::{boards::Board, paths, process};
 /// Built firmware.
 #[derive(Debug)]
 pub struct Elf {
-    /// Name of the program: `infer`, `learn`, `selftest` or `minimal`.
+    /// Name of the program: `infer`, `learn`, `selftest`, `minimal`, or one that measures.
     pub program: &'static str,
     /// The file.
     pub path: PathBuf,
@@ -22,16 +22,18 @@ pub struct Elf {
 /// Files that the firmware embeds. A build that names both serves `infer` and `selftest` without building twice.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Embed<'a> {
-    /// The model, for `infer`, `learn` and `minimal`.
+    /// The model, for all others than `selftest`.
     pub model: Option<&'a Path>,
     /// Packed models, for `selftest`.
     pub bundle: Option<&'a Path>,
+    /// What `taught` does.
+    pub taught: Option<&'a str>,
 }
 
 impl<'a> Embed<'a> {
     /// Only a model.
     pub fn model(model: &'a Path) -> Self {
-        Self { model: Some(model), bundle: None }
+        Self { model: Some(model), ..Self::default() }
     }
 }
 
@@ -52,9 +54,12 @@ pub fn build(board: &Board, program: &'static str, embed: Embed<'_>) -> Result<E
             command.env(variable, file);
         }
     }
+    if let Some(taught) = embed.taught {
+        command.env("SAMARA_TAUGHT", taught);
+    }
     match program {
         "minimal" => &mut command,
-        "learn" | "heads" | "block" => command.args(["--features", program]),
+        "learn" | "heads" | "block" | "taught" => command.args(["--features", program]),
         _ => command.args(["--features", "log"]),
     };
     if program == "selftest" && board.flash_bytes < LARGE_FLASH {
@@ -77,6 +82,7 @@ pub fn cargo(board: &Board, what: &str, target_directory: &Path) -> std::process
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("SAMARA_MODEL")
         .env_remove("SAMARA_BUNDLE")
+        .env_remove("SAMARA_TAUGHT")
         .env("DEFMT_LOG", env::var("DEFMT_LOG").unwrap_or_else(|_| "info".into()));
     // As this machine's side has it, or the outputs would differ.
     if cfg!(feature = "micromath") {

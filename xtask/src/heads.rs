@@ -63,6 +63,18 @@ const KEEP_FIGURES: [(&str, &str); 10] = [
     ("flash", "flash"),
 ];
 
+/// The net by which code is measured: it has heads of all kinds.
+const CODE_NET: &str = "ds-cnn";
+/// What the firmware `taught` does, and what the table calls its code.
+const CODE: [(&str, &str); 6] = [
+    ("sample", "sums: a sample"),
+    ("solve", "and a solution"),
+    ("step", "a dense step"),
+    ("block", "a block's step"),
+    ("boot", "a boot"),
+    ("save", "and a save"),
+];
+
 /// Measures, prints tables and writes `target/samara/heads.json`.
 ///
 /// # Errors
@@ -72,7 +84,8 @@ pub fn run(board_names: &[String]) -> Result<()> {
     setup::require(&boards)?;
     let place = paths::artifacts("heads");
     fs::create_dir_all(&place)?;
-    let (mut rows, mut block_rows, mut keep_rows, mut records) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut block_rows, mut keep_rows, mut code_rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut records = Vec::new();
     for net in NETS {
         let file = place.join(net).with_extension("samara");
         process::run(samara(&["export", "--heads", "--model", net, "--out"]).arg(&file))?;
@@ -111,6 +124,12 @@ pub fn run(board_names: &[String]) -> Result<()> {
                 let figures = BLOCK_FIGURES.iter().zip(&numbers);
                 record.extend(figures.map(|((key, _), &number)| ((*key).to_owned(), json!(number))));
             }
+            if net == CODE_NET {
+                let bytes = code(board, &file)?;
+                code_rows.push([vec![board.core.to_owned()], bytes.map(thousands).to_vec()].concat());
+                let figures = CODE.iter().zip(bytes).map(|((key, _), bytes)| ((*key).to_owned(), json!(bytes)));
+                record.insert("code".to_owned(), Value::Object(figures.collect()));
+            }
             records.push(Value::from(record));
         }
     }
@@ -128,11 +147,26 @@ pub fn run(board_names: &[String]) -> Result<()> {
     println!(
         "Bytes, and instructions of a save beside two generations, and of a boot from three of them: the store opened, the head"
     );
-    println!(
-        "loaded and restored. The flash is an array in RAM: what a chip takes comes on top. {} written.",
-        paths::shown(&path)
-    );
+    println!("loaded and restored. The flash is an array in RAM: what a chip takes comes on top.\n");
+    let titles: Vec<&str> = ["code of"].into_iter().chain(CODE.iter().map(|(_, title)| *title)).collect();
+    println!("{}", table::render(&titles, &code_rows));
+    println!("Bytes beyond those of firmware that only runs {CODE_NET}. {} written.", paths::shown(&path));
     Ok(())
+}
+
+/// Bytes of flash that learning takes beyond running the model, at the profile's opt-level. Each program is run.
+fn code(board: &'static Board, model: &Path) -> Result<[u64; CODE.len()]> {
+    let bytes = |taught| -> Result<u64> {
+        let elf = firmware::build(board, "taught", Embed { taught: Some(taught), ..Embed::model(model) })?;
+        emulator::run_silent(board, &elf, EMULATOR_LIMIT)?;
+        Ok(firmware::flash_bytes(&elf)? as u64)
+    };
+    let alone = bytes("none")?;
+    let mut all = [0; CODE.len()];
+    for (to, (taught, _)) in all.iter_mut().zip(CODE) {
+        *to = bytes(taught)?.saturating_sub(alone);
+    }
+    Ok(all)
 }
 
 fn numbers(report: &Report, figures: &[(&str, &str)]) -> Result<Vec<u64>> {

@@ -98,7 +98,7 @@ impl Cases {
 
     /// What `selftest` and `infer` embed in tests: both are built from the same files, so that neither is built twice.
     pub fn embed<'a>(&'a self, bundle: &'a Path) -> Embed<'a> {
-        Embed { model: self.model(EVERY_INT8_OP).map(|model| model.path.as_path()), bundle: Some(bundle) }
+        Embed { model: self.model(EVERY_INT8_OP).map(|model| model.path.as_path()), bundle: Some(bundle), taught: None }
     }
 
     /// Where the board's bundle lies.
