@@ -200,6 +200,10 @@ impl Case {
 const SPEAKERS: [&str; 6] = ["george", "jackson", "lucas", "nicolas", "theo", "yweweler"];
 /// Recordings of each digit that a device hears of its owner.
 const OF_OWNER: usize = 5;
+/// How many times the closed-form head counts each of them, beside 225 of each digit by others.
+const OWNER_COUNTS: [u16; 5] = [1, 10, 20, 40, 100];
+/// That of the table of all cases.
+const OWNER_COUNT: u16 = 20;
 
 /// Epochs, samples of a step and rates by which the owner's recordings are learned by gradients: of the head, and of the last block. Of the rates
 /// 0.001, 0.003, 0.01, 0.03, 0.1 and 0.3 each is the best for the owner's and the others' recordings together.
@@ -210,13 +214,15 @@ const OWNER_RATES: [f32; 2] = [0.03, 0.001];
 /// What the owner's recordings do to accuracies.
 #[derive(Clone, Copy)]
 struct Personal {
+    /// Of the owner's and of the others' test recordings, by the closed-form head, for each of [`OWNER_COUNTS`].
+    counted: [[f64; 2]; OWNER_COUNTS.len()],
     /// Of the owner's and of the others' test recordings: before; with the head trained; with the last block trained.
     shares: [[f64; 2]; 3],
 }
 
 impl Personal {
     /// Trains the dense head and the last block of a net on some recordings.
-    fn learn(file: &mut ModelFile, [own, own_test, others_test]: [&Dataset; 3], seed: u64) -> Outcome<Self> {
+    fn learn(file: &mut ModelFile, [own, own_test, others_test]: [&Dataset; 3], seed: u64) -> Outcome<[[f64; 2]; 3]> {
         let digits: Vec<usize> = (0..10).collect();
         let (kernel, bias) = dense_weights(file, 0)?;
         add_dense_head(file, DenseHeadOptions::default(), &kernel, &bias)?;
@@ -273,15 +279,21 @@ impl Personal {
         )?;
         let with_block = [&tests[0], &tests[1]]
             .map(|test| test.mean(&digits, |row, class| block.classify(row).is_ok_and(|found| found == class)));
-        Ok(Self { shares: [before, with_head, with_block] })
+        Ok([before, with_head, with_block])
     }
 
     fn print(runs: &[Self]) {
-        let of = |what: usize, whose: usize| runs.iter().map(|run| run.shares[what][whose]).sum::<f64>() / runs.len() as f64;
+        let print = |name: &str, of: &dyn Fn(&Self) -> [f64; 2]| {
+            let mean = |whose: usize| runs.iter().map(|run| of(run)[whose]).sum::<f64>() / runs.len() as f64;
+            println!("| {name} | {:.4} | {:.4} |", mean(0), mean(1));
+        };
         println!("\n| an owner, {} recordings | the owner | the others |", 10 * OF_OWNER);
         println!("|---|---|---|");
-        for (what, name) in ["before", "head trained", "last block trained"].into_iter().enumerate() {
-            println!("| {name} | {:.4} | {:.4} |", of(what, 0), of(what, 1));
+        for (number, count) in OWNER_COUNTS.into_iter().enumerate() {
+            print(&format!("closed form, each counted {count} times"), &|run| run.counted[number]);
+        }
+        for (what, name) in ["dense head, before", "dense head trained", "last block trained"].into_iter().enumerate() {
+            print(name, &|run| run.shares[what]);
         }
     }
 }
@@ -322,16 +334,23 @@ fn owner(seed: u64) -> Outcome<(Measured, Personal)> {
         test.mean(&digits, |row, class| head.classify(row).is_ok_and(|answer| answer.class == class))
     };
     let (new, old_before) = (mean(&mut head, &own_test), mean(&mut head, &test));
-    for &digit in &digits {
-        own_rows.of_class(digit).iter().take(OF_OWNER).try_for_each(|row| head.add(row, digit))?;
+    let mut counted = [[0.0; 2]; OWNER_COUNTS.len()];
+    for (shares, count) in counted.iter_mut().zip(OWNER_COUNTS) {
+        head.reset();
+        for &digit in &digits {
+            own_rows.of_class(digit).iter().take(OF_OWNER).try_for_each(|row| head.add_times(row, digit, count))?;
+        }
+        head.solve(scratch.as_mut_slice())?;
+        *shares = [mean(&mut head, &own_test), mean(&mut head, &test)];
     }
-    head.solve(scratch.as_mut_slice())?;
-    let (after, old) = (mean(&mut head, &own_test), mean(&mut head, &test));
+    let chosen = OWNER_COUNTS.iter().zip(counted).find(|(count, _)| **count == OWNER_COUNT);
+    let [after, old] = chosen.ok_or("the count is none of those")?.1;
     head.reset();
     own_rows.iter().try_for_each(|(row, label)| head.add(row, label))?;
     head.solve(scratch.as_mut_slice())?;
     let measured = Measured { mean: after, joint: mean(&mut head, &own_test), old_before, old, new, ..Measured::default() };
-    Ok((measured, Personal::learn(&mut file, [&own.train, &own.test, &others.test], seed)?))
+    let shares = Personal::learn(&mut file, [&own.train, &own.test, &others.test], seed)?;
+    Ok((measured, Personal { counted, shares }))
 }
 
 fn closed_form(

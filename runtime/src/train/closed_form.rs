@@ -150,7 +150,16 @@ impl<'a> ClosedFormHead<'a> {
     /// # Errors
     /// [`TrainError::FeatureCount`], [`TrainError::NoSuchClass`], [`TrainError::TooManySamples`].
     pub fn add(&mut self, features: &[i8], class: usize) -> Result<(), TrainError> {
-        self.accumulate(features, class, 1, TrainError::TooManySamples)
+        self.add_times(features, class, 1)
+    }
+
+    /// Learns a sample as if it had come so many times: a few samples of a class that the file knows by many weigh little otherwise, as
+    /// those of a device's owner. Counts as many samples.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_times(&mut self, features: &[i8], class: usize, times: u16) -> Result<(), TrainError> {
+        self.accumulate(features, class, times.into(), TrainError::TooManySamples)
     }
 
     /// Forgets one sample of a class, exactly: as if it had never been added.
@@ -159,30 +168,39 @@ impl<'a> ClosedFormHead<'a> {
     /// [`TrainError::FeatureCount`], [`TrainError::NoSuchClass`]; [`TrainError::NothingToForget`] if such a sample cannot have been
     /// added.
     pub fn forget(&mut self, features: &[i8], class: usize) -> Result<(), TrainError> {
-        self.accumulate(features, class, -1, TrainError::NothingToForget)
+        self.forget_times(features, class, 1)
     }
 
-    fn accumulate(&mut self, features: &[i8], class: usize, sign: i32, beyond: TrainError) -> Result<(), TrainError> {
+    /// Forgets so many of a sample, as [`add_times`](Self::add_times) learned it.
+    ///
+    /// # Errors
+    /// As [`forget`](Self::forget).
+    pub fn forget_times(&mut self, features: &[i8], class: usize, times: u16) -> Result<(), TrainError> {
+        self.accumulate(features, class, -i32::from(times), TrainError::NothingToForget)
+    }
+
+    /// Adds a sample so many times, or takes it away where `times` is negative: 2^16 at most, so that no product leaves 31 bits.
+    fn accumulate(&mut self, features: &[i8], class: usize, times: i32, beyond: TrainError) -> Result<(), TrainError> {
         let (size, capacity) = (self.record.features, self.record.capacity);
         check_count(features, size)?;
         self.class_exists(class)?;
         // Not one of the other sums is larger than the largest on the diagonal, since |q| <= q * q and by Cauchy-Schwarz.
         let Sums { counts, moments, .. } = self.parts();
         let in_range = |value: i32, change: i32| value.checked_add(change).is_some_and(|sum| sum >= 0);
-        let square = |q: i8| sign * i32::from(q) * i32::from(q);
-        let counted = counts.get(class).is_some_and(|&count| in_range(count, sign));
+        let square = |q: i8| times * i32::from(q) * i32::from(q);
+        let counted = counts.get(class).is_some_and(|&count| in_range(count, times));
         if !(counted && diagonal(moments, size).zip(features).all(|(&moment, &q)| in_range(moment, square(q)))) {
             return Err(beyond);
         }
         let (counts, rest) = self.sums.split_at_mut_checked(capacity).unwrap_or_default();
         let (sums, mut moments) = rest.split_at_mut_checked(1 + capacity * size).unwrap_or_default();
-        counts.iter_mut().skip(class).take(1).for_each(|count| *count = count.wrapping_add(sign));
+        counts.iter_mut().skip(class).take(1).for_each(|count| *count = count.wrapping_add(times));
         let sums = sums.iter_mut().skip(1 + class * size);
-        sums.zip(features).for_each(|(sum, &q)| *sum = sum.wrapping_add(sign * i32::from(q)));
+        sums.zip(features).for_each(|(sum, &q)| *sum = sum.wrapping_add(times * i32::from(q)));
         let mut columns = features;
         while let Some((&q, behind)) = columns.split_first() {
             let Some((row, below)) = moments.split_at_mut_checked(columns.len()) else { break };
-            let q = sign * i32::from(q);
+            let q = times * i32::from(q);
             row.iter_mut().zip(columns).for_each(|(moment, &other)| *moment = moment.wrapping_add(q * i32::from(other)));
             (moments, columns) = (below, behind);
         }

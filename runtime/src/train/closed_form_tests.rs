@@ -213,6 +213,29 @@ fn what_cannot_be_solved_leaves_the_head_as_it_was() {
 }
 
 #[test]
+fn a_sample_that_counts_several_times_is_one_that_came_so_often() {
+    with_head(3, 2, |head, _| {
+        learn(head, &samples(20, 3, 2, 5));
+        let before = head.sums().to_vec();
+        (0..3).for_each(|_| head.add(&[-128, 5, 127], 1).unwrap());
+        let often = head.sums().to_vec();
+        head.restore(&before).unwrap();
+        head.add_times(&[-128, 5, 127], 1, 3).unwrap();
+        assert_eq!(head.sums(), often);
+        head.add_times(&[-128, 5, 127], 1, 0).unwrap();
+        assert_eq!(head.sums(), often);
+        assert_eq!(head.forget_times(&[-128, 5, 127], 1, 100), Err(TrainError::NothingToForget));
+        head.forget_times(&[-128, 5, 127], 1, 3).unwrap();
+        assert_eq!(head.sums(), before);
+        // Squares of 65,535 samples of -128 fill half of the range.
+        head.add_times(&[-128; 3], 0, u16::MAX).unwrap();
+        let full = head.sums().to_vec();
+        assert_eq!(head.add_times(&[-128; 3], 0, u16::MAX), Err(TrainError::TooManySamples));
+        assert_eq!(head.sums(), full);
+    });
+}
+
+#[test]
 fn sums_that_leave_their_range_are_refused_whole() {
     with_head(2, 2, |head, _| {
         let most = i32::MAX as usize / (128 * 128);
