@@ -154,10 +154,12 @@ impl Image<'_, i8> {
     #[inline(never)] // What it keeps on the stack is gone before the product begins.
     fn pack(&self, window: &Window, first: [usize; 2], size: [usize; 2], patches: &mut [i8], packed: &mut [u32]) -> [usize; 2] {
         let left = (size[0] - first[0]) * size[1] - first[1];
-        let (rows, stride) = (usize::from(window.kernel[0]), usize::from(window.dilation[0]) * self.size[1] * self.depth);
-        let fan_in = rows * self.row;
+        // The next numbers may wrap where no window lies in the image, and are not used then.
+        let (rows, stride) =
+            (usize::from(window.kernel[0]), usize::from(window.dilation[0]).wrapping_mul(self.size[1] * self.depth));
         // The kernel's rows are packed from where they lie. A packed row may reach behind the window's, but not behind the image.
-        let span = (rows - 1) * stride + self.row;
+        let span = rows.saturating_sub(1).wrapping_mul(stride).wrapping_add(self.row);
+        let fan_in = rows * self.row;
         let (mut position, mut rest, mut pixels) = (first, patches, [(&[][..], 0); PIXELS]);
         for pixel in pixels.iter_mut().take(left) {
             let lies = self.start(window, position).and_then(|start| self.pixels.get(start..)?.get(..span));
@@ -197,8 +199,8 @@ impl Image<'_, i8> {
     }
 }
 
-/// Few elements, as many as both have.
-#[inline(never)] // One for all rows of patches.
+/// As many elements as both have.
+#[inline(never)] // One for all rows of patches of a type.
 fn copy_row<T: Pod>(to: &mut [T], from: &[T]) {
     simd::copy(bytemuck::cast_slice_mut(to), bytemuck::cast_slice(from));
 }

@@ -191,7 +191,7 @@ pub fn pack_columns(columns: &mut [u32], k: usize, at: usize, pixels: [&[i8]; PI
 }
 
 /// As [`pack_columns`], for `rows` pieces of `length` inputs (a multiple of 4, not 0) in each pixel; with each goes how far apart they begin
-/// in its slice.
+/// in its slice. The slices may differ in length, and hold all pieces.
 #[inline]
 pub fn pack_rows(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], rows: usize, length: usize) {
     let last = rows.saturating_sub(1);
@@ -202,8 +202,8 @@ pub fn pack_rows(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], rows: us
     let [first, second, ..] = &pixels;
     let Some(k) = rows.checked_mul(length) else { return };
     let fits = k > 0 && length.is_multiple_of(4) && holds(first);
-    let alike = pixels.iter().skip(1).all(|pixel| pixel.0.is_empty() || holds(pixel));
-    if fits && alike && columns.len() >= columns_words(k, if second.0.is_empty() { 1 } else { 2 }) {
+    let others_hold = pixels.iter().skip(1).all(|pixel| pixel.0.is_empty() || holds(pixel));
+    if fits && others_hold && columns.len() >= columns_words(k, if second.0.is_empty() { 1 } else { 2 }) {
         active::pack_rows(columns, pixels, rows, length);
     }
 }

@@ -194,11 +194,16 @@ fn slices_that_do_not_fit_together_are_left_alone() {
     pack(&mut columns, 0, &[9; 4], &[9; 3]);
     pack(&mut columns, 0, &[], &[9; 4]);
     pack(&mut columns[..3], 0, &[9; 4], &[]);
-    let pack_rows = |columns: &mut [u32], length: usize, rows, row, stride| {
-        let pixel = vec![9; length];
+    let pack_two = |columns: &mut [u32], rows, row, [first, second]: [(usize, usize); 2]| {
+        let bytes = [first, second].map(|(length, _)| vec![9; length]);
         let mut pixels = [(&[][..], 0); PIXELS];
-        pixels[..2].copy_from_slice(&[(&pixel, stride), (&pixel, stride)]);
+        pixels[..2].copy_from_slice(&[(&bytes[0], first.1), (&bytes[1], second.1)]);
         pack_rows(columns, pixels, rows, row);
+    };
+    pack_two(&mut columns, 2, 4, [(8, 4), (7, 4)]);
+    pack_two(&mut columns, 2, 4, [(8, 4), (8, 5)]);
+    let pack_rows = |columns: &mut [u32], length: usize, rows, row, stride| {
+        pack_two(columns, rows, row, [(length, stride); 2]);
     };
     pack_rows(&mut columns, 11, 2, 4, 8);
     pack_rows(&mut columns, 8, 2, 3, 4);

@@ -154,7 +154,8 @@ impl<'a> ClosedFormHead<'a> {
     }
 
     /// Learns a sample as if it had come so many times: a few samples of a class that the file knows by many weigh little otherwise, as
-    /// those of a device's owner. Counts as many samples.
+    /// those of a device's owner. Counts as many samples, also for what the spread and the unknown follow from: the file's limit then no longer
+    /// has the rate that it was found for, and [`Calibrator`](super::Calibrator) finds another.
     ///
     /// # Errors
     /// As [`add`](Self::add).

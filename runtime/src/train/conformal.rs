@@ -16,7 +16,8 @@ pub fn rank(samples: usize, rate: f32) -> Option<usize> {
 /// ```no_run
 /// use samara_runtime::train::{Calibrator, ClosedFormHead, TrainError};
 ///
-/// /// Whether a sample is stranger than 19 of 20 normal ones, by a head of one class; none before there were enough of these.
+/// /// Whether a sample is stranger than 19 of 20 normal ones, by a head of one class; none if it calibrated with too few, 18, or with
+/// /// too many, 659.
 /// fn is_strange(
 ///     head: &mut ClosedFormHead<'_>,
 ///     calibrator: &Calibrator<32>,

@@ -92,7 +92,7 @@ impl Depthwise for Kernels {
             }
             let (input, output) = (input.wrapping_add(first), output.as_mut_ptr().wrapping_add(run.from + first));
             let gap = run.channels - fours * 4;
-            // SAFETY, of both: the streams are laid out as the kernel expects. The taps of all pixels lie in the input with all channels
+            // Of both kernels: the streams are laid out as they expect. The taps of all pixels lie in the input with all channels
             // (`depthwise.rs`; the window and the input's length were checked against each other), or in the zero points, and
             // `first + 4 * fours` is at most the block, so all four bytes of each read and write are inside.
             if let Ok(&taps) = <&[u32; 9]>::try_from(run.taps) {
@@ -110,6 +110,7 @@ impl Depthwise for Kernels {
                     pixels: run.pixels,
                     steps_any_back: steps_back.iter().fold(0, |any, back| any | back),
                 };
+                // SAFETY: as said above.
                 unsafe { depthwise_nine(&nine) };
                 continue;
             }
@@ -126,6 +127,7 @@ impl Depthwise for Kernels {
                 odd: run.taps.len() % 2,
                 entry: if pairs == 0 { 4 } else { pairs.wrapping_neg() % 4 },
             };
+            // SAFETY: as said above.
             unsafe { depthwise_fours(&mut arguments) };
         }
     }
