@@ -137,8 +137,8 @@ pub(super) fn convolve<M: Matrix>(node: &mut NodeRun<'_>, adds: bool) {
     let Some(image) = Image::new(image, &input, &window, window.packed_row(input.channels())) else { return };
     let packed: &mut [u32] = bytemuck::try_cast_slice_mut(packed).unwrap_or_default();
     let mut position = [0, 0];
+    let pack = if window.dilation[1] == 1 { Image::pack } else { Image::pack_apart };
     for outputs in output.chunks_mut((PIXELS * channels).max(1)) {
-        let pack = if window.dilation[1] == 1 { Image::pack } else { Image::pack_apart };
         position = pack(&image, &window, position, [rows, columns], patches, packed);
         let made = if sum.is_some() { pixels.get_mut(..outputs.len()).unwrap_or_default() } else { &mut *outputs };
         M::multiply(weights, fan_in, packed, &requantize, unpacked, split_pixels(made, channels));

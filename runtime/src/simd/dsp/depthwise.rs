@@ -185,13 +185,13 @@ fn shift_halves(pair: u32, shift: u32) -> u32 {
     (pair & 0xffff).wrapping_shl(shift) & 0xffff | (pair & 0xffff_0000).wrapping_shl(shift)
 }
 
-/// Some fours of channels of some pixels, taps in pairs: 14 instructions for 8 products, in a loop unrolled four times that is
-/// entered in the middle where the pairs are no multiple of four.
-#[unsafe(naked)]
-unsafe extern "C" fn depthwise_fours(arguments: *mut Fours) {
-    macro_rules! step {
-        () => {
-            "ldrd r2, r3, [r0], #8
+/// Two taps of four channels, 14 instructions of 4 bytes for 8 products; `$places` is where the taps' places are loaded from.
+macro_rules! step {
+    ($places:literal) => {
+        concat!(
+            "ldrd r2, r3, ",
+            $places,
+            "
              ldm.w lr!, {{r8, r9, r10, r11}}
              ldr.w r2, [r1, r2]
              ldr.w r3, [r1, r3]
@@ -205,8 +205,14 @@ unsafe extern "C" fn depthwise_fours(arguments: *mut Fours) {
              smlad r6, r2, r10, r6
              sxtb16 r2, r3, ror #8
              smlad r7, r2, r11, r7"
-        };
-    }
+        )
+    };
+}
+
+/// Some fours of channels of some pixels, taps in pairs: 14 instructions for 8 products, in a loop unrolled four times that is
+/// entered in the middle where the pairs are no multiple of four.
+#[unsafe(naked)]
+unsafe extern "C" fn depthwise_fours(arguments: *mut Fours) {
     naked_asm!(
         super::super::assembler_core!(),
         "push {{r4-r11, lr}}",
@@ -230,10 +236,10 @@ unsafe extern "C" fn depthwise_fours(arguments: *mut Fours) {
         "ldr pc, [sp, #40]",
         ".p2align 2",
         "4:",
-        step!(),
-        step!(),
-        step!(),
-        step!(),
+        step!("[r0], #8"),
+        step!("[r0], #8"),
+        step!("[r0], #8"),
+        step!("[r0], #8"),
         "ldr r2, [sp, #32]",
         "cmp r0, r2",
         "bne.w 4b",
@@ -284,28 +290,6 @@ unsafe extern "C" fn depthwise_fours(arguments: *mut Fours) {
 /// As [`depthwise_fours`], for nine taps: their places lie on the stack, and no loop goes over them.
 #[unsafe(naked)]
 unsafe extern "C" fn depthwise_nine(arguments: *const Nine) {
-    macro_rules! step {
-        ($taps:literal) => {
-            concat!(
-                "ldrd r2, r3, [sp, #",
-                $taps,
-                "]
-             ldm.w lr!, {{r8, r9, r10, r11}}
-             ldr.w r2, [r1, r2]
-             ldr.w r3, [r1, r3]
-             pkhbt r12, r2, r3, lsl #16
-             pkhtb r3, r3, r2, asr #16
-             sxtb16 r2, r12
-             smlad r4, r2, r8, r4
-             sxtb16 r2, r12, ror #8
-             smlad r5, r2, r9, r5
-             sxtb16 r2, r3
-             smlad r6, r2, r10, r6
-             sxtb16 r2, r3, ror #8
-             smlad r7, r2, r11, r7"
-            )
-        };
-    }
     naked_asm!(
         super::super::assembler_core!(),
         "push {{r4-r11, lr}}",
@@ -324,10 +308,10 @@ unsafe extern "C" fn depthwise_nine(arguments: *const Nine) {
         // Four channels.
         "3:",
         "ldm.w lr!, {{r4, r5, r6, r7}}",
-        step!(0),
-        step!(8),
-        step!(16),
-        step!(24),
+        step!("[sp, #0]"),
+        step!("[sp, #8]"),
+        step!("[sp, #16]"),
+        step!("[sp, #24]"),
         "ldr r2, [sp, #32]",
         "ldrd r8, r9, [lr], #8",
         "ldr r2, [r1, r2]",
