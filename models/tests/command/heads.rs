@@ -130,7 +130,7 @@ fn a_budget_says_what_fits_to_the_byte() {
     assert_eq!(over("over_training_ram")[1..4], [0, 1, dense(16) - dense(8) + 1]);
     let text = success(&["budget", &model, "--ram", "1M", "--training-ram", &limits[1]]);
     assert!(text.contains("--ram 1,048,576") && text.contains("  1 too many") && text.contains("  fits"), "{text}");
-    assert!(refusal(2, &["budget", &model, "--ram", "64kB"]).contains("such as 4096, 64k or 1M"));
+    assert!(refusal(2, &["budget", &model, "--ram", "64kB"]).contains("such as 4096, 64k or 1.5M"));
 }
 
 #[test]

@@ -204,24 +204,37 @@ pub fn count(text: &str) -> Result<usize, String> {
     text.parse::<usize>().ok().filter(|&number| number > 0).ok_or_else(|| "expected a whole number, at least 1".to_owned())
 }
 
-/// Bytes: 4096, 64k (of 1,024 each) or 1M, at least one.
+/// Bytes: 4096, 64k (of 1,024 each) or 1.5M, at least one.
 pub fn bytes(text: &str) -> Result<usize, String> {
-    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
-        Some(digits) => (digits, 1 << 10),
-        None => text.strip_suffix('M').map_or((text, 1), |digits| (digits, 1 << 20)),
-    };
-    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
-    bytes.filter(|&bytes| bytes > 0).ok_or_else(|| "expected a number of bytes, such as 4096, 64k or 1M".to_owned())
+    let bytes = scaled(text, 1 << 10).and_then(|bytes| usize::try_from(bytes).ok());
+    bytes.ok_or_else(|| "expected a whole number of bytes, such as 4096, 64k or 1.5M".to_owned())
 }
 
-/// A number of things: 4096, 500k (of 1,000 each) or 2M, at least one.
+/// A number of things: 4096, 500k (of 1,000 each) or 1.9M, at least one.
 pub fn amount(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
-        Some(digits) => (digits, 1_000),
-        None => text.strip_suffix('M').map_or((text, 1), |digits| (digits, 1_000_000)),
+    scaled(text, 1_000).ok_or_else(|| "expected a whole number, such as 4096, 500k or 1.9M".to_owned())
+}
+
+/// A whole number above 0, of which k is so many and M their square. Decimals before a unit are exact: 1.9M is 1,900,000 of 1,000 each, and of 1,024
+/// each no whole number, so that it is refused.
+fn scaled(text: &str, thousand: u64) -> Option<u64> {
+    let (number, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, thousand),
+        None => text.strip_suffix('M').map_or((text, 1), |number| (number, thousand * thousand)),
     };
-    let amount = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    amount.filter(|&amount| amount > 0).ok_or_else(|| "expected a number, such as 4096, 500k or 2M".to_owned())
+    let (whole, decimals) = match number.split_once('.') {
+        // Zeros at the end say nothing, and would make the numbers below larger.
+        Some((whole, decimals)) if unit > 1 && !decimals.is_empty() => (whole, decimals.trim_end_matches('0')),
+        Some(_) => return None,
+        None => (number, ""),
+    };
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_digits(whole) || !is_digits(decimals) {
+        return None;
+    }
+    let parts = 10_u128.checked_pow(u32::try_from(decimals.len()).ok()?)?;
+    let amount = format!("{whole}{decimals}").parse::<u128>().ok()?.checked_mul(unit.into())?;
+    u64::try_from(amount / parts).ok().filter(|scaled| *scaled > 0 && amount % parts == 0)
 }
 
 #[cfg(test)]
@@ -247,6 +260,33 @@ mod tests {
         assert!(["0", "-1", "inf", "NaN", "x"].into_iter().all(|text| positive(text).is_err()));
         assert!(["0", "-1", "1.5"].into_iter().all(|text| count(text).is_err()));
         assert_eq!(["4096", "64k", "48K", "1M"].map(bytes), [Ok(4096), Ok(65_536), Ok(49_152), Ok(1_048_576)]);
-        assert!(["0k", "", "k", "64kB", "-1k", "1.5M", "99999999999999M"].into_iter().all(|text| bytes(text).is_err()));
+        assert!(["0k", "", "k", "64kB", "-1k", "+1k", "99999999999999M"].into_iter().all(|text| bytes(text).is_err()));
+    }
+
+    /// Issue 11: `--max-instructions 1.9M` was refused.
+    #[test]
+    fn decimals_before_a_unit_are_exact_or_refused() {
+        let amounts = [("1.9M", 1_900_000), ("0.5k", 500), ("2.50M", 2_500_000), ("1.000001M", 1_000_001), ("0007", 7)];
+        assert_eq!(amounts.map(|(text, _)| amount(text)), amounts.map(|(_, expected)| Ok(expected)));
+        // 0.1 has no exact binary form; 4.35 as a float times 100 is 434.99999999999994.
+        assert_eq!((amount("0.1k"), amount("4.35M"), amount("18446744073709551615")), (Ok(100), Ok(4_350_000), Ok(u64::MAX)));
+        assert_eq!(["1.5k", "1.5M", "0.0625M"].map(bytes), [Ok(1_536), Ok(1_572_864), Ok(65_536)]);
+        let refused = [
+            "1.9",
+            "1.0",
+            "1.0005k",
+            "0.0000001M",
+            "0.0k",
+            ".5M",
+            "1.M",
+            "1.2.3M",
+            "1.-5k",
+            "1e3k",
+            "1,5M",
+            "18446744073709551616",
+        ];
+        assert!(refused.into_iter().all(|text| amount(text).is_err()), "{:?}", refused.map(amount));
+        // 1.9M of 1,024 * 1,024 would be 1,992,294.4 bytes.
+        assert_eq!(bytes("1.9M").unwrap_err(), "expected a whole number of bytes, such as 4096, 64k or 1.5M");
     }
 }

@@ -41,7 +41,7 @@ pub struct Plan {
     /// Try only nets of at most so many multiply-accumulates, such as 500k (of 1,000 each)
     #[arg(long, value_name = "N", value_parser = names::amount)]
     max_macs: Option<u64>,
-    /// Try only nets that take about so many instructions on a Cortex-M4F at most, such as 2M (docs/tune.md says how far the estimate is off)
+    /// Try only nets that take about so many instructions on a Cortex-M4F at most, such as 1.9M (docs/tune.md says how far the estimate is off)
     #[arg(long, value_name = "N", value_parser = names::amount)]
     max_instructions: Option<u64>,
     /// Try only nets of which a device can learn in so many bytes beside the arena, in the cheapest way that `samara budget` lists
