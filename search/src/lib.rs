@@ -35,6 +35,7 @@ mod trial;
 pub use database::Storage;
 pub use distribution::{Distribution, Value};
 pub use error::{Error, Result};
+pub use importance::Importance;
 pub use pruner::Pruner;
 pub use sampler::Sampler;
 pub use space::{Chosen, Condition, Parameter, Space, Test};

@@ -84,6 +84,25 @@ impl<'a> Scale<'a> {
         if self.log { value.ln() } else { value }
     }
 
+    /// Places that cut the line into at most so many parts of about one length; where there are steps, between two values.
+    pub fn edges(&self, parts: usize) -> Vec<f64> {
+        // Where the first value's own part of the line begins, and how long that of each is.
+        let step = match *self.distribution {
+            Distribution::Float { low, step, .. } => step.map(|step| (low - step / 2.0, step)),
+            Distribution::Integer { low, step, .. } => Some((low as f64 - step as f64 / 2.0, step as f64)),
+            Distribution::Choice(_) => Some((0.0, 1.0)),
+        };
+        let edge = |part: usize| {
+            let place = self.low + (self.high - self.low) * part as f64 / parts as f64;
+            let Some((first, step)) = step else { return place };
+            let real = if self.log { place.exp() } else { place };
+            self.place(first + ((real - first) / step).round() * step)
+        };
+        let mut edges: Vec<f64> = (0..=parts).map(edge).collect();
+        edges.dedup();
+        edges
+    }
+
     /// The nearest value to a place.
     pub fn value(&self, place: f64) -> Value {
         let real = if self.log { place.exp() } else { place };

@@ -2,7 +2,7 @@
 
 use super::Study;
 use crate::database::Record;
-use crate::{Result, State, Trial, front, importance};
+use crate::{Importance, Result, State, Trial, front, importance};
 use std::cmp::Ordering;
 
 impl Study {
@@ -19,21 +19,17 @@ impl Study {
         Ok(places.into_iter().map(|place| Trial::of(&complete[place], None)).collect())
     }
 
-    /// How much of the differences in the first value each parameter explains alone, from 0 to 1 (omega squared between groups of about equal
-    /// values), the largest first. Empty below ten complete trials.
+    /// How much of the differences in the first value each parameter explains, alone and with another one, by functional ANOVA of a random forest.
+    /// `None` below ten complete trials.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn importance(&mut self) -> Result<Vec<(String, f64)>> {
+    pub fn importance(&mut self) -> Result<Option<Importance>> {
         let records = self.records()?;
         let loss = |record: &Record| self.losses(record).first().copied().filter(|loss| loss.is_finite());
         let complete = records.iter().filter(|record| record.state == State::Complete);
         let trials: Vec<(&Record, f64)> = complete.filter_map(|record| Some((record, loss(record)?))).collect();
-        let names = self.space.parameters().iter().map(|parameter| parameter.name.as_str());
-        let mut found: Vec<(String, f64)> =
-            names.filter_map(|name| Some((name.to_owned(), importance::of(name, &trials)?))).collect();
-        found.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Ok(found)
+        Ok(importance::of(self.space.parameters(), &trials))
     }
 
     /// The complete trial with the best first value, of those within all limits.

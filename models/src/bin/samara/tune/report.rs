@@ -1,7 +1,7 @@
 //! `report.html`: what a search tried, on one page that needs nothing else.
 
 use anyhow::Result;
-use samara_search::{Distribution, Parameter, State, Study, Trial};
+use samara_search::{Distribution, Importance, Parameter, State, Study, Trial};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -16,6 +16,11 @@ use crate::report::page::{Page, scrolling};
 
 /// Trials in the table.
 const LISTED: usize = 20;
+/// Pairs of parameters whose bars are drawn, and the least part of one.
+const PAIRS: usize = 10;
+const LEAST_SHOWN: f64 = 0.005;
+/// The part of differences below which what parameters explain is chance.
+const LITTLE: f64 = 0.2;
 /// Pixels of parallel coordinates: between two axes, of an axis, around them.
 const BETWEEN: f64 = 130.0;
 const HIGH: f64 = 260.0;
@@ -54,15 +59,11 @@ impl Tuning {
             "A line for each complete trial, through the values that were chosen for it: the darker, the better; the winner is drawn thick. A gap is a parameter that was not there.",
             &scrolling(&self.coordinates(&complete, winner)),
         );
-        let importance = study.importance()?;
-        let bars =
-            if importance.is_empty() { "<p>It takes ten complete trials.</p>".to_owned() } else { picture::bars(&importance) };
         page.section(
             "Importance",
-            "How much of the differences between complete trials each parameter explains alone: the part of the variance that lies between groups of about equal \
-             values, without what chance gives (omega squared). What matters only together with something else is not seen, and estimators, which try good values \
-             more often, make differences smaller than they are.",
-            &bars,
+            "How much of the differences between complete trials each parameter explains alone, and two beyond that together: functional ANOVA of a random \
+             forest, with each parameter spread over its whole range, whatever was tried more often. What is left to 1 is due to three and more.",
+            &importance(study.importance()?.as_ref()),
         );
         page.section(
             &format!("The best {}", LISTED.min(complete.len())),
@@ -217,6 +218,17 @@ impl Tuning {
     }
 }
 
+/// What parameters explain.
+fn importance(found: Option<&Importance>) -> String {
+    let Some(found) = found else { return "<p>It takes ten complete trials.</p>".to_owned() };
+    let pairs = found.pairs.iter().filter(|(_, part)| *part >= LEAST_SHOWN).take(PAIRS);
+    let pairs = pairs.map(|([one, other], part)| (format!("{one} \u{d7} {other}"), *part));
+    let bars: Vec<(String, f64)> = found.parameters.iter().cloned().chain(pairs).collect();
+    let says = if found.explained < LITTLE { " With so little, the bars are chance." } else { "" };
+    let known = format!("<p>From other trials, {:.2} of the differences between trials are known.{says}</p>", found.explained);
+    known + &picture::bars(&bars)
+}
+
 /// The first objective's.
 fn value(trial: &Trial) -> f64 {
     trial.values.first().copied().unwrap_or(f64::NAN)
@@ -258,6 +270,22 @@ mod tests {
     use super::*;
     use samara_search::Space;
     use serde_json::json;
+
+    #[test]
+    fn pairs_stand_below_parameters_and_chance_is_named() {
+        let named = |names: [&str; 2]| names.map(str::to_owned);
+        let mut found = Importance {
+            parameters: vec![("rate".to_owned(), 0.6), ("a<b".to_owned(), 0.0)],
+            pairs: vec![(named(["rate", "a<b"]), 0.25), (named(["a<b", "c"]), 0.001)],
+            explained: 0.91,
+        };
+        let text = importance(Some(&found));
+        assert!(text.contains("0.91 of the differences") && !text.contains("chance"), "{text}");
+        assert!(text.matches("<rect").count() == 3 && text.contains("rate \u{d7} a&lt;b"), "{text}");
+        found.explained = 0.1;
+        assert!(importance(Some(&found)).contains("the bars are chance"));
+        assert!(importance(None).contains("ten complete trials"));
+    }
 
     #[test]
     fn values_lie_between_the_ends_of_their_axis() {
