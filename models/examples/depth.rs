@@ -1,18 +1,21 @@
-//! What the textbook says of deep nets, as tables: how activations and gradients fade or stay through layers, by activation and initial weights;
+//! What the textbook says of deep nets, as tables and pictures: how activations and gradients fade or stay through layers, by activation and initial weights;
 //! SELU's mean and variance through 20 layers; residual connections, by depth; batch-norm, epoch by epoch. docs/training.md has what it printed.
 //!
 //! ```text
 //! cargo run --release -p samara-models --example depth                      # fashion-mnist, 10000 samples, seed 1
 //! cargo run --release -p samara-models --example depth -- DATA SAMPLES SEED
+//! cargo run --release -p samara-models --example depth -- DATA SAMPLES SEED DIR   # writes the pictures, too
 //! ```
 //!
 //! Source: A. Géron, *Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow*, third edition, chapter 11.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use samara_models::chart::{self, Entry, Line, Panel, Stroke};
 use samara_trainer::data::Random;
-use samara_trainer::prelude::*;
+use samara_trainer::{checkpoint::write_file, prelude::*};
 
 type Outcome = std::result::Result<(), Box<dyn Error>>;
 
@@ -37,42 +40,81 @@ fn moments(values: &[f32]) -> (f64, f64) {
     (mean, (values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count).sqrt())
 }
 
-/// The layers that are looked at.
-const LOOKED_AT: [usize; 5] = [1, 5, 10, 15, DEPTH];
+/// The layers that are printed.
+const PRINTED: [usize; 5] = [1, 5, 10, 15, DEPTH];
 
 /// The name of a layer, counted from 1.
 fn layer(number: usize) -> String {
     if number == 1 { "dense".to_owned() } else { format!("dense_{}", number - 1) }
 }
 
-/// For normal inputs and targets, mean and deviation of what layers give, and the deviation of the gradients of their kernels.
-fn look(title: &str, mut model: Model, seed: u64) -> Outcome {
-    model.initialize(seed);
-    model.compile(Sgd::new(0.0), MeanSquaredError)?;
-    let mut random = Random::new(seed, 1);
-    let mut normal = || Tensor::new([500, UNITS], (0..500 * UNITS).map(|_| random.normal() as f32).collect());
-    let (inputs, targets) = (normal()?, normal()?);
-    print!("{title:<30}");
-    for number in LOOKED_AT {
-        let part = Model::new("part", model.tensor("input")?, model.tensor(&layer(number))?)?;
-        let (mean, deviation) = moments(part.predict(&inputs)?.values());
-        print!("{:>16}", format!("{mean:.3} ± {deviation:.3}"));
+/// What a chain's layers give, and what comes back to them.
+struct Faded {
+    name: &'static str,
+    /// Mean and deviation of activations behind each layer.
+    activations: Vec<(f64, f64)>,
+    /// Deviation of the gradients of each kernel.
+    gradients: Vec<f64>,
+}
+
+impl Faded {
+    /// Of normal inputs and targets.
+    fn of(name: &'static str, mut model: Model, seed: u64) -> Result<Self> {
+        model.initialize(seed);
+        model.compile(Sgd::new(0.0), MeanSquaredError)?;
+        let mut random = Random::new(seed, 1);
+        let mut normal = || Tensor::new([500, UNITS], (0..500 * UNITS).map(|_| random.normal() as f32).collect());
+        let (inputs, targets) = (normal()?, normal()?);
+        let activations = (1..=DEPTH).map(|number| {
+            let part = Model::new("part", model.tensor("input")?, model.tensor(&layer(number))?)?;
+            Ok(moments(part.predict(&inputs)?.values()))
+        });
+        let activations = activations.collect::<Result<_>>()?;
+        let mut gradients = Vec::new();
+        let read = callbacks::each_batch(|training: &mut Training<'_>| {
+            for number in 1..=DEPTH {
+                gradients.push(moments(&training.gradient(&format!("{}/kernel", layer(number)))?).1);
+            }
+            Ok(())
+        });
+        let fit = Fit { batch: 500, verbose: false, callbacks: vec![Box::new(read)], ..Fit::default() };
+        model.fit(&Dataset::new(inputs, targets)?, fit)?;
+        Ok(Self { name, activations, gradients })
     }
-    let mut gradients = Vec::new();
-    let read = callbacks::each_batch(|training: &mut Training<'_>| {
-        for number in LOOKED_AT {
-            gradients.push(moments(&training.gradient(&format!("{}/kernel", layer(number)))?).1);
-        }
-        Ok(())
-    });
-    model.fit(
-        &Dataset::new(inputs, targets)?,
-        Fit { batch: 500, verbose: false, callbacks: vec![Box::new(read)], ..Fit::default() },
-    )?;
-    print!("\n{:<30}", "  gradients");
-    gradients.iter().for_each(|deviation| print!("{:>16}", format!("{deviation:.1e}")));
-    println!();
-    Ok(())
+
+    fn print(&self) {
+        let cells = PRINTED.map(|number| self.activations[number - 1]);
+        let cells: String = cells.map(|(mean, deviation)| format!("{:>16}", format!("{mean:.3} ± {deviation:.3}"))).concat();
+        println!("{:<30}{cells}", self.name);
+        let cells = PRINTED.map(|number| format!("{:>16}", format!("{:.1e}", self.gradients[number - 1])));
+        println!("{:<30}{}", "  gradients", cells.concat());
+    }
+}
+
+/// A line from the first layer, or epoch, on.
+fn line(colour: usize, stroke: Stroke, values: impl Iterator<Item = f64>) -> Line {
+    Line { colour, stroke, points: (1..).map(f64::from).zip(values).collect() }
+}
+
+fn entry(stroke: Stroke, colour: Option<usize>, label: &str) -> Entry<'_> {
+    Entry { stroke, colour, label }
+}
+
+/// How far activations and gradients of chains deviate from their means, layer by layer.
+fn draw_faded(chains: &[Faded]) -> String {
+    let panel = |name, values: fn(&Faded) -> Vec<f64>| {
+        let lines = chains.iter().enumerate();
+        let lines = lines.map(|(colour, chain)| line(colour, Stroke::Solid, values(chain).into_iter().map(f64::log10)));
+        Panel { name, across: "layer", lines: lines.collect() }
+    };
+    let panels = [
+        panel("activations: log10 of their deviation", |chain| {
+            chain.activations.iter().map(|(_, deviation)| *deviation).collect()
+        }),
+        panel("kernels' gradients: log10 of their deviation", |chain| chain.gradients.clone()),
+    ];
+    let legend = chains.iter().enumerate().map(|(colour, chain)| entry(Stroke::Solid, Some(colour), chain.name));
+    chart::draw(&format!("{DEPTH} layers of {UNITS} units, before training"), &panels, &[&legend.collect::<Vec<_>>()])
 }
 
 /// A net of so many hidden layers on images, with what stands behind each.
@@ -138,30 +180,46 @@ fn run() -> Outcome {
     let data = arguments.next().unwrap_or_else(|| "fashion-mnist".to_owned());
     let samples = arguments.next().map_or(Ok(10_000), |samples| samples.parse())?;
     let seed = arguments.next().map_or(Ok(1), |seed| seed.parse())?;
+    let pictures = arguments.next().map(PathBuf::from);
+    let write = |name: &str, picture: &str| match &pictures {
+        Some(directory) => write_file(&directory.join(name), picture.as_bytes()),
+        None => Ok(()),
+    };
 
     println!("mean ± deviation of activations behind a layer, and deviation of its kernel's gradients");
-    print!("{:<30}", "layer");
-    LOOKED_AT.iter().for_each(|number| print!("{number:>16}"));
-    println!();
+    println!("{:<30}{}", "layer", PRINTED.map(|number| format!("{number:>16}")).concat());
     // Variance 1, whatever the size of the layer.
     let normal =
         initializers::VarianceScaling::new(UNITS as f64, initializers::FanMode::In, initializers::Distribution::Normal);
-    look("sigmoid, normal, deviation 1", chain(Activation::Sigmoid, normal)?, seed)?;
-    look("relu, Glorot", chain(Activation::Relu, initializers::glorot_normal())?, seed)?;
-    look("relu, He", chain(Activation::Relu, initializers::he_normal())?, seed)?;
-    look("selu, LeCun", chain(Activation::Selu, initializers::lecun_normal())?, seed)?;
+    let faded = [
+        Faded::of("sigmoid, normal", chain(Activation::Sigmoid, normal)?, seed)?,
+        Faded::of("relu, Glorot", chain(Activation::Relu, initializers::glorot_normal())?, seed)?,
+        Faded::of("relu, He", chain(Activation::Relu, initializers::he_normal())?, seed)?,
+        Faded::of("selu, LeCun", chain(Activation::Selu, initializers::lecun_normal())?, seed)?,
+    ];
+    faded.iter().for_each(Faded::print);
+    write("fading.svg", &draw_faded(&faded))?;
 
     let splits = sources::load(&data)?;
     let part = splits.train.slice(0..samples)?;
     println!("\nvalidation accuracy after 3 epochs, {samples} samples of {data}, batch-norm in all hidden layers");
     println!("{:<14}{:>10}{:>10}", "hidden layers", "plain", "residual");
+    let mut by_depth = [Vec::new(), Vec::new()];
     for layers in [2, 5, 10, 20, 40] {
         let last = |residual| -> Result<f64> {
             let accuracies = train(net(layers, Activation::Relu, residual, true)?, 0.01, &part, &splits.validation, 3, seed)?;
             Ok(accuracies.last().copied().unwrap_or(0.0))
         };
-        println!("{layers:<14}{:>10.4}{:>10.4}", last(false)?, last(true)?);
+        let [plain, residual] = [last(false)?, last(true)?];
+        println!("{layers:<14}{plain:>10.4}{residual:>10.4}");
+        for (points, accuracy) in by_depth.iter_mut().zip([plain, residual]) {
+            points.push((layers as f64, accuracy));
+        }
     }
+    let lines = by_depth.into_iter().enumerate().map(|(colour, points)| Line { colour, stroke: Stroke::Solid, points });
+    let panel = Panel { name: "validation accuracy", across: "hidden layers", lines: lines.collect() };
+    let legend = ["plain", "residual"].iter().enumerate().map(|(colour, name)| entry(Stroke::Solid, Some(colour), name));
+    write("residual.svg", &chart::draw("3 epochs of training", &[panel], &[&legend.collect::<Vec<_>>()]))?;
     println!("\nvalidation accuracy by epoch, 10 hidden layers");
     for (title, activation, normalized) in [
         ("relu", Activation::Relu, false),
@@ -174,16 +232,18 @@ fn run() -> Outcome {
     }
     let all = splits.train.samples();
     println!("\nthe same of the textbook's net, 300 and 100 units, all {all} samples, SGD at 0.001");
-    for (title, activation, normalized) in [
-        ("relu", Activation::Relu, false),
-        ("relu, batch-norm", Activation::Relu, true),
-        ("elu", Activation::Elu, false),
-        ("elu, batch-norm", Activation::Elu, true),
-        ("selu", Activation::Selu, false),
-        ("selu, batch-norm", Activation::Selu, true),
-    ] {
-        let net = textbook_net(activation, normalized)?;
-        print_epochs(title, &train(net, 0.001, &splits.train, &splits.validation, 4, seed)?);
+    let (mut lines, names) = (Vec::new(), ["relu", "elu", "selu"]);
+    for (colour, activation) in [Activation::Relu, Activation::Elu, Activation::Selu].into_iter().enumerate() {
+        for (normalized, stroke, with) in [(false, Stroke::Dashed, ""), (true, Stroke::Solid, ", batch-norm")] {
+            let net = textbook_net(activation, normalized)?;
+            let accuracies = train(net, 0.001, &splits.train, &splits.validation, 4, seed)?;
+            print_epochs(&format!("{}{with}", names[colour]), &accuracies);
+            lines.push(line(colour, stroke, accuracies.into_iter()));
+        }
     }
+    let strokes = [entry(Stroke::Solid, None, "with batch-norm"), entry(Stroke::Dashed, None, "without")];
+    let colours: Vec<_> = names.iter().enumerate().map(|(colour, name)| entry(Stroke::Solid, Some(colour), name)).collect();
+    let panel = Panel { name: "validation accuracy", across: "epoch", lines };
+    write("batch-norm.svg", &chart::draw("The textbook's net", &[panel], &[&strokes, &colours]))?;
     Ok(())
 }

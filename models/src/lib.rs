@@ -13,6 +13,7 @@
 //! The command `samara` (in `src/bin/samara`) trains, quantizes, evaluates and inspects them; `samara --help` tells how.
 
 mod anomaly_autoencoder;
+pub mod chart;
 mod ds_cnn;
 mod fashion_inception;
 mod fashion_mlp;

@@ -175,6 +175,9 @@ fn what_does_not_fit_is_told_before_the_first_step() {
     );
     assert!(told.contains(" bytes, of which there are 512"), "{told}");
     assert!(names(&out).is_empty());
+    let (code, told) = with(&["--aware", "2", "--int4", "dense_7"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("dense_7") && !told.contains("epoch 1/") && names(&out).is_empty(), "{told}");
     let (code, told) = with(&["--board", "microbitt"]);
     assert!(code == Some(2) && told.contains("there is no board \"microbitt\"; did you mean microbit?"), "{told}");
     let (code, told) = with(&["--max-flash", "4M"]);

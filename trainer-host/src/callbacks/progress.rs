@@ -30,7 +30,7 @@ impl Progress {
             return;
         }
         self.bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
-        let template = "{prefix} {bar:30} {pos}/{len} steps, {eta} left, {msg}";
+        let template = "{prefix} {bar:30} {pos}/{len} steps, {eta} left{msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
@@ -58,7 +58,7 @@ impl Callback for Progress {
         if self.drawn.elapsed() >= INTERVAL || training.step() == training.steps() {
             self.drawn = Instant::now();
             self.bar.set_prefix(format!("epoch {}/{}", training.epoch(), training.epochs()));
-            self.bar.set_message(format!("loss {:.4}", training.loss()));
+            self.bar.set_message(format!(", loss {:.4}", training.loss()));
             self.bar.set_position(training.step() as u64);
         }
         Ok(())

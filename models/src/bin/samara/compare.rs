@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use samara_models::chart::COLOURS;
 use samara_trainer::data::sources::{Splits, Targets};
 use samara_trainer::losses::SparseCategoricalCrossentropy;
 use samara_trainer::{Error, Fit, History};
 use serde_json::{Value, json};
 
-use crate::chart;
 use crate::curves::{self, Curve};
 use crate::losses::Measured;
 use crate::names::ModelName;
@@ -80,8 +80,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if out.extension().is_none_or(|ending| ending != "svg") {
         bail!("--out is {}, expected the name of an SVG file, such as curves.svg", out.display());
     }
-    if optimizers.len() > chart::COLOURS.len() {
-        let most = chart::COLOURS.len();
+    if optimizers.len() > COLOURS.len() {
+        let most = COLOURS.len();
         bail!("--optimizer is given {} times, expected at most {most}: there are no more colours", optimizers.len());
     }
     files::prepare_directory(out.parent().unwrap_or(Path::new("")))?;

@@ -17,7 +17,7 @@ pub struct Golden {
     /// Golden samples in each file, inputs whose outputs a device can compare: 0 for none [default: 1, and up to 4
     /// in at most a sixteenth of the file]
     #[arg(long = "golden", value_name = "N")]
-    count: Option<usize>,
+    pub count: Option<usize>,
 }
 
 /// How a net is quantized.

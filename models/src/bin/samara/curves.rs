@@ -1,6 +1,6 @@
 //! Learning curves: loss and accuracy, epoch by epoch, of several trainings.
 
-use crate::chart::{self, Entry, Line, Panel, Stroke};
+use samara_models::chart::{self, Entry, Line, Panel, Stroke};
 
 /// One training's lines in each of the [`PANELS`]: a value for each epoch.
 #[derive(Default)]
@@ -39,7 +39,7 @@ pub fn draw(title: &str, curves: &[Curve]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chart::COLOURS;
+    use samara_models::chart::COLOURS;
 
     /// Both lines of a training have its colour; one that came to nothing has only its name.
     #[test]

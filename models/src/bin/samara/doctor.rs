@@ -2,6 +2,7 @@
 //!
 //! Remedies are judged on validation samples; the test samples are looked at once, for the one that is chosen.
 
+use std::cmp::Ordering;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -81,6 +82,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let float = device::measure(&f32_file, &practice.judged, &*practice.loss)?;
     let compared = practice.judged.slice(0..practice.judged.samples().min(COMPARED_SAMPLES))?;
     let options = Quantizing::default();
+    output::note(&format!(
+        "comparing the nodes one by one, and trying remedies on {} validation samples",
+        practice.judged.samples()
+    ));
     let diagnosis = diagnose(&practice.model.device_graph()?, &practice.calibration, compared.inputs(), options.options())?;
     let trials = practice.try_remedies(&diagnosis, &splits)?;
     let chosen = practice.choose(&float, &trials);
@@ -123,11 +128,22 @@ fn score(measured: &Measured) -> f64 {
     measured.accuracy.unwrap_or(-measured.loss)
 }
 
+/// Whether one is worse than another; where as many answers are right, by the loss.
+fn compare(a: &Trial, b: &Trial) -> Ordering {
+    let (a, b) = (&a.measured, &b.measured);
+    score(a).total_cmp(&score(b)).then(b.loss.total_cmp(&a.loss))
+}
+
+/// A remedy that costs a device nothing.
+type Change = fn(&mut Quantizing);
+
 impl Practice {
     fn attempt(&self, remedy: Quantizing) -> Result<Trial> {
         let file = convert::to_int8(&self.model, &self.calibration, remedy.options(), convert::Pace::default(), self.golden)?;
         let measured = device::measure(&file, &self.judged, &*self.loss)?;
-        Ok(Trial { remedy, aware: None, file, measured })
+        let trial = Trial { remedy, aware: None, file, measured };
+        output::note(&format!("{}: {}", trial.name(), trial.measured.shown().1));
+        Ok(trial)
     }
 
     /// Trains a copy of the net on, rounded like that, from the weights that it has.
@@ -147,39 +163,36 @@ impl Practice {
         Ok(Trial { remedy, aware: Some(self.aware), file, measured })
     }
 
-    /// Plain int8; each remedy alone; what helped, together; training that knows, if it is asked for; on top of the best the worst nodes, or
-    /// all, with int16 activations, and the worst in f32. So the cheaper ones come first. Last what saves bytes: weights of 4 bits.
+    /// Plain int8; each remedy that costs nothing, and on top of the best the other kinds, as long as that helps; training that knows, if it is
+    /// asked for; on top of the best the worst nodes, or all, with int16 activations, and the worst in f32. So the cheaper ones come first. Last
+    /// what saves bytes: weights of 4 bits.
     fn try_remedies(&self, diagnosis: &Diagnosis, splits: &Splits) -> Result<Vec<Trial>> {
         let mut trials = vec![self.attempt(Quantizing::default())?];
-        let plain = score(&trials[0].measured);
-        let mut together = Quantizing::default();
-        let kinds: [Vec<Quantizing>; 3] = [
-            [0.9999, 0.999]
-                .map(|part| Quantizing { calibration: Calibration::Percentile(part), ..Quantizing::default() })
-                .to_vec(),
-            [EqualizeName::Balanced, EqualizeName::Full]
-                .map(|equalize| Quantizing { equalize, ..Quantizing::default() })
-                .to_vec(),
-            vec![Quantizing { correct_bias: true, ..Quantizing::default() }],
+        let mut best = Quantizing::default();
+        let mut kinds: Vec<Vec<Change>> = vec![
+            vec![|remedy| remedy.calibration = Calibration::Percentile(0.9999), |remedy| {
+                remedy.calibration = Calibration::Percentile(0.999)
+            }],
+            vec![|remedy| remedy.equalize = EqualizeName::Balanced, |remedy| remedy.equalize = EqualizeName::Full],
+            vec![|remedy| remedy.correct_bias = true],
         ];
-        for kind in kinds {
-            let alone = kind.into_iter().map(|remedy| self.attempt(remedy)).collect::<Result<Vec<_>>>()?;
-            let best = alone.iter().max_by(|a, b| score(&a.measured).total_cmp(&score(&b.measured)));
-            if let Some(best) = best.filter(|best| score(&best.measured) > plain) {
-                let Quantizing { calibration, equalize, correct_bias, .. } = &best.remedy;
-                match &best.remedy {
-                    _ if *correct_bias => together.correct_bias = true,
-                    _ if *equalize != EqualizeName::default() => together.equalize = *equalize,
-                    _ => together.calibration = *calibration,
-                }
+        while !kinds.is_empty() {
+            let mut round = Vec::new();
+            for (kind, change) in
+                kinds.iter().enumerate().flat_map(|(kind, changes)| changes.iter().map(move |change| (kind, change)))
+            {
+                let mut remedy = best.clone();
+                change(&mut remedy);
+                round.push((kind, self.attempt(remedy)?));
             }
-            trials.extend(alone);
+            let helps = |trial: &Trial| trials.iter().all(|before| compare(before, trial).is_lt());
+            let better = round.iter().max_by(|(_, a), (_, b)| compare(a, b)).filter(|(_, trial)| helps(trial));
+            let found = better.map(|(kind, trial)| (*kind, trial.remedy.clone()));
+            trials.extend(round.into_iter().map(|(_, trial)| trial));
+            let Some((kind, remedy)) = found else { break };
+            kinds.remove(kind);
+            best = remedy;
         }
-        if trials.iter().all(|trial| trial.remedy != together) {
-            trials.push(self.attempt(together)?);
-        }
-        let best = trials.iter().max_by(|a, b| score(&a.measured).total_cmp(&score(&b.measured)));
-        let best = best.map(|trial| trial.remedy.clone()).unwrap_or_default();
         if self.aware.aware.is_some() {
             trials.extend(self.train_on(Quantizing::default(), splits));
         }
@@ -206,14 +219,17 @@ impl Practice {
         Ok(trials)
     }
 
-    /// The first that costs no more than it may: of those without int16, then with, then with nodes in f32; or the smallest file of those
-    /// that do; else the best.
+    /// The first that costs no more accuracy than it may: of those without int16, then with, then with nodes in f32; or the smallest file of
+    /// those that do; and of several that take the same bytes and instructions the best. If none is good enough, the best of all.
     fn choose(&self, float: &Measured, trials: &[Trial]) -> usize {
         let allowed = float.accuracy.map_or(self.within * float.loss.abs(), |_| self.within);
-        let mut enough = (0..trials.len()).filter(|&trial| score(&trials[trial].measured) >= score(float) - allowed);
-        let chosen = if self.smallest { enough.min_by_key(|&trial| trials[trial].file.bytes().len()) } else { enough.next() };
-        let best = (0..trials.len()).max_by(|&a, &b| score(&trials[a].measured).total_cmp(&score(&trials[b].measured)));
-        chosen.or(best).unwrap_or(0)
+        let enough = |trial: &&Trial| score(&trial.measured) >= score(float) - allowed;
+        let mut good = trials.iter().filter(enough);
+        let cheapest = if self.smallest { good.min_by_key(|trial| trial.file.bytes().len()) } else { good.next() };
+        let candidates = (0..trials.len()).filter(|&trial| {
+            cheapest.is_none_or(|cheapest| enough(&&trials[trial]) && trials[trial].cost() == cheapest.cost())
+        });
+        candidates.max_by(|&a, &b| compare(&trials[a], &trials[b])).unwrap_or(0)
     }
 }
 
@@ -277,7 +293,7 @@ impl Report<'_> {
         let chosen = &self.trials[self.chosen];
         let size = |trial: &Trial| trial.file.bytes().len();
         let small = self.trials.iter().filter(|trial| !trial.remedy.int4.is_empty() && size(trial) < size(chosen));
-        let Some(offer) = small.max_by(|a, b| score(&a.measured).total_cmp(&score(&b.measured))) else {
+        let Some(offer) = small.max_by(|a, b| compare(a, b)) else {
             return String::new();
         };
         let [bytes, saved] = [size(offer), size(chosen) - size(offer)].map(|bytes| output::thousands(bytes as u64));
@@ -339,6 +355,11 @@ impl Report<'_> {
 }
 
 impl Trial {
+    /// Bytes of the file and of its arena, and about how many instructions it takes.
+    fn cost(&self) -> (usize, Option<usize>, u64) {
+        (self.file.bytes().len(), self.file.model().ok().map(|model| model.arena_bytes()), cost::instructions(&self.file))
+    }
+
     /// Those of `samara quantize`.
     fn arguments(&self) -> Vec<String> {
         self.remedy.arguments().into_iter().chain(self.aware.into_iter().flat_map(AwareArguments::arguments)).collect()

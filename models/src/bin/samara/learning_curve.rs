@@ -5,8 +5,8 @@ use samara_runtime::arena::AlignedBuffer;
 use samara_runtime::train::ClosedFormHead;
 use serde_json::{Value, json};
 
-use crate::chart::{self, Entry, Line, Panel, Stroke};
 use crate::learned::MeasuredHead;
+use samara_models::chart::{self, Entry, Line, Panel, Stroke};
 
 /// What is drawn, and how it is called: the mean of the accuracies of these classes.
 const LINES: [&str; 3] = ["all classes", "classes before", "new classes"];

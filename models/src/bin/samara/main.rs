@@ -9,7 +9,6 @@ mod aware;
 mod board;
 mod boards;
 mod budget;
-mod chart;
 mod compare;
 mod completions;
 mod convert;

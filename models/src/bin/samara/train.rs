@@ -38,6 +38,8 @@ pub const F32_MODEL: &str = "model-f32.samara";
 const INT8_MODEL: &str = "model.samara";
 /// Training samples that int8 ranges are taken from.
 pub const CALIBRATION_SAMPLES: usize = 500;
+/// Training samples that the untrained net is planned with.
+const PLANNING_SAMPLES: usize = 16;
 
 /// Arguments of `samara train`.
 #[derive(Debug, clap::Args)]
@@ -150,7 +152,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let model_name = model.name().to_owned();
     let augmentation = arguments.augment.as_ref().map(|changes| changes.for_model(&model)).transpose()?;
-    arguments.room.check(&model, arguments.seed, arguments.golden)?;
+    let options = arguments.quantizing.options();
+    let options = if arguments.aware.aware.is_some() { aware::quantized_as_trained(options) } else { options };
+    let samples = calibration_samples(&splits.train, CALIBRATION_SAMPLES);
+    let some = calibration_samples(&splits.train, arguments.golden.count.unwrap_or(0).max(PLANNING_SAMPLES));
+    arguments.room.check(&model, &some, options, arguments.golden)?;
 
     let state = arguments.out.join(STATE);
     let is_there = state.exists();
@@ -175,9 +181,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         None
     };
-    let samples = calibration_samples(&splits.train, CALIBRATION_SAMPLES);
-    let options = arguments.quantizing.options();
-    let options = if arguments.aware.aware.is_some() { aware::quantized_as_trained(options) } else { options };
     // Both parts of a training are watched alike.
     let callbacks = |before: usize| {
         let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();

@@ -16,8 +16,6 @@ use samara_trainer::Model;
 use samara_trainer::device::run::DeviceModel;
 use serde_json::{Value, json};
 
-pub use svg::escape;
-
 use self::picture::Picture;
 use self::svg::draw;
 use crate::{files, names, output};

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use samara_models::chart::escape;
+
 use super::frames::{Area, frames};
 use super::layout::{self, Item, Link, Node, Placed};
 use super::picture::{Block, Family, Picture};
@@ -23,18 +25,6 @@ const STYLE: &str = "text { font: 13px 'DejaVu Sans', Verdana, sans-serif; text-
     .frame { fill: #1c2733; fill-opacity: 0.035; stroke: #8795a5; stroke-dasharray: 5 4 } \
     .of-frame { text-anchor: start; fill: #5a6b7d; font-style: italic } \
     .arrow { fill: none; stroke: #5a6b7d; stroke-width: 1.4 }";
-
-/// Text as SVG and HTML take it, also in attributes: control characters have no form there.
-pub fn escape(text: &str) -> String {
-    let letters = text.chars().map(|letter| match letter {
-        '<' => "&lt;".to_owned(),
-        '&' => "&amp;".to_owned(),
-        '"' => "&quot;".to_owned(),
-        letter if letter.is_control() || ['\u{fffe}', '\u{ffff}'].contains(&letter) => "\u{fffd}".to_owned(),
-        letter => letter.to_string(),
-    });
-    letters.collect()
-}
 
 /// The picture: boxes in layers from top to bottom, those of applied models in frames.
 pub fn draw(picture: &Picture) -> String {
@@ -241,11 +231,6 @@ pub fn text_width(text: &str, size: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_cannot_break_the_picture() {
-        assert_eq!(escape("a<b>&\u{1}c\""), "a&lt;b>&amp;\u{fffd}c&quot;");
-    }
 
     fn picture() -> Picture {
         let block = |name: &str, path: &[&str], times| Block {

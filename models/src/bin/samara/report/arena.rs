@@ -7,7 +7,7 @@ use samara_runtime::format::writer::ModelFile;
 use super::chart::COLOURS;
 use crate::arena;
 use crate::output::thousands;
-use crate::plot::escape;
+use samara_models::chart::escape;
 
 /// Pixels.
 const HEIGHT: f64 = 260.0;

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::chart::Axis;
-pub use crate::chart::COLOURS;
-use crate::plot::escape;
+use samara_models::chart::Axis;
+pub use samara_models::chart::COLOURS;
+use samara_models::chart::escape;
 
 /// A line of a chart.
 pub struct Line<'a> {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::output::thousands;
-use crate::plot::escape;
+use samara_models::chart::escape;
 
 /// Classes whose table is drawn; of more, only what is confused most.
 const LARGEST_TABLE: usize = 40;

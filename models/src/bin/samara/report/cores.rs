@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::files;
 use crate::output::thousands;
-use crate::plot::escape;
+use samara_models::chart::escape;
 
 /// A row for each core on which this model was measured.
 ///

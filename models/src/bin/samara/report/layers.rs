@@ -11,7 +11,7 @@ use samara_trainer::data::Tensor;
 use samara_trainer::device::run::{DeviceModel, write_sample};
 
 use crate::output::thousands;
-use crate::plot::escape;
+use samara_models::chart::escape;
 
 /// Samples that are run node by node.
 const SAMPLES: usize = 32;

@@ -7,7 +7,7 @@ use samara_trainer::data::sources::{Column, ColumnKind, Columns};
 
 use super::chart;
 use crate::output;
-use crate::plot::escape;
+use samara_models::chart::escape;
 
 /// Channels that are drawn as curves; more of them are a picture.
 const MOST_CURVES: usize = 8;

@@ -8,7 +8,7 @@ use super::Tested;
 use super::media::Media;
 use crate::device::Answer;
 use crate::losses::LossName;
-use crate::plot::escape;
+use samara_models::chart::escape;
 
 /// Samples that are shown.
 const SHOWN: usize = 12;

@@ -1,6 +1,6 @@
 //! The page: one file of HTML without scripts, and without anything from elsewhere.
 
-use crate::plot::escape;
+use samara_models::chart::escape;
 
 /// Readable on a phone, on paper, and without a network.
 const STYLE: &str = "

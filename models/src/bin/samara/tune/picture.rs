@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::chart::{Axis, COLOURS};
 use crate::output;
-use crate::plot::escape;
+use samara_models::chart::escape;
+use samara_models::chart::{Axis, COLOURS};
 
 /// A trial in a picture.
 #[derive(Debug, Clone, Copy)]

@@ -9,10 +9,10 @@ use super::Tuning;
 use super::cost::Cost;
 use super::picture::{self, Mark, Point};
 use super::winner::plain;
-use crate::chart::COLOURS;
 use crate::output;
-use crate::plot::escape;
 use crate::report::page::{Page, scrolling};
+use samara_models::chart::COLOURS;
+use samara_models::chart::escape;
 
 /// Trials in the table.
 const LISTED: usize = 20;

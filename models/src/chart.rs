@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::plot::escape;
-
 /// A panel: what it shows, over what, and its lines.
 pub struct Panel<'a> {
     /// What goes up.
@@ -66,6 +64,18 @@ const LEGEND_ENTRY: f64 = 190.0;
 /// About so many ticks along an axis.
 const TICKS: f64 = 6.0;
 
+/// Text as SVG and HTML take it, also in attributes: control characters have no form there.
+pub fn escape(text: &str) -> String {
+    let letters = text.chars().map(|letter| match letter {
+        '<' => "&lt;".to_owned(),
+        '&' => "&amp;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        letter if letter.is_control() || ['\u{fffe}', '\u{ffff}'].contains(&letter) => "\u{fffd}".to_owned(),
+        letter => letter.to_string(),
+    });
+    letters.collect()
+}
+
 /// Draws panels over rows of the legend's entries.
 pub fn draw(title: &str, panels: &[Panel<'_>], legend: &[&[Entry<'_>]]) -> String {
     let wide = panels.len() as f64 * (LEFT + PANEL_WIDTH + RIGHT);
@@ -120,7 +130,7 @@ impl Panel<'_> {
         let x = |value: f64| left + PANEL_WIDTH * across.part(value);
         let y = |value: f64| bottom - PANEL_HEIGHT * upwards.part(value);
 
-        let mut svg = format!("<text class=\"x\" x=\"{left}\" y=\"{}\">{}</text>\n", TOP - 14.0, escape(self.name));
+        let mut svg = format!("<text x=\"{left}\" y=\"{}\">{}</text>\n", TOP - 14.0, escape(self.name));
         for tick in upwards.ticks() {
             let at = y(tick);
             let text = format!("{tick:.*}", upwards.decimals());
@@ -208,6 +218,11 @@ mod tests {
 
     fn ticks(axis: &Axis) -> Vec<String> {
         axis.ticks().map(|tick| format!("{tick:.*}", axis.decimals())).collect()
+    }
+
+    #[test]
+    fn names_cannot_break_the_picture() {
+        assert_eq!(escape("a<b>&\u{1}c\""), "a&lt;b>&amp;\u{fffd}c&quot;");
     }
 
     #[test]
