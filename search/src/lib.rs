@@ -20,6 +20,7 @@
 mod database;
 mod distribution;
 mod error;
+mod evolution;
 mod front;
 mod gaussian;
 mod importance;

@@ -103,6 +103,19 @@ impl<'a> Scale<'a> {
         edges
     }
 
+    /// How long the part of the line is, of all of it, that the rarest value has, where there are steps; else 0.
+    pub fn step_part(&self) -> f64 {
+        let lengths = |step: f64| {
+            let last = if self.log { self.high - (self.high.exp() - step).ln() } else { step };
+            last / (self.high - self.low)
+        };
+        match *self.distribution {
+            Distribution::Float { step, .. } => step.map_or(0.0, lengths),
+            Distribution::Integer { step, .. } => lengths(step as f64),
+            Distribution::Choice(_) => 0.0,
+        }
+    }
+
     /// The nearest value to a place.
     pub fn value(&self, place: f64) -> Value {
         let real = if self.log { place.exp() } else { place };

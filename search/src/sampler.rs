@@ -22,6 +22,9 @@ pub enum Sampler {
     Tpe,
     /// A Gaussian process over whole trials: where it expects the most. For few trials of few parameters that work together.
     Gaussian,
+    /// An evolution strategy whose normal distribution goes where the better half of a generation was, and takes its shape. For hundreds of trials of
+    /// numbers that work together; choices, and what is not always there, are left to chance.
+    CmaEs,
 }
 
 /// Places of a real number in a grid.
@@ -66,8 +69,8 @@ impl Sampler {
                 let (good, others) = split(name, distribution, history, parzen::good_count(finished));
                 parzen::draw(distribution, &good, &others, &mut random)
             }
-            // Whole trials are drawn at random, and chosen from: `Study::draw`.
-            Self::Random | Self::Tpe | Self::Gaussian => {
+            // Whole trials are drawn at random, and chosen from, or numbers together: `Study::draw`.
+            Self::Random | Self::Tpe | Self::Gaussian | Self::CmaEs => {
                 let scale = Scale::of(distribution);
                 scale.value(scale.low + random.uniform() * (scale.high - scale.low))
             }

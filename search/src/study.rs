@@ -4,10 +4,10 @@ mod drawing;
 mod summary;
 
 use crate::database::{Beginning, Lease, Record};
-use crate::front;
 use crate::sampler::{Draw, Past};
 use crate::space::Chosen;
 use crate::{Direction, Distribution, Error, Outcome, Parameter, Pruner, Result, Sampler, Space, State, Storage, Trial, Value};
+use crate::{evolution, front};
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -83,7 +83,7 @@ impl Study {
     }
 
     /// All trials, in the order in which they were begun. Those that ended are read once.
-    fn records(&mut self) -> Result<Vec<Record>> {
+    pub(crate) fn records(&mut self) -> Result<Vec<Record>> {
         let states = self.storage.states(self.id)?;
         let unread: Vec<i64> = states.iter().map(|(id, _)| *id).filter(|id| !self.ended.contains_key(id)).collect();
         let mut running = HashMap::new();
@@ -206,10 +206,12 @@ impl Study {
             })
             .collect();
         let rejected_before: u64 = records.iter().filter_map(|record| record.user.get("rejected")?.as_u64()).sum();
+        let evolution = self.evolution(records, &past);
         let mut rejected = Rejected::default();
         for candidate in 0..self.options.candidates {
             let draw = Draw { seed: self.options.seed, trial: number, candidate };
-            let Some(drawn) = self.draw(draw, number + rejected_before + candidate, &rejected.with(&past)) else {
+            let place = number + rejected_before + candidate;
+            let Some((drawn, origin)) = self.draw(draw, place, &rejected.with(&past), evolution.as_ref()) else {
                 return Err(Error::Space("the grid has no more combinations".to_owned()));
             };
             let chosen: Chosen = drawn.iter().map(|(place, value)| self.shown(*place, value)).collect();
@@ -227,7 +229,8 @@ impl Study {
             let seed = self.options.seed.wrapping_mul(0x9e37_79b9).wrapping_add(number) & 0xffff_ffff;
             let user = [("seed", Json::from(seed)), ("rejected", Json::from(candidate))];
             let (token, seconds) = (token(), self.options.lease_seconds);
-            let beginning = Beginning { number, parameters: &parameters, user: &user, token: &token, seconds };
+            let system: Vec<_> = origin.iter().map(|origin| (evolution::ATTRIBUTE, origin.to_json())).collect();
+            let beginning = Beginning { number, parameters: &parameters, user: &user, system: &system, token: &token, seconds };
             return self.storage.begin(self.id, &beginning);
         }
         Err(Error::Space(format!("none of {} candidates keeps within the limits", self.options.candidates)))

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use samara_search::{Direction, Options, Outcome, Space, State, Study};
+use samara_search::{Direction, Options, Outcome, Sampler, Space, State, Study};
 use serde_json::{Value, json};
 
 const SPACE: &str = r#"
@@ -15,8 +15,9 @@ kind = { choice = ["even", "odd"] }
 /// Trials that Python adds.
 const THEIRS: usize = 6;
 
-fn open(file: &Path) -> Study {
-    Study::open(file, "function", &[Direction::Minimize], Space::from_toml(SPACE).unwrap(), Options::default()).unwrap()
+fn open(file: &Path, sampler: Sampler) -> Study {
+    let options = Options { sampler, ..Options::default() };
+    Study::open(file, "function", &[Direction::Minimize], Space::from_toml(SPACE).unwrap(), options).unwrap()
 }
 
 /// Complete trials, one with an infinite value, one that was pruned, one that failed, and one that still runs.
@@ -39,9 +40,16 @@ fn ours(study: &mut Study) {
 #[test]
 #[ignore = "needs Optuna"]
 fn optuna_reads_our_trials_and_we_read_those_that_it_adds() {
+    // CMA-ES keeps its state with the trials: what it adds must not be in Optuna's way.
+    for sampler in [Sampler::Tpe, Sampler::CmaEs] {
+        takes_part(sampler);
+    }
+}
+
+fn takes_part(sampler: Sampler) {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("studies.db");
-    let mut study = open(&file);
+    let mut study = open(&file, sampler);
     ours(&mut study);
     let before = study.trials().unwrap();
 
@@ -74,6 +82,6 @@ fn optuna_reads_our_trials_and_we_read_those_that_it_adds() {
         let value = x.log10().powi(2) + n + if theirs.parameters["kind"] == "odd" { 1.0 } else { 0.0 };
         assert!(theirs.state == State::Complete && (theirs.values[0] - value).abs() < 1e-9, "{theirs:?}");
     }
-    let next = open(&file).ask().unwrap();
+    let next = open(&file, sampler).ask().unwrap();
     assert_eq!(next.number, after.len() as u64, "what Python added counts, and what still runs is left alone");
 }

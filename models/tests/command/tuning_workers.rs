@@ -21,7 +21,9 @@ fn workers_share_a_study_and_others_join() {
     let place = Place::new();
     let data = images(&place, 300, |sample| (sample % 10) as u8);
     let (file, out) = (place.write("small.toml", SEARCH.as_bytes()), place.text("out"));
-    let found = json(&["tune", &file, "--data", &data, "--out", &out, "--trials", "8", "--workers", "3", "--pruner", "off"]);
+    let search = ["tune", &file, "--data", &data, "--out", &out, "--trials", "8", "--workers", "3", "--pruner", "off"];
+    // All of them know the state of the evolution.
+    let found = json(&[&search[..], &["--sampler", "cma-es"]].concat());
     assert_eq!((&found["trials"], &found["complete"]), (&8.into(), &8.into()), "{found}");
     let ours = trials(&place);
     assert_eq!(ours.iter().map(|trial| trial.number).collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());

@@ -21,6 +21,7 @@ pub(crate) struct Beginning<'a> {
     pub number: u64,
     pub parameters: &'a [(&'a str, Value, &'a Distribution)],
     pub user: &'a [(&'a str, Json)],
+    pub system: &'a [(&'a str, Json)],
     pub token: &'a str,
     /// Of the lease.
     pub seconds: f64,
@@ -29,7 +30,7 @@ pub(crate) struct Beginning<'a> {
 impl Storage {
     /// A new trial; `None` if another one has its number by now.
     pub(crate) fn begin(&mut self, study: i64, beginning: &Beginning<'_>) -> Result<Option<Lease>> {
-        let Beginning { number, parameters, user, token, seconds } = *beginning;
+        let Beginning { number, parameters, user, system, token, seconds } = *beginning;
         self.write(|session, again| {
             if again && let Some(lease) = lease_of(session, token)? {
                 return Ok(Some(lease));
@@ -49,8 +50,10 @@ impl Storage {
                 let cells = cells![trial, *name, Distribution::number(value), distribution.to_json().to_string()];
                 session.execute(add, cells)?;
             }
-            for (key, value) in user {
-                set_attribute(session, "trial", trial, "user", key, value)?;
+            for (kind, attributes) in [("user", user), ("system", system)] {
+                for (key, value) in attributes {
+                    set_attribute(session, "trial", trial, kind, key, value)?;
+                }
             }
             session.execute(
                 "INSERT INTO samara_leases (trial_id, token, attempt, ends) VALUES (?1, ?2, 1, {clock} + ?3)",

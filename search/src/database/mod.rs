@@ -13,6 +13,7 @@ mod leases;
 mod postgres;
 mod sqlite;
 
+use crate::evolution::{self, Origin};
 use crate::{Direction, Distribution, Error, Result, State, Value};
 use engine::{Access, Engine, Fault, Row, Session, cells};
 pub(crate) use leases::{Beginning, Lease};
@@ -47,6 +48,8 @@ pub(crate) struct Record {
     pub user: HashMap<String, Json>,
     /// Above 0 where a limit was passed.
     pub constraints: Vec<f64>,
+    /// Of one that CMA-ES drew.
+    pub origin: Option<Origin>,
 }
 
 /// A database with studies.
@@ -278,6 +281,7 @@ fn read_records(session: &mut dyn Session, ids: &str) -> Result<HashMap<i64, Rec
             intermediate: Vec::new(),
             user: HashMap::new(),
             constraints: Vec::new(),
+            origin: None,
         };
         records.insert(record.id, record);
     }
@@ -317,12 +321,16 @@ fn read_records(session: &mut dyn Session, ids: &str) -> Result<HashMap<i64, Rec
         }
         Ok(())
     })?;
-    let constraints =
-        "SELECT trial_id, value_json FROM trial_system_attributes WHERE \"key\" = 'constraints' AND trial_id IN {ids}";
-    each(constraints, &|row, record| {
-        let json: Option<Json> = serde_json::from_str(row.text(1)?).ok();
-        let numbers = json.as_ref().and_then(Json::as_array).into_iter().flatten();
-        record.constraints = numbers.filter_map(Json::as_f64).collect();
+    each("SELECT trial_id, \"key\", value_json FROM trial_system_attributes WHERE trial_id IN {ids}", &|row, record| {
+        let key = row.text(1)?;
+        let read = || serde_json::from_str::<Json>(row.text(2).ok()?).ok();
+        if key == "constraints" {
+            let json = read();
+            let numbers = json.as_ref().and_then(Json::as_array).into_iter().flatten();
+            record.constraints = numbers.filter_map(Json::as_f64).collect();
+        } else if key == evolution::ATTRIBUTE {
+            record.origin = read().as_ref().and_then(Origin::from_json);
+        }
         Ok(())
     })?;
     Ok(records)

@@ -1,6 +1,8 @@
 //! What a study tries next.
 
 use super::Study;
+use crate::database::Record;
+use crate::evolution::{Evolution, Origin};
 use crate::gaussian::{self, Drawn};
 use crate::random::{Random, mix};
 use crate::sampler::{Draw, Past};
@@ -14,12 +16,33 @@ const BEST: usize = 5;
 const BESIDE: usize = 40;
 
 impl Study {
-    /// A value for each parameter that is there; `None` behind the end of a grid.
-    pub(super) fn draw(&self, draw: Draw, mut place: u64, past: &[Past<'_>]) -> Option<Drawn> {
+    /// The distribution that CMA-ES draws from, if that is the sampler.
+    pub(super) fn evolution(&self, records: &[Record], past: &[Past<'_>]) -> Option<Evolution> {
+        let is_its_own = self.options.sampler == Sampler::CmaEs;
+        // What failed is drawn again, and counts for nothing; a loss that is infinite counts as the worst.
+        is_its_own.then(|| Evolution::of(self.space.parameters(), records, |place| past[place].value))
+    }
+
+    /// A value for each parameter that is there, and where it comes from, if that is known; `None` behind the end of a grid.
+    pub(super) fn draw(
+        &self,
+        draw: Draw,
+        mut place: u64,
+        past: &[Past<'_>],
+        evolution: Option<&Evolution>,
+    ) -> Option<(Drawn, Option<Origin>)> {
         let parameters = self.space.parameters();
+        if let Some(evolution) = evolution {
+            let mut random = Random::new(mix(&[draw.seed, draw.trial, draw.candidate], "evolution"));
+            let (values, origin) = evolution.draw(parameters, &mut random);
+            let chance = |parameter: &Parameter| Sampler::Random.draw(draw, &parameter.name, &parameter.distribution, 0, &[]);
+            let known = |index: usize| values.iter().find(|(own, _)| *own == index).map(|(_, value)| value.clone());
+            let drawn = self.drawn(|index, parameter| known(index).unwrap_or_else(|| chance(parameter)));
+            return Some((drawn, Some(origin)));
+        }
         let finished = past.iter().filter(|past| past.value.is_some()).count();
         if self.options.sampler == Sampler::Gaussian && finished >= parzen::STARTUP {
-            return gaussian::choose(parameters, self.candidates(draw, past), past);
+            return Some((gaussian::choose(parameters, self.candidates(draw, past), past)?, None));
         }
         let mut places = vec![0; parameters.len()];
         if self.options.sampler == Sampler::Grid {
@@ -31,9 +54,10 @@ impl Study {
                 return None;
             }
         }
-        Some(self.drawn(|index, parameter| {
+        let drawn = self.drawn(|index, parameter| {
             self.options.sampler.draw(draw, &parameter.name, &parameter.distribution, places[index], past)
-        }))
+        });
+        Some((drawn, None))
     }
 
     /// A value for each parameter that is there, given those before it.

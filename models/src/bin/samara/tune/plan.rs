@@ -60,6 +60,8 @@ enum SamplerName {
     Tpe,
     /// A Gaussian process over whole trials
     Gaussian,
+    /// CMA-ES, an evolution strategy: for hundreds of trials of numbers; choices, and what is not always there, are left to chance
+    CmaEs,
 }
 
 /// [`Pruner`] by name.
@@ -85,6 +87,7 @@ impl Plan {
                 SamplerName::Grid => Sampler::Grid,
                 SamplerName::Tpe => Sampler::Tpe,
                 SamplerName::Gaussian => Sampler::Gaussian,
+                SamplerName::CmaEs => Sampler::CmaEs,
             },
             pruner: match self.pruner.unwrap_or(usual) {
                 PrunerName::Off => Pruner::Off,
