@@ -9,7 +9,7 @@ use core::arch::naked_asm;
 /// What the matrix kernels read, and their running pointers. The field offsets are used in the asm below.
 #[repr(C)]
 struct Product {
-    constants: *const [i32; 2],     // 0
+    constants: *const i32,          // 0: from here on the word before the next
     first: *mut i8,                 // 4
     second: *mut i8,                // 8
     third: *mut i8,                 // 12
@@ -18,7 +18,7 @@ struct Product {
     columns: *const u32,            // 24
     columns_end: *const u32,        // 28
     entry: u32,                     // 32: steps of the unrolled loop to skip the first time
-    constants_end: *const [i32; 2], // 36
+    constants_end: *const i32,      // 36: the last word
     weights: *const i8,             // 40
     odd_group: u32,                 // 44: one pixel only: whether a single group of four inputs comes first
 }
@@ -67,12 +67,17 @@ fn run(
     [first, second, third]: [*mut i8; PIXELS],
 ) {
     let groups = padded(k) / 4;
-    let constants = pairs.as_flattened().as_ptr_range();
+    let constants = pairs.as_flattened().as_flattened().as_ptr_range();
     let Some(columns) = columns.get(..groups * if one { 2 } else { 6 }) else { return };
     let columns = columns.as_ptr_range();
-    let steps = if one { groups / 2 } else { groups };
+    // Of three pixels, the first step stands before the loop, which is left at once where it was the only one.
+    let entry = match groups {
+        1 if !one => 4,
+        _ if !one => (groups - 1).wrapping_neg() % 4,
+        _ => (groups / 2).wrapping_neg() % 4,
+    };
     let mut product = Product {
-        constants: constants.start,
+        constants: constants.start.wrapping_sub(1),
         first,
         second,
         third,
@@ -80,8 +85,8 @@ fn run(
         zero_point: requantize.zero_point,
         columns: columns.start,
         columns_end: columns.end,
-        entry: steps.wrapping_neg() as u32 % 4,
-        constants_end: constants.end,
+        entry: entry as u32,
+        constants_end: constants.end.wrapping_sub(1),
         weights,
         odd_group: groups as u32 % 2,
     };
@@ -97,30 +102,36 @@ fn run(
 }
 
 /// Two channels by three pixels at a time: 19 instructions for 24 products and a loop unrolled four times, which is entered in the
-/// middle where the depth is no multiple of 16.
+/// middle where the depth is no multiple of 16. The first step stands before it: there the sums of all pixels begin with one bias.
 #[unsafe(naked)]
 unsafe extern "C" fn multiply_three(product: *mut Product) {
+    // Four inputs; the sums of the second and third pixel go on from these.
     macro_rules! step {
+        ($second:literal, $third:literal, $other_second:literal, $other_third:literal) => {
+            concat!(
+                "ldm.w r0!, {{r2, r3}}\n",
+                "ldm.w r1!, {{r10, r11, lr}}\n",
+                "sxtb16 r12, r2\n",
+                concat!("smlad r5, r12, r11, ", $second, "\n"),
+                concat!("smlad r6, r12, lr, ", $third, "\n"),
+                "smlad r4, r12, r10, r4\n",
+                "sxtb16 r12, r3\n",
+                concat!("smlad r8, r12, r11, ", $other_second, "\n"),
+                concat!("smlad r9, r12, lr, ", $other_third, "\n"),
+                "smlad r7, r12, r10, r7\n",
+                "ldm.w r1!, {{r10, r11, lr}}\n",
+                "sxtb16 r12, r2, ror #8\n",
+                "smlad r4, r12, r10, r4\n",
+                "smlad r5, r12, r11, r5\n",
+                "smlad r6, r12, lr, r6\n",
+                "sxtb16 r12, r3, ror #8\n",
+                "smlad r7, r12, r10, r7\n",
+                "smlad r8, r12, r11, r8\n",
+                "smlad r9, r12, lr, r9\n",
+            )
+        };
         () => {
-            "ldm.w r0!, {{r2, r3}}
-             ldm.w r1!, {{r10, r11, lr}}
-             sxtb16 r12, r2
-             smlad r4, r12, r10, r4
-             smlad r5, r12, r11, r5
-             smlad r6, r12, lr, r6
-             sxtb16 r12, r3
-             smlad r7, r12, r10, r7
-             smlad r8, r12, r11, r8
-             smlad r9, r12, lr, r9
-             ldm.w r1!, {{r10, r11, lr}}
-             sxtb16 r12, r2, ror #8
-             smlad r4, r12, r10, r4
-             smlad r5, r12, r11, r5
-             smlad r6, r12, lr, r6
-             sxtb16 r12, r3, ror #8
-             smlad r7, r12, r10, r7
-             smlad r8, r12, r11, r8
-             smlad r9, r12, lr, r9"
+            step!("r5", "r6", "r8", "r9")
         };
     }
     naked_asm!(
@@ -137,17 +148,14 @@ unsafe extern "C" fn multiply_three(product: *mut Product) {
         "adds r1, #1", // Thumb
         "str r1, [sp, #4]",
         "mov r12, r0",
-        "ldr r3, [r12, #0]",
+        "ldr r1, [r12, #0]",
         "ldr r0, [r12, #40]",
         // A tile of two channels.
         "2:",
-        "ldr r4, [r3]",
-        "ldr r7, [r3, #8]",
+        "ldr r4, [r1, #4]",
+        "ldr r7, [r1, #12]",
         "ldr r1, [r12, #24]",
-        "mov r5, r4",
-        "mov r6, r4",
-        "mov r8, r7",
-        "mov r9, r7",
+        step!("r4", "r4", "r7", "r7"),
         "ldr pc, [sp, #4]",
         ".p2align 2",
         "3:",
@@ -166,11 +174,11 @@ unsafe extern "C" fn multiply_three(product: *mut Product) {
         "lsls r7, r11",
         "lsl.w r8, r8, r11",
         "lsl.w r9, r9, r11",
-        "ldr.w r11, [r1, #4]",
+        "ldr r11, [r1, #8]!",
         "smmlar r4, r4, r11, lr",
         "smmlar r5, r5, r11, lr",
         "smmlar r6, r6, r11, lr",
-        "ldr.w r11, [r1, #12]",
+        "ldr r11, [r1, #8]!",
         "smmlar r7, r7, r11, lr",
         "smmlar r8, r8, r11, lr",
         "smmlar r9, r9, r11, lr",
@@ -186,11 +194,9 @@ unsafe extern "C" fn multiply_three(product: *mut Product) {
         "strb r5, [r3], #2",
         "strb.w r9, [r10, #1]",
         "strb r6, [r10], #2",
-        "adds r1, #16",
         "stm.w r12, {{r1, r2, r3, r10}}",
-        "mov r3, r1",
         "ldr.w r2, [r12, #36]",
-        "cmp r3, r2",
+        "cmp r1, r2",
         "bne.w 2b",
         "add sp, #12",
         "pop {{r4-r11, pc}}",
@@ -239,8 +245,8 @@ unsafe extern "C" fn multiply_one(product: *mut Product) {
         "ldr r0, [r12, #40]",
         // A tile of two channels.
         "2:",
-        "ldr r4, [r8]",
-        "ldr r5, [r8, #8]",
+        "ldr r4, [r8, #4]",
+        "ldr r5, [r8, #12]",
         "ldrd r1, lr, [r12, #24]",
         "ldr r2, [r12, #44]",
         "cbz r2, 5f",
@@ -271,8 +277,8 @@ unsafe extern "C" fn multiply_one(product: *mut Product) {
         "ldr r12, [sp]",
         "ldrd r1, r2, [r12]",      // constants, output
         "ldrd r8, r9, [r12, #16]", // shift, zero point
-        "ldr r10, [r1, #4]",
-        "ldr r11, [r1, #12]",
+        "ldr r10, [r1, #8]!",
+        "ldr r11, [r1, #8]!",
         "lsls r4, r8",
         "lsls r5, r8",
         "smmlar r4, r4, r10, r9",
@@ -281,7 +287,7 @@ unsafe extern "C" fn multiply_one(product: *mut Product) {
         "ssat r5, #8, r5",
         "strb r5, [r2, #1]",
         "strb r4, [r2], #2",
-        "add.w r8, r1, #16",
+        "mov r8, r1",
         "strd r8, r2, [r12]",
         "ldr r3, [r12, #36]",
         "cmp r8, r3",
