@@ -17,7 +17,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, disjoint, ensure, fill},
-    simd::{self, PIXELS, at_a_time},
+    simd::{self, PIXELS, Run, at_a_time},
     tensor::{
         ElementType::{F32, I8},
         Tensor,
@@ -135,11 +135,17 @@ pub(super) fn convolve<M: Matrix>(node: &mut NodeRun<'_>, adds: bool) {
     let Some((packed, scratch)) = scratch.split_at_mut_checked(rows_scratch_bytes(rows * columns, fan_in)) else { return };
     let Some((patches, pixels)) = as_i8_mut(scratch).split_at_mut_checked(at_a_time(rows * columns) * fan_in) else { return };
     let Some(image) = Image::new(image, &input, &window, window.packed_row(input.channels())) else { return };
+    let run = image.run(&window);
     let packed: &mut [u32] = bytemuck::try_cast_slice_mut(packed).unwrap_or_default();
     let mut position = [0, 0];
     let pack = if window.dilation[1] == 1 { Image::pack } else { Image::pack_apart };
     for outputs in output.chunks_mut((PIXELS * channels).max(1)) {
-        position = pack(&image, &window, position, [rows, columns], patches, packed);
+        position = match &run {
+            Some(run) if position[1] + PIXELS <= columns && image.pack_run(&window, position, run, packed) => {
+                next([position[0], position[1] + PIXELS - 1], [rows, columns])
+            }
+            _ => pack(&image, &window, position, [rows, columns], patches, packed),
+        };
         let made = if sum.is_some() { pixels.get_mut(..outputs.len()).unwrap_or_default() } else { &mut *outputs };
         M::multiply(weights, fan_in, packed, &requantize, unpacked, split_pixels(made, channels));
         if let (Some(sum), Some(made)) = (&sum, pixels.get(..outputs.len())) {
@@ -149,6 +155,20 @@ pub(super) fn convolve<M: Matrix>(node: &mut NodeRun<'_>, adds: bool) {
 }
 
 impl Image<'_, i8> {
+    /// How as many pixels as [`PIXELS`] lie whose windows begin in one row of the image, and lie within it.
+    fn run(&self, window: &Window) -> Option<Run> {
+        let [stride, step] = [(window.dilation[0], self.size[1]), (window.stride[1], 1)]
+            .map(|(apart, pixels)| usize::from(apart).checked_mul(pixels)?.checked_mul(self.depth));
+        Run::new([step?, stride?], usize::from(window.kernel[0]), self.row).filter(|_| window.dilation[1] == 1)
+    }
+
+    /// Packs the windows of so many pixels from the one at `first` on, all in a row of the output, if they lie within the image.
+    fn pack_run(&self, window: &Window, first: [usize; 2], run: &Run, packed: &mut [u32]) -> bool {
+        let beyond = (PIXELS - 1) * usize::from(window.stride[1]);
+        let Some(inputs) = self.start(window, first, beyond).and_then(|start| self.pixels.get(start..)) else { return false };
+        simd::pack_run(packed, inputs, run)
+    }
+
     /// Packs what lies under the windows of some output pixels, from the one at `first` on, of an output of `size`; returns which is next.
     /// `patches` has room for all.
     #[inline(never)] // What it keeps on the stack is gone before the product begins.
@@ -162,7 +182,7 @@ impl Image<'_, i8> {
         let fan_in = rows * self.row;
         let (mut position, mut rest, mut pixels) = (first, patches, [(&[][..], 0); PIXELS]);
         for pixel in pixels.iter_mut().take(left) {
-            let lies = self.start(window, position).and_then(|start| self.pixels.get(start..)?.get(..span));
+            let lies = self.start(window, position, 0).and_then(|start| self.pixels.get(start..)?.get(..span));
             if let Some(lies) = lies {
                 *pixel = (lies, stride);
             } else {
@@ -236,14 +256,14 @@ impl<'a, T: Pod> Image<'a, T> {
         Some(Self { pixels, size: [height, width], depth, padding: tensor.zero_point as u8, reach, row })
     }
 
-    /// Where the window of an output pixel begins, if all of it lies in the image.
+    /// Where the window of an output pixel begins, if all of it lies in the image, and so many pixels to its right, too.
     #[inline(always)]
-    pub fn start(&self, window: &Window, [row, column]: [usize; 2]) -> Option<usize> {
+    pub fn start(&self, window: &Window, [row, column]: [usize; 2], beyond: usize) -> Option<usize> {
         let [height, width] = self.size;
         let top = (row * usize::from(window.stride[0])).wrapping_sub(usize::from(window.padding[0]));
         let left = (column * usize::from(window.stride[1])).wrapping_sub(usize::from(window.padding[1]));
         // What begins before the image is a large number.
-        let inside = top < height && left < width && top + self.reach[0] < height && left + self.reach[1] < width;
+        let inside = top < height && left < width && top + self.reach[0] < height && left + self.reach[1] + beyond < width;
         inside.then(|| (top * width + left) * self.depth)
     }
 
@@ -257,7 +277,7 @@ impl<'a, T: Pod> Image<'a, T> {
     /// Copies what lies under the window of an output pixel, `[kernel height][kernel width][depth]`, to a patch.
     #[inline(never)] // Its memory on the stack is not that of what is packed without it.
     pub fn gather(&self, window: &Window, position: [usize; 2], patch: &mut [T]) {
-        if let (Some(start), 1) = (self.start(window, position), window.dilation[1]) {
+        if let (Some(start), 1) = (self.start(window, position, 0), window.dilation[1]) {
             let length = usize::from(window.kernel[1]) * self.depth;
             for (row, to) in patch.chunks_exact_mut(self.row.max(1)).enumerate() {
                 copy_row(to, self.row(window, start, row, length));

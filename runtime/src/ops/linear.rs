@@ -5,7 +5,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Alias, NodeCheck, Order, Overlapping, ensure},
-    simd::{self, PIXELS, Requantize},
+    simd::{self, PIXELS, Requantize, Run},
     tensor::Tensor,
 };
 
@@ -104,13 +104,15 @@ pub(crate) fn multiply_rows<M: Matrix>(
     let columns: &mut [u32] = bytemuck::try_cast_slice_mut(columns).unwrap_or_default();
     let backward = order_of_rows(fan_in, channels) == Order::Backward;
     let last = rows.saturating_sub(1) / PIXELS * PIXELS;
+    let run = Run::new([fan_in, 0], 1, fan_in);
     for first in (0..rows).step_by(PIXELS) {
         // The last rows may be fewer; they come first on the way back.
         let row = if backward { last - first } else { first };
         let count = PIXELS.min(rows - row);
         let mut inputs = tensors.input_i8(row * fan_in, count * fan_in);
-        let pixels = [(); PIXELS].map(|()| split(&mut inputs, fan_in));
-        simd::pack_columns(columns, fan_in, 0, pixels);
+        if !run.is_some_and(|run| count == PIXELS && simd::pack_run(columns, inputs, &run)) {
+            simd::pack_columns(columns, fan_in, 0, [(); PIXELS].map(|()| split(&mut inputs, fan_in)));
+        }
         let outputs = tensors.output_i8(row * channels, count * channels);
         M::multiply(weights, fan_in, columns, requantize, unpacked, split_pixels(outputs, channels));
     }

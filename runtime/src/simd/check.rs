@@ -73,6 +73,7 @@ pub fn self_check(seed: u32, rounds: u32) -> u32 {
     for _ in 0..rounds {
         mismatches += check_multiply(&mut random).unwrap_or(1);
         mismatches += check_rows(&mut random).unwrap_or(1);
+        mismatches += check_run(&mut random).unwrap_or(1);
         mismatches += check_depthwise(&mut random).unwrap_or(1);
         mismatches += check_add(&mut random).unwrap_or(1);
         mismatches += check_wide(&mut random).unwrap_or(1);
@@ -144,6 +145,30 @@ fn check_rows(random: &mut Random) -> Option<u32> {
     let [mut expected, mut found] = [[0xa5a5_a5a5; columns_most()]; 2];
     super::pack_each_row(&mut expected, pixels, rows, length);
     super::pack_rows(&mut found, pixels, rows, length);
+    Some(expected.iter().zip(&found).filter(|(one, other)| one != other).count() as u32)
+}
+
+/// Pixels in one slice against the same pixels packed piece by piece.
+#[inline(never)]
+fn check_run(random: &mut Random) -> Option<u32> {
+    const ROWS: usize = 3;
+    let (rows, length) = (1 + random.below(ROWS), 4 * (1 + random.below(DEPTH / 4 / ROWS)));
+    let [step, stride] = [(); 2].map(|()| random.below(length + 5));
+    let Some(run) = super::Run::new([step, stride], rows, length) else { return Some(0) };
+    let span = (PIXELS - 1) * step + (rows - 1) * stride + length;
+    let mut inputs = [0; (DEPTH + 5 * ROWS) * (PIXELS + ROWS)];
+    random.fill(&mut inputs);
+    let inputs = inputs.get(..span)?;
+    let mut pixels = [(inputs, stride); PIXELS];
+    for (number, (pixel, _)) in pixels.iter_mut().enumerate() {
+        *pixel = inputs.get(number * step..)?;
+    }
+    let [mut expected, mut found] = [[0xa5a5_a5a5; columns_most()]; 2];
+    super::pack_each_row(&mut expected, pixels, rows, length);
+    let took_too_few = super::pack_run(&mut found, inputs.get(1..)?, &run);
+    if took_too_few || found.iter().any(|&word| word != 0xa5a5_a5a5) || !super::pack_run(&mut found, inputs, &run) {
+        return Some(1);
+    }
     Some(expected.iter().zip(&found).filter(|(one, other)| one != other).count() as u32)
 }
 

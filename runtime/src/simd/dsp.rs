@@ -18,7 +18,7 @@ pub(super) use self::{
 };
 pub(super) use super::portable::add_products;
 
-use super::{AddConstants, Variant, portable};
+use super::{AddConstants, Run, Variant, portable};
 use core::arch::asm;
 
 pub(super) const VARIANT: Variant = Variant::Dsp;
@@ -137,6 +137,19 @@ pub(super) fn pack_rows(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], r
         unsafe { pack_three(to, from.map(|(pixel, _)| pixel), length / 4) };
         to = to.wrapping_add(length / 4 * 6);
         from = from.map(|(pixel, stride)| (pixel.wrapping_add(stride), stride));
+    }
+}
+
+pub(super) const PACK_RUN: Option<super::PackRun> = Some(pack_run);
+
+fn pack_run(columns: &mut [u32], inputs: &[i8], run: &Run) {
+    let &Run { step, stride, rows, length, .. } = run;
+    let (mut to, mut first) = (columns.as_mut_ptr(), inputs.as_ptr());
+    for _ in 0..rows {
+        let second = first.wrapping_add(step);
+        // SAFETY: all rows lie in the slice, and their columns in theirs (`mod.rs`).
+        unsafe { pack_three(to, [first, second, second.wrapping_add(step)], length / 4) };
+        (to, first) = (to.wrapping_add(length / 4 * 6), first.wrapping_add(stride));
     }
 }
 

@@ -208,6 +208,47 @@ pub fn pack_rows(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], rows: us
     }
 }
 
+/// How the inputs of [`PIXELS`] pixels lie in one slice: each in some pieces.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(simd_dsp), expect(dead_code, reason = "the kernels in use do not pack pixels like that"))]
+pub struct Run {
+    step: usize,
+    stride: usize,
+    rows: usize,
+    length: usize,
+    /// Inputs from the first to the last of them all.
+    span: usize,
+    /// Columns that they become.
+    words: usize,
+}
+
+impl Run {
+    /// Pixels that begin `step` apart, of `rows` pieces of `length` inputs that begin `stride` apart. `None` where kernels have no use for it, if
+    /// `length` is 0 or no multiple of 4, or if there are more than any slice has.
+    #[inline]
+    pub fn new([step, stride]: [usize; 2], rows: usize, length: usize) -> Option<Self> {
+        active::PACK_RUN?;
+        let k = rows.checked_mul(length).filter(|&k| k > 0 && length.is_multiple_of(4))?;
+        let [pixels, pieces] = [(PIXELS, step), (rows, stride)].map(|(count, apart)| (count - 1).checked_mul(apart));
+        let span = pixels?.checked_add(pieces?)?.checked_add(length)?;
+        Some(Self { step, stride, rows, length, span, words: columns_words(k, PIXELS) })
+    }
+}
+
+/// Packs pixels that lie like that in `inputs`; whether they do, and there are columns enough.
+#[inline]
+pub fn pack_run(columns: &mut [u32], inputs: &[i8], run: &Run) -> bool {
+    let Some(pack) = active::PACK_RUN else { return false };
+    let fits = inputs.len() >= run.span && columns.len() >= run.words;
+    if fits {
+        pack(columns, inputs, run);
+    }
+    fits
+}
+
+/// Packs a [`Run`], whose slices are long enough.
+type PackRun = fn(columns: &mut [u32], inputs: &[i8], run: &Run);
+
 /// [`pack_rows`] in terms of [`pack_columns`].
 #[inline(always)]
 fn pack_each_row(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], rows: usize, length: usize) {

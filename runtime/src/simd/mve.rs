@@ -19,6 +19,8 @@ use core::arch::naked_asm;
 
 pub(super) const VARIANT: Variant = Variant::Mve;
 
+pub(super) const PACK_RUN: Option<super::PackRun> = None;
+
 #[inline(always)]
 pub(super) fn copy(to: &mut [u8], from: &[u8]) {
     // SAFETY: both slices are equally long.

@@ -16,6 +16,12 @@ use crate::quant::{clamp, requantize as requantize_one, rounding_high_multiply, 
 )]
 pub(super) const VARIANT: Variant = Variant::Portable;
 
+#[cfg_attr(
+    any(simd_dsp, simd_mve, simd_v6m, simd_rv32m, simd_x86),
+    expect(dead_code, reason = "the variant in use has its own")
+)]
+pub(super) const PACK_RUN: Option<super::PackRun> = None;
+
 #[cfg(not(any(simd_dsp, simd_mve, simd_v6m, simd_rv32m, simd_x86)))]
 pub(super) use super::pack_each_row as pack_rows;
 

@@ -18,6 +18,8 @@ use core::arch::asm;
 
 pub(super) const VARIANT: Variant = Variant::Rv32m;
 
+pub(super) const PACK_RUN: Option<super::PackRun> = None;
+
 /// Few bytes, at any address, in less than a call of `memcpy` takes.
 #[inline(always)]
 pub(super) fn copy(to: &mut [u8], from: &[u8]) {

@@ -47,6 +47,8 @@ use core::arch::naked_asm;
 
 pub(super) const VARIANT: Variant = Variant::V6m;
 
+pub(super) const PACK_RUN: Option<super::PackRun> = None;
+
 /// Added to the sum of two products, which is -32,512 to 32,768, to bring it into 0 to 65,535. The kernel makes it of two bytes.
 const OFFSET: i32 = 127 * 256 + 88;
 

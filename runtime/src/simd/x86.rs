@@ -20,6 +20,8 @@ pub(super) use portable::{PIXELS, copy, pack_columns, wide_group, wide_sums, wid
 
 pub(super) const VARIANT: Variant = Variant::X86;
 
+pub(super) const PACK_RUN: Option<super::PackRun> = None;
+
 /// Output channels of a tile: four pairs of rows.
 const CHANNELS: usize = 8;
 

@@ -9,18 +9,18 @@ use core::arch::naked_asm;
 /// What the matrix kernels read, and their running pointers. The field offsets are used in the asm below.
 #[repr(C)]
 struct Product {
-    constants: *const i32,          // 0: from here on the word before the next
-    first: *mut i8,                 // 4
-    second: *mut i8,                // 8
-    third: *mut i8,                 // 12
-    shift: u32,                     // 16
-    zero_point: i32,                // 20
-    columns: *const u32,            // 24
-    columns_end: *const u32,        // 28
-    entry: u32,                     // 32: steps of the unrolled loop to skip the first time
-    constants_end: *const i32,      // 36: the last word
-    weights: *const i8,             // 40
-    odd_group: u32,                 // 44: one pixel only: whether a single group of four inputs comes first
+    constants: *const i32,     // 0: from here on the word before the next
+    first: *mut i8,            // 4
+    second: *mut i8,           // 8
+    third: *mut i8,            // 12
+    shift: u32,                // 16
+    zero_point: i32,           // 20
+    columns: *const u32,       // 24
+    columns_end: *const u32,   // 28
+    entry: u32,                // 32: steps of the unrolled loop to skip the first time
+    constants_end: *const i32, // 36: the last word
+    weights: *const i8,        // 40
+    odd_group: u32,            // 44: one pixel only: whether a single group of four inputs comes first
 }
 
 pub(in super::super) fn multiply(
