@@ -27,13 +27,16 @@ const RECORDS: usize = 2;
 const EMULATOR_LIMIT: Duration = Duration::from_secs(300);
 
 /// One model on one board.
-struct Measurement {
+pub struct Measurement {
     model: String,
     core: &'static str,
     macs: u64,
-    model_bytes: usize,
-    code_bytes: usize,
-    report: Report,
+    /// Bytes of the file.
+    pub model_bytes: usize,
+    /// Bytes of flash beside it.
+    pub code_bytes: usize,
+    /// What the firmware said.
+    pub report: Report,
 }
 
 /// Measures models on boards, prints a table and writes `target/samara/device-bench.json`.
@@ -109,7 +112,11 @@ fn mlperf_tiny() -> Result<Vec<ModelBytes>> {
     MLPERF_TINY.into_iter().map(file).collect()
 }
 
-fn measure(board: &'static Board, model: &ModelBytes) -> Result<Measurement> {
+/// Runs a model on a board, and compares its outputs with this machine's.
+///
+/// # Errors
+/// If a build or the run fails, or outputs differ.
+pub fn measure(board: &'static Board, model: &ModelBytes) -> Result<Measurement> {
     let elf = firmware::build(board, "infer", Embed::model(&model.path))?;
     // Any bytes will do for int8; as f32 they would be NaNs too, so floats get small numbers.
     let records = random_records(model)?;
@@ -143,7 +150,11 @@ pub fn random_records(model: &ModelBytes) -> Result<Vec<u8>> {
 }
 
 impl Measurement {
-    fn to_json(&self) -> Result<Value> {
+    /// All that was counted.
+    ///
+    /// # Errors
+    /// If the firmware did not say it.
+    pub fn to_json(&self) -> Result<Value> {
         let checksum = self.report.number("checksum_instructions")?;
         Ok(json!({
             "model": self.model,

@@ -22,6 +22,7 @@ mod selftest;
 mod sequences;
 mod setup;
 mod stages;
+mod study;
 mod symbols;
 mod table;
 mod test;
@@ -116,6 +117,9 @@ enum Command {
         /// Instead, measures heads that learn: what a sample, a solution, a step of training, a save and a start cost
         #[arg(long, conflicts_with_all = ["models", "nodes"])]
         heads: bool,
+        /// Instead, measures the winner of a search, and the nets that none beats, beside what `samara tune --out DIR` estimated [default board: an386]
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["models", "nodes", "heads"])]
+        study: Option<PathBuf>,
     },
     /// Measures training steps of Samara, Keras and PyTorch in turn
     Peers {
@@ -160,6 +164,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Layers => layers::run()?,
         Command::Selftest { boards, models } => selftest::run(&boards, &models)?,
         Command::DeviceBench { boards, heads: true, .. } => heads::run(&boards)?,
+        Command::DeviceBench { boards, study: Some(study), .. } => study::run(&study, &boards)?,
         Command::DeviceBench { models, boards, nodes, .. } => device_bench::run(&models, &boards, nodes)?,
         Command::Peers { python, workloads, rounds } => peers::run(&python, &workloads, rounds)?,
     }

@@ -47,7 +47,10 @@ fn a_search_goes_on_and_any_trial_is_trained_again() {
     let first = tune(&["--trials", "3"]);
     assert_eq!((&first["trials"], &first["failed"]), (&3.into(), &0.into()));
     assert!(first["model_bytes"].as_u64().unwrap() <= 4096 + 1024, "golden samples beside: {first}");
-    assert_eq!(names(&place.path("out")), ["model.samara", "model.toml", "report.html", "studies.db", "weights.bin"]);
+    assert_eq!(
+        names(&place.path("out")),
+        ["model.samara", "model.toml", "nets.json", "report.html", "studies.db", "weights.bin"]
+    );
     let second = tune(&["--trials", "12"]);
     assert_eq!(second["trials"], 12);
     assert!(second["validation"].as_f64() >= first["validation"].as_f64(), "more trials are not worse: {second}");
@@ -146,8 +149,26 @@ fn a_search_chooses_numbers_and_augmentation_and_gives_a_front() {
             number(one, 1) >= number(other, 1) && number(one, 2) <= number(other, 2) && number(one, 3) <= number(other, 3);
         assert!(one == other || !beats || one[1..4] == other[1..4], "{csv}");
     }
+    // A file for each net of the front, and what was believed of it: what `cargo xtask device-bench --study` takes.
+    let listed = |name: &str| -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(place.path("out/nets.json")).unwrap();
+        let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+        list["nets"].as_array().unwrap().iter().map(|net| net[name].clone()).collect()
+    };
+    assert_eq!(listed("trial"), front);
+    for ((file, planned), row) in listed("file").iter().zip(listed("model_bytes")).zip(&rows) {
+        let bytes = std::fs::read(place.path("out").join(file.as_str().unwrap())).unwrap();
+        // The winner's has golden samples, which no plan has.
+        let is_whole = bytes.len() as u64 == planned.as_u64().unwrap() || file == "model.samara";
+        assert!(is_whole && number(row, 2) == planned.as_f64().unwrap(), "{file}: {}, {planned}", bytes.len());
+    }
+    std::fs::write(place.path("out/front/trial-99.samara"), b"of an earlier front").unwrap();
+    std::fs::write(place.path("out/device.json"), b"of other files").unwrap();
     // The same bits again, whatever the numbers are.
-    assert_eq!(tune(&["--retrain", &front[front.len() - 1].to_string()])["failed"], 0);
+    let last = front[front.len() - 1];
+    assert_eq!(tune(&["--retrain", &last.to_string()])["failed"], 0);
+    assert!(listed("trial").len() == front.len() && listed("trial")[0] == last);
+    assert!(!place.path("out/front/trial-99.samara").exists() && !place.path("out/device.json").exists());
 }
 
 #[test]

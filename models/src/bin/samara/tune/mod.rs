@@ -1,6 +1,7 @@
 //! `samara tune`: a net and its training searched for, within the limits of a device, by one process or many.
 
 mod cost;
+mod nets;
 mod picture;
 mod plan;
 mod recipe;

@@ -7,7 +7,7 @@ use samara_search::{Direction, State, Study, Trial};
 use samara_trainer::data::Dataset;
 use serde_json::{Value, json};
 
-use super::Tuning;
+use super::{Tuning, nets};
 use crate::losses::Measured;
 use crate::{convert, cost, device, files, names, output, task, train};
 
@@ -40,12 +40,13 @@ impl Tuning {
             None => files::remove(&out(task::COLUMNS))?,
         }
         model.save_weights(out(train::WEIGHTS))?;
-        files::write(&out("model.samara"), file.bytes())?;
+        files::write(&out(nets::WINNER), file.bytes())?;
         let trials = study.trials()?;
         let front = if self.plan.minimize.is_empty() { Vec::new() } else { study.front()? };
         if !front.is_empty() {
             files::write(&out("front.csv"), self.front_csv(&front).as_bytes())?;
         }
+        self.write_nets(directory, trial, &front)?;
         let count = |state: State| trials.iter().filter(|trial| trial.state == state).count();
         let (what, held_out_shown) = held_out.shown();
         let fact = |name: &str, value: String| (name.to_owned(), value);
