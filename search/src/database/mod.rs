@@ -7,6 +7,8 @@
 //! A transaction may be done again after a lost connection (`again`), when nobody knows whether it was done the first time: those
 //! that must not be done twice look for their token first.
 
+#[cfg(feature = "postgres")]
+mod encryption;
 mod engine;
 mod leases;
 #[cfg(feature = "postgres")]

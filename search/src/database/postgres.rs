@@ -1,7 +1,8 @@
 //! Databases on a PostgreSQL server.
 
+use super::encryption;
 use super::engine::{Access, Cell, Dialect, Engine, Fault, Row, Session, Work, written};
-use postgres::config::Host;
+use postgres::config::{Host, SslMode};
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::private::BytesMut;
@@ -10,6 +11,7 @@ use postgres::{Client, Config, NoTls, Statement, Transaction};
 use std::collections::HashMap;
 use std::error::Error;
 use std::time::{Duration, Instant};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long a connection is tried to be had again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,11 +54,18 @@ END $types$;
 ";
 
 /// A database of a server.
-#[derive(Debug)]
 pub(crate) struct Postgres {
     shown: String,
     config: Config,
+    /// What encrypts, if that is asked for.
+    encryption: Option<MakeRustlsConnect>,
     connection: Option<Connection>,
+}
+
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Postgres").field("shown", &self.shown).field("connection", &self.connection).finish_non_exhaustive()
+    }
 }
 
 struct Connection {
@@ -73,13 +82,15 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Postgres {
-    /// Connects to the database of a URL, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`; the password may be in `PGPASSWORD`.
+    /// Connects to the database of a URL, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`; the password may be in `PGPASSWORD`. With
+    /// `?sslmode=require` the connection is encrypted, and the server known by its certificate.
     pub fn open(url: &str) -> Result<Self, (String, Fault)> {
         let unread = |error: postgres::Error| {
             let what = format!("expected postgres://USER@HOST:PORT/DATABASE: {}", sentence(&error));
             // The URL itself may hold a password.
             ("the storage's URL".to_owned(), Fault::Final(what))
         };
+        let (url, certificates) = encryption::asked(url);
         let mut config: Config = url.parse().map_err(unread)?;
         if let (None, Ok(password)) = (config.get_password(), std::env::var("PGPASSWORD")) {
             config.password(password);
@@ -90,7 +101,10 @@ impl Postgres {
         config.tcp_user_timeout(*config.get_tcp_user_timeout().unwrap_or(&SILENCE));
         config.keepalives_idle(SILENCE / 3);
         let shown = shown(&config);
-        let mut database = Self { shown: shown.clone(), config, connection: None };
+        let is_encrypted = config.get_ssl_mode() == SslMode::Require;
+        let encryption = is_encrypted.then(|| encryption::connector(certificates.as_deref())).transpose();
+        let encryption = encryption.map_err(|fault| (shown.clone(), fault))?;
+        let mut database = Self { shown: shown.clone(), config, encryption, connection: None };
         let started = Instant::now();
         loop {
             let (fault, patience) = match database.connect() {
@@ -110,7 +124,10 @@ impl Postgres {
     /// With a fault: whether it is one of a server that starts or stops.
     fn connect(&mut self) -> Result<(), (Fault, bool)> {
         if self.connection.is_none() {
-            let connect = self.config.connect(NoTls);
+            let connect = match &self.encryption {
+                Some(encryption) => self.config.connect(encryption.clone()),
+                None => self.config.connect(NoTls),
+            };
             let client = connect.map_err(|error| {
                 let is_starting = error.code() == Some(&SqlState::CANNOT_CONNECT_NOW);
                 let is_server = error.as_db_error().is_some();

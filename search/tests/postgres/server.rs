@@ -89,6 +89,29 @@ impl Server {
         Self::start_for(None)
     }
 
+    /// Starts a server whose database `studies` is reached by encrypted connections alone, and writes the certificate that it is known by to a file.
+    pub fn start_encrypted(certificate: &Path) -> Self {
+        let mut server = Self::start();
+        server.stop();
+        let data = server.directory.path().join("data");
+        let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let (public, secret) = (own.cert.pem(), own.signing_key.serialize_pem());
+        fs::write(certificate, &public).unwrap();
+        fs::write(data.join("server.crt"), public).unwrap();
+        fs::write(data.join("server.key"), secret).unwrap();
+        fs::set_permissions(data.join("server.key"), Permissions::from_mode(0o600)).unwrap();
+        fs::write(data.join("pg_hba.conf"), "hostnossl template1 all 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 trust\n")
+            .unwrap();
+        let mut configuration = fs::read_to_string(data.join("postgresql.conf")).unwrap();
+        configuration += "\nssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n";
+        fs::write(data.join("postgresql.conf"), configuration).unwrap();
+        if let Some(user) = server.programs.user {
+            run(Command::new("chown").args(["-R", user]).arg(&data));
+        }
+        server.resume();
+        server
+    }
+
     /// Starts a server that listens at another address, too, and trusts those of its network: an address and how many bits of it are the network's.
     pub fn start_for(network: Option<(&str, u8)>) -> Self {
         let directory = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use samara_search::{Direction, Error, Options, Outcome, Space, State, Storage, Study};
+use samara_search::{Direction, Error, Options, Outcome, Sampler, Space, State, Storage, Study};
 use serde_json::{Value, json};
 
 use crate::server::Server;
@@ -28,11 +28,22 @@ fn study(url: &str) -> Study {
 #[ignore = "needs PostgreSQL"]
 fn postgres_gives_the_trials_that_a_file_gives() {
     let server = Server::start();
+    // CMA-ES knows from the trials alone what it is to draw.
+    for (sampler, database) in [(Sampler::Tpe, "estimators"), (Sampler::CmaEs, "generations")] {
+        gives_the_same(&server, sampler, database);
+    }
+}
+
+fn gives_the_same(server: &Server, sampler: Sampler, database: &str) {
     let place = tempfile::tempdir().unwrap();
-    let storages = [server.database("studies"), place.path().join("studies.db").display().to_string()];
+    let storages = [server.database(database), place.path().join("studies.db").display().to_string()];
     let [on_server, in_file] = storages.map(|storage| {
-        let mut study = study(&storage);
+        let begun = || open(&storage, &[Direction::Minimize], Options { sampler, ..Options::default() }).unwrap();
+        let mut study = begun();
         for number in 0..25 {
+            if number % 7 == 6 {
+                study = begun();
+            }
             let mut trial = study.ask().unwrap();
             study.note(&mut trial, "text", json!("ä' \" $1 ?1 {now}")).unwrap();
             study.report(&mut trial, 1, f64::NAN).unwrap();
@@ -111,6 +122,43 @@ fn postgres_faults_are_told_in_a_sentence_and_lose_nothing() {
         version.contains("version 11 of Optuna's schema, expected 12") && version.starts_with("postgres://samara@127.0.0.1:"),
         "{version}"
     );
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn postgres_connections_are_encrypted_with_servers_that_are_known() {
+    let place = tempfile::tempdir().unwrap();
+    let certificate = place.path().join("server.crt");
+    let server = Server::start_encrypted(&certificate);
+    let url = server.database("studies");
+    let opened = |query: &str| open(&format!("{url}{query}"), &[Direction::Minimize], Options::default());
+    let refusal = |query: &str| opened(query).err().unwrap().to_string();
+    let plain = refusal("");
+    assert!(plain.contains("no encryption"), "{plain}");
+    // Nobody speaks for a server that has signed for itself.
+    let unknown = refusal("?sslmode=require");
+    assert!(unknown.contains("invalid peer certificate") || unknown.contains("no certificates"), "{unknown}");
+    let known = format!("?sslmode=require&sslrootcert={}", certificate.display());
+    let mut study = opened(&known).unwrap();
+    for _ in 0..3 {
+        let trial = study.ask().unwrap();
+        study.tell(&trial, Outcome::Complete(vec![trial.float("x").unwrap()])).unwrap();
+    }
+    // Another one reads them, and a lost connection is encrypted again.
+    let mut again = opened(&known.replace("require", "verify-full")).unwrap();
+    assert_eq!(again.trials().unwrap(), study.trials().unwrap());
+    server
+        .client("template1")
+        .batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'studies'")
+        .unwrap();
+    assert_eq!((again.trials().unwrap().len(), study.ask().unwrap().number), (3, 3));
+    let find = "SELECT count(*) FILTER (WHERE s.ssl), count(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE a.datname = 'studies'";
+    let row = server.client("template1").query_one(find, &[]).unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 2));
+    // A certificate for another name is none for this one.
+    let elsewhere = format!("{}{known}", url.replace("127.0.0.1", "localhost"));
+    let other = open(&elsewhere, &[Direction::Minimize], Options::default()).err().unwrap().to_string();
+    assert!(other.contains("invalid peer certificate"), "{other}");
 }
 
 #[test]
