@@ -117,6 +117,16 @@ fn source(arguments: &Arguments) -> Result<Model> {
     Ok(model)
 }
 
+/// A copy of an untrained model with batch-norms that shift, as those of trained ones do: one before a padded convolution is folded only
+/// while it shifts nothing, so that plans would be too small.
+pub fn as_if_trained(model: &Model) -> Result<Model> {
+    let copy = model.duplicate()?;
+    let means = copy.parameters().iter().filter(|parameter| parameter.name.ends_with("/moving_mean"));
+    let means: Vec<_> = means.map(|parameter| (parameter.name.to_string(), vec![0.25; parameter.shape.size()])).collect();
+    means.iter().try_for_each(|(name, values)| copy.set_parameter(name, values))?;
+    Ok(copy)
+}
+
 /// Values from 0 to 1 for each input of the model.
 pub fn random_samples(model: &Model, seed: u64) -> Result<Vec<Tensor>> {
     let mut generator = Generator::new((seed ^ (seed >> 32)) as u32);
@@ -127,4 +137,27 @@ pub fn random_samples(model: &Model, seed: u64) -> Result<Vec<Tensor>> {
         Ok(Tensor::from_samples(shape, values)?)
     });
     inputs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use samara_trainer::prelude::*;
+
+    use super::*;
+
+    /// A norm that shifts is not folded into a convolution whose padding it does not shift.
+    #[test]
+    fn a_plan_has_the_norms_that_the_trained_net_keeps() {
+        let image = input([6, 6, 2]);
+        let x = Conv2D::new(4, 3).activation(Activation::Relu).apply(&image);
+        let x = BatchNormalization::new().apply(&x);
+        let mut model = Model::new("m", &image, Conv2D::new(3, 3).padding(Padding::Same).apply(&x)).unwrap();
+        model.initialize(1);
+        let bytes = |model: &Model| model.export_f32().unwrap().len();
+        let (fresh, planned) = (bytes(&model), bytes(&as_if_trained(&model).unwrap()));
+        model.set_parameter("batch_normalization/moving_mean", &[0.1, -0.3, 0.2, 0.5]).unwrap();
+        model.set_parameter("batch_normalization/gamma", &[0.9, 1.3, 1.2, 0.7]).unwrap();
+        assert_eq!(bytes(&model), planned);
+        assert!(planned > fresh, "{planned} bytes, {fresh} if the norm were folded");
+    }
 }

@@ -7,7 +7,7 @@ use samara_trainer::data::Tensor;
 use samara_trainer::quantize::Options;
 
 use crate::boards::{BOARDS, Board};
-use crate::{convert, names, output};
+use crate::{convert, export, names, output};
 
 /// What a run takes of the stack at most, on every core (`cargo xtask device-bench` measures it).
 const STACK_BYTES: usize = 1024;
@@ -48,7 +48,7 @@ impl RoomArguments {
     pub fn check(&self, model: &Model, samples: &[Tensor], options: Options<'_>, golden: convert::Golden) -> Result<()> {
         let max_ram = self.max_ram.or(self.board.map(|board| board.ram_bytes - STACK_BYTES));
         let max_flash = self.max_flash.or(self.board.map(|board| board.flash_bytes));
-        let file = convert::to_int8(model, samples, options, convert::Pace::default(), golden)?;
+        let file = convert::to_int8(&export::as_if_trained(model)?, samples, options, convert::Pace::default(), golden)?;
         let needs = [
             Need { what: "an arena", bytes: file.model()?.arena_bytes(), limit: max_ram },
             Need { what: "a file", bytes: file.bytes().len(), limit: max_flash },

@@ -70,7 +70,7 @@ impl Tuning {
     /// What a net takes, from its plan.
     pub(super) fn size(&self, model: &Model, recipe: &Recipe) -> Result<Size> {
         let samples = export::random_samples(model, 1)?;
-        let bytes = recipe.numbers.export(model, &samples)?;
+        let bytes = recipe.numbers.export(&export::as_if_trained(model)?, &samples)?;
         let file = ModelFile::from_bytes(&bytes)?;
         let mut size =
             Size(vec![(Cost::Ram, file.arena_bytes.into()), (Cost::Flash, bytes.len() as u64), (Cost::Macs, file.macs())]);
