@@ -334,7 +334,10 @@ impl Draft {
     fn registered(&mut self) -> bool {
         let examples = (self.pick(&ALL_LAYERS.iter().collect::<Vec<_>>()).examples)();
         let example = self.pick(&examples);
-        let is_of_model = |place| example.layer.vocabulary(place).is_some() || example.layer.padding(place).is_some();
+        let is_of_model = |place| {
+            let layer = &example.layer;
+            layer.vocabulary(place).is_some() || layer.padding(place).is_some() || !layer.passes_gradient()
+        };
         if (0..example.inputs.len()).any(is_of_model) && (self.depth > 0 || self.inputs.len() >= 6) {
             return false;
         }

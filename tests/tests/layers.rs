@@ -66,10 +66,14 @@ fn on_device(bytes: &[u8], inputs: &[Tensor]) -> Vec<f32> {
 /// What a model file of one example does, and its bytes.
 type Run = Result<Vec<u8>, String>;
 
-/// Trains a net of dense layers, one before each input, and the example: the loss falls, so gradients pass the layer.
+/// Trains a net of dense layers, one before each input, and the example: the loss falls, so gradients pass the layer. What none passes has a
+/// dense layer behind it.
 fn trains(example: &Example) -> Result<(), String> {
     let inputs: Vec<SymbolicTensor> = example.inputs.iter().map(|shape| input(shape.clone())).collect();
-    let is_of_model = |number: usize| example.layer.vocabulary(number).is_some() || example.layer.padding(number).is_some();
+    let is_of_model = |number: usize| {
+        let layer = &example.layer;
+        layer.vocabulary(number).is_some() || layer.padding(number).is_some() || !layer.passes_gradient()
+    };
     let before = inputs.iter().enumerate().map(|(number, x)| match is_of_model(number) {
         true => x.clone(),
         false => Dense::new(example.inputs[number].channels()).apply(x),

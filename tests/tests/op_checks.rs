@@ -9,7 +9,7 @@ use samara_runtime::{
     Tensor,
     format::writer::{ModelFile, encode_parameters},
     ops::{
-        activation, add, concat, delay, dot, embedding, layer_normalization, linear, lut, mean, multiply, pad, prelu,
+        activation, add, concat, delay, dot, embedding, forest, layer_normalization, linear, lut, mean, multiply, pad, prelu,
         scale_shift, slice, softmax, upsample, wide,
     },
 };
@@ -265,6 +265,52 @@ fn what_moves_elements() {
         reshape(file, Out, &[2, 5]);
     });
     base.shaped(Shape, "more values than a sum takes", In(0), &[2, mean::MAXIMUM_COUNT + 1]);
+}
+
+#[test]
+fn forests() {
+    use forest::{Form, LEAF, ParametersI8};
+    let base = Base::new("forest_i8");
+    for (what, change) in [
+        ("more trees than there are", (|form| form.trees = 1000) as fn(&mut Form)),
+        ("more splits than there are", |form| form.splits = 1000),
+        ("more leaves than there are", |form| form.leaves = 1000),
+        ("constants that are not there", |form| form.constants = 1 << 20),
+    ] {
+        base.with(Constants, what, |p: &mut ParametersI8| change(&mut p.form));
+        Base::new("forest_f32").with(Constants, what, change);
+    }
+    for (what, change) in [
+        ("more trees than may be", (|form| form.trees = forest::MAXIMUM_TREES as u32 + 1) as fn(&mut Form)),
+        ("more splits than may be", |form| form.splits = forest::MAXIMUM_NODES as u32 + 1),
+        ("more leaves than may be", |form| form.leaves = u32::MAX),
+        ("leaves that are wider than the output", |form| form.width = 4),
+        // The first split's child is then beyond the last.
+        ("fewer splits than there are", |form| form.splits = 1),
+    ] {
+        base.with(Parameter, what, |p: &mut ParametersI8| change(&mut p.form));
+    }
+    base.with(Quantization, "a large shift", |p: &mut ParametersI8| p.shift = forest::LARGEST_SHIFT as u8 + 1);
+    base.shaped(Shape, "more features than may be", In(0), &[forest::MAXIMUM_FEATURES as u32 + 1]);
+    base.shaped(Shape, "more outputs than may be", Out, &[forest::MAXIMUM_OUTPUTS as u32 + 1]);
+    base.shaped(Parameter, "fewer features than splits ask for", In(0), &[1]);
+    Base::new("forest_boosted_i8").refused(Length, "a length", |file| of_a_length(file, In(0)));
+    // Two trees of three splits each, over five features, with leaves of three values: biases, trees and children come first.
+    let (trees, children) = (12, 12 + 8);
+    let word = |file: &mut ModelFile, at: usize, value: u16| file.constants[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    for (what, at, value) in [
+        ("a root that is no split", trees, 6),
+        ("a root that is no leaf", trees, LEAF | 8),
+        ("a first output beyond the last", trees + 2, 1),
+        ("a child that is its own parent", children, 0),
+        ("a child before its parent", children + 4 * 2, 1),
+        ("a child that is no split", children, 6),
+        ("a child that is no leaf", children + 2, LEAF | 8),
+        ("a feature that the input does not have", children + 4 * 6, 5),
+    ] {
+        base.refused(Parameter, what, |file| word(file, at, value));
+    }
+    base.refused(Quantization, "a bias beyond 30 bits", |file| word(file, 2, 0x4000));
 }
 
 #[test]

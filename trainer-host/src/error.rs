@@ -7,6 +7,7 @@ use crate::data::sources::SourceError;
 use crate::device::ExportError;
 use crate::device::run::RunError;
 use crate::ensemble::EnsembleError;
+use crate::forest::ForestError;
 use crate::graph::Shape;
 use crate::model_text::ModelTextError;
 
@@ -41,6 +42,21 @@ pub enum Error {
         model: String,
         /// What was called.
         call: &'static str,
+    },
+    /// What learns stands before a layer that passes no gradient.
+    #[error(
+        "model '{model}' cannot be trained: '{layer}' ({kind}) passes no gradient, but '{before}' before it is to learn: freeze it with \
+         `model.set_trainable(\"{before}\", false)`"
+    )]
+    NoGradient {
+        /// The model's name.
+        model: String,
+        /// The layer that passes none.
+        layer: String,
+        /// Its kind.
+        kind: &'static str,
+        /// The layer that would learn.
+        before: String,
     },
     /// The number of losses, inputs or targets is not the model's.
     #[error("model '{model}' has {}, but {} given: give one for each", counted(*expected, what), given(*found, found_what))]
@@ -234,6 +250,9 @@ pub enum Error {
     /// Models that cannot answer together.
     #[error(transparent)]
     Ensemble(#[from] EnsembleError),
+    /// No forest grows.
+    #[error(transparent)]
+    Forest(#[from] ForestError),
     /// A file of weights or of a training's state.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -43,6 +43,7 @@ pub mod device;
 pub mod ensemble;
 mod error;
 mod export;
+pub mod forest;
 pub mod graph;
 pub mod initializers;
 pub mod layers;

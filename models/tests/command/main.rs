@@ -7,6 +7,7 @@ mod data;
 mod device;
 mod ensembles;
 mod fashion_mnist;
+mod forests;
 mod heads;
 mod kills;
 mod model_files;

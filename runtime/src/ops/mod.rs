@@ -13,6 +13,7 @@ pub mod dense;
 pub mod depthwise_conv2d;
 pub mod dot;
 pub mod embedding;
+pub mod forest;
 pub mod gru;
 pub mod layer_normalization;
 pub mod linear;
@@ -90,6 +91,8 @@ pub static ALL_OPS: &[&OpDef] = &[
     &slice::SLICE,
     &dense::DENSE_I4,
     &conv2d::CONV2D_I4,
+    &forest::FOREST_I8,
+    &forest::FOREST_F32,
     &wide::dense::DENSE_I16,
     &wide::conv2d::CONV2D_I16,
     &wide::depthwise_conv2d::DEPTHWISE_CONV2D_I16,

@@ -244,6 +244,12 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
         None
     }
 
+    /// `false` for a layer whose output has no slope in its inputs. What stands before it cannot learn through it, and a training is refused in
+    /// which it is to.
+    fn passes_gradient(&self) -> bool {
+        true
+    }
+
     /// `true` for a layer whose forward pass is another in training only by the noise it makes, there and where a prediction asks for it
     /// ([`Predictor::with_noise`](crate::Predictor::with_noise)): `forward` then runs as in training.
     fn is_noise(&self) -> bool {

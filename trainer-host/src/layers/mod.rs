@@ -44,6 +44,7 @@ mod dot;
 mod dropout;
 mod embedding;
 mod flatten;
+mod forest;
 mod gaussian_dropout;
 mod gaussian_noise;
 mod global_average_pooling1d;
@@ -95,6 +96,7 @@ pub use dot::Dot;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use forest::Forest;
 pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
 pub use global_average_pooling1d::GlobalAveragePooling1D;
@@ -190,6 +192,10 @@ impl Example {
     }
 }
 
+/// All that a forest is made of.
+const FOREST: &[&str] =
+    &["outputs", "width", "biases", "roots", "firsts", "features", "thresholds", "below", "above", "leaves"];
+
 /// Every kind of layer.
 pub static ALL_LAYERS: &[LayerKind] = &[
     kind("AbsoluteDifference", absolute_difference::examples, || Arc::new(AbsoluteDifference::new()), &[]),
@@ -210,6 +216,7 @@ pub static ALL_LAYERS: &[LayerKind] = &[
     kind("Dropout", dropout::examples, || Arc::new(Dropout::new(0.5)), &["rate"]),
     kind("Embedding", embedding::examples, || Arc::new(Embedding::new(1, 1)), &["vocabulary", "size"]),
     kind("Flatten", flatten::examples, || Arc::new(Flatten::new()), &[]),
+    kind("Forest", forest::examples, || forest::examples().swap_remove(0).layer, FOREST),
     kind("GaussianDropout", gaussian_dropout::examples, || Arc::new(GaussianDropout::new(0.5)), &["rate"]),
     kind("GaussianNoise", gaussian_noise::examples, || Arc::new(GaussianNoise::new(1.0)), &["deviation"]),
     kind("GlobalAveragePooling1D", global_average_pooling1d::examples, || Arc::new(GlobalAveragePooling1D::new()), &[]),

@@ -10,7 +10,7 @@ use crate::callbacks::Kept;
 use crate::checkpoint::{SavedParameter, Weights};
 use crate::data::{Source, Tensor};
 use crate::error::{Error, Result};
-use crate::graph::SymbolicTensor;
+use crate::graph::{ParameterEntry, SymbolicTensor};
 use crate::optimizers::check_option;
 
 /// A training under way. Callbacks read and change it between steps.
@@ -46,8 +46,28 @@ pub struct Training<'a> {
     pub(super) kept_by_callbacks: Vec<Kept>,
 }
 
+/// Refuses layers that are to learn before one that passes no gradient.
+fn check_gradients_pass(model: &Model) -> Result<()> {
+    let graph = model.graph();
+    // The first node that learns of those that each depends on.
+    let mut learning: Vec<Option<usize>> = Vec::with_capacity(graph.nodes.len());
+    for (number, node) in graph.nodes.iter().enumerate() {
+        let before = node.inputs.iter().find_map(|&input| learning[input]);
+        if let (Some(layer), Some(before)) = (&node.layer, before)
+            && !layer.passes_gradient()
+        {
+            let (model, layer, kind) = (model.name().to_owned(), node.name.clone(), layer.kind());
+            return Err(Error::NoGradient { model, layer, kind, before: graph.nodes[before].name.clone() });
+        }
+        let learns = graph.parameters[node.parameters.clone()].iter().any(ParameterEntry::learns);
+        learning.push(before.or(learns.then_some(number)));
+    }
+    Ok(())
+}
+
 impl<'a> Training<'a> {
     pub(super) fn new(model: &'a Model, batch: usize, samples: usize, seed: u64, epochs: usize, shuffle: bool) -> Result<Self> {
+        check_gradients_pass(model)?;
         let trainer = model.trainer(batch, seed)?;
         Ok(Self {
             model,

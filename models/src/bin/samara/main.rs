@@ -23,6 +23,7 @@ mod export;
 mod export_samples;
 mod files;
 mod folds;
+mod forest;
 mod head;
 mod inspect;
 mod interrupt;
@@ -69,6 +70,8 @@ enum Command {
     Compare(compare::Arguments),
     /// Let trained nets answer together: find weights for their mean, and write them as one file
     Ensemble(ensemble::Arguments),
+    /// Grow a random forest on a data set, and write it as f32 and as int8 file, and as a member of an ensemble
+    Forest(forest::Arguments),
     /// Measure the accuracy of a model file, or of trained weights, on the test samples
     Evaluate(evaluate::Arguments),
     /// Make an int8 file from trained weights
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         Command::Tune(arguments) => tune::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Ensemble(arguments) => ensemble::run(&arguments),
+        Command::Forest(arguments) => forest::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -8,7 +8,7 @@ use samara_trainer::Model;
 use samara_trainer::data::sources::Columns;
 
 use crate::names::{self, ModelName};
-use crate::{files, task, weights};
+use crate::{files, forest, task, train, weights};
 
 /// `[MODEL=]DIR|FILE`.
 #[derive(Debug, Clone)]
@@ -40,22 +40,26 @@ impl MemberArgument {
     /// If the file cannot be read or is damaged, or its weights are not the model's.
     pub fn read(&self, option: &str, columns: Option<&Columns>) -> Result<(PathBuf, Model)> {
         let shown = || self.path.display().to_string();
-        if !self.path.is_dir() {
-            let bytes = files::read(&self.path)?;
+        let forest = self.path.join(forest::MODEL);
+        let is_forest = self.path.is_dir() && !self.path.join(train::WEIGHTS).exists() && forest.exists();
+        if is_forest && let Some(columns) = columns {
+            self.check_columns(columns)?;
+        }
+        if is_forest || !self.path.is_dir() {
+            let path = if is_forest { &forest } else { &self.path };
+            let bytes = files::read(path)?;
             if Model::is_in(&bytes) {
                 if let Some(model) = &self.model {
                     bail!("{option} {model}={}: the file has a whole model, which needs none before it", shown());
                 }
-                return Ok((self.path.clone(), Model::from_bytes(&bytes, &[]).with_context(shown)?));
+                return Ok((path.clone(), Model::from_bytes(&bytes, &[]).with_context(shown)?));
             }
         }
         let (path, saved) = weights::read(&self.path, self.model.as_ref())?;
         let model = match (&self.model, columns) {
             (Some(model), _) => model.build()?,
             (None, Some(columns)) => {
-                if task::columns_in(&self.directory())? != *columns {
-                    bail!("{}: its columns are not those that the others learned from", shown());
-                }
+                self.check_columns(columns)?;
                 table_mlp(columns)?
             }
             (None, None) => {
@@ -68,6 +72,14 @@ impl MemberArgument {
         };
         saved.restore(&model).with_context(|| path.display().to_string())?;
         Ok((path, model))
+    }
+
+    /// Refuses a member that learned from other columns.
+    fn check_columns(&self, columns: &Columns) -> Result<()> {
+        if task::columns_in(&self.directory())? != *columns {
+            bail!("{}: its columns are not those that the others learned from", self.path.display());
+        }
+        Ok(())
     }
 
     /// The directory of a training, of which this is a file, or itself.

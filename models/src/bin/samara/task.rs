@@ -56,6 +56,19 @@ impl TableArguments {
         Ok((splits, columns, loss))
     }
 
+    /// Refuses what names columns, for data that has none.
+    ///
+    /// # Errors
+    /// If something does.
+    pub fn refuse(&self, data: &str) -> Result<()> {
+        let given = [("--target", self.target.as_ref()), ("--category", self.categories.first())];
+        let given = given.into_iter().chain([("--leave-out", self.left_out.first())]);
+        match given.into_iter().find(|(_, value)| value.is_some()) {
+            Some((argument, _)) => bail!("{argument} names a column of a CSV file, but --data is {data}"),
+            None => Ok(()),
+        }
+    }
+
     /// As commands take them.
     pub fn to_arguments(&self) -> Vec<String> {
         let target = self.target.iter().map(|column| ("--target", column));
@@ -114,11 +127,7 @@ impl Task {
     pub fn begin(model: Option<&ModelName>, data: &str, table: &TableArguments, loss: Option<LossName>) -> Result<Self> {
         if !is_table(data) {
             let loss = loss.unwrap_or_default();
-            let given = [("--target", table.target.as_ref()), ("--category", table.categories.first())];
-            let given = given.into_iter().chain([("--leave-out", table.left_out.first())]);
-            if let Some((argument, _)) = given.into_iter().find(|(_, value)| value.is_some()) {
-                bail!("{argument} names a column of a CSV file, but --data is {data}");
-            }
+            table.refuse(data)?;
             let model = named_model(model, data)?.build()?;
             let splits = names::data(data, loss.targets(), input_shape(&model).as_ref())?;
             return Ok(Self { model, splits, loss, columns: None });

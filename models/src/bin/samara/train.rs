@@ -35,7 +35,7 @@ pub const STATE: &str = "training.state";
 /// Name of the f32 model file.
 pub const F32_MODEL: &str = "model-f32.samara";
 /// Name of the int8 model file.
-const INT8_MODEL: &str = "model.samara";
+pub const INT8_MODEL: &str = "model.samara";
 /// Training samples that int8 ranges are taken from.
 pub const CALIBRATION_SAMPLES: usize = 500;
 /// Training samples that the untrained net is planned with.

@@ -232,7 +232,7 @@ fn check(golden: &Golden, used: &mut BTreeSet<u16>) -> Vec<String> {
 const WITHOUT_INT16_VECTORS: &[&str] = &["lut_i16", "softmax_i16", "scale_shift_i16"];
 
 /// Ops that nothing in LiteRT can be held against: an embedding, a delay and a slice move elements, without arithmetic; a layer
-/// normalization and cosines are no single operators there, LiteRT has no GRU, and its simple RNN not in int8. Tests beside them hold
+/// normalization and cosines are no single operators there, LiteRT has no GRU and no trees, and its simple RNN not in int8. Tests beside them hold
 /// them against their formulas and real numbers, layers with int4 weights against those with int8 weights 16 times as large, and
 /// fused ops against those of which they were made.
 const WITHOUT_VECTORS: &[&str] = &[
@@ -246,6 +246,7 @@ const WITHOUT_VECTORS: &[&str] = &[
     "dense_i4",
     "conv2d_i4",
     "conv2d_add_i8",
+    "forest_i8",
 ];
 /// What has states goes from each of LiteRT's to the next: lstm.rs.
 const STEP_BY_STEP: [(&str, u8); 1] = [("lstm", LSTM_I8.code)];

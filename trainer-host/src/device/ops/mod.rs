@@ -8,6 +8,7 @@ mod convert;
 mod delay;
 mod dot;
 mod embedding;
+mod forest;
 #[cfg(test)]
 mod golden;
 mod gru;
@@ -37,6 +38,7 @@ pub use concat::{Concat, Gather};
 pub use delay::Delay;
 pub use dot::Dot;
 pub use embedding::Embedding;
+pub use forest::Forest;
 pub use gru::Gru;
 pub use layer_normalization::LayerNormalization;
 pub use linear::{Kind, Linear};
@@ -75,6 +77,7 @@ pub static ALL_DEVICE_OPS: &[&DeviceOpKind] = &[
     &delay::KIND,
     &dot::KIND,
     &embedding::KIND,
+    &forest::KIND,
     &gru::KIND,
     &layer_normalization::KIND,
     &linear::KIND,
