@@ -51,6 +51,36 @@ pub struct Plan {
 /// # Errors
 /// [`ExportError::TooLarge`] if the arena is beyond what a file can say.
 pub fn arrange(file: &mut ModelFile, ops: &[&OpDef]) -> Result<(), ExportError> {
+    let (needs, steps) = seen(file, ops);
+    let mut base = 0usize;
+    for node in file.nodes.iter_mut() {
+        node.state_offset = if node.state_bytes > 0 { base as u32 } else { 0 };
+        base += (node.state_bytes as usize).next_multiple_of(ALIGNMENT);
+    }
+    base += (4 * file.length_groups.len()).next_multiple_of(ALIGNMENT);
+    let plan = plan(&needs, &steps);
+    let (found, limit) = (base + plan.arena_bytes, u32::MAX as usize);
+    if found > limit {
+        return Err(ExportError::TooLarge { what: "bytes in its arena", found, limit });
+    }
+    file.tensors.iter_mut().zip(plan.tensors).for_each(|(tensor, offset)| tensor.offset = (base + offset) as u32);
+    for (node, offset) in file.nodes.iter_mut().zip(plan.scratch) {
+        node.scratch_offset = if node.scratch_bytes > 0 { (base + offset) as u32 } else { 0 };
+    }
+    file.arena_bytes = found as u32;
+    Ok(())
+}
+
+/// Bytes below which no plan comes, of the file's nodes in their order, with the scratch and the freedom to overlap that their ops have: what
+/// lives at the busiest of them, and all states.
+pub fn least_arena_bytes(file: &ModelFile, ops: &[&OpDef]) -> usize {
+    let (needs, steps) = seen(file, ops);
+    let states: usize = file.nodes.iter().map(|node| node.state_bytes as usize).sum();
+    states + 4 * file.length_groups.len() + least(&needs, &steps)
+}
+
+/// A file's tensors and nodes, as the planner sees them.
+fn seen(file: &ModelFile, ops: &[&OpDef]) -> (Vec<Need>, Vec<Step>) {
     let listed = |list: &[u32], index: usize| list.contains(&(index as u32));
     let need = |(index, tensor): (usize, &samara_runtime::Tensor)| Need {
         bytes: tensor.bytes(),
@@ -69,24 +99,8 @@ pub fn arrange(file: &mut ModelFile, ops: &[&OpDef]) -> Result<(), ExportError> 
             scratch_bytes: node.scratch_bytes as usize,
         }
     };
-    let steps: Vec<Step> = file.nodes.iter().map(step).collect();
-    let mut base = 0usize;
-    for node in file.nodes.iter_mut() {
-        node.state_offset = if node.state_bytes > 0 { base as u32 } else { 0 };
-        base += (node.state_bytes as usize).next_multiple_of(ALIGNMENT);
-    }
-    base += (4 * file.length_groups.len()).next_multiple_of(ALIGNMENT);
-    let plan = plan(&needs, &steps);
-    let (found, limit) = (base + plan.arena_bytes, u32::MAX as usize);
-    if found > limit {
-        return Err(ExportError::TooLarge { what: "bytes in its arena", found, limit });
-    }
-    file.tensors.iter_mut().zip(plan.tensors).for_each(|(tensor, offset)| tensor.offset = (base + offset) as u32);
-    for (node, offset) in file.nodes.iter_mut().zip(plan.scratch) {
-        node.scratch_offset = if node.scratch_bytes > 0 { (base + offset) as u32 } else { 0 };
-    }
-    file.arena_bytes = found as u32;
-    Ok(())
+    let steps = file.nodes.iter().map(step).collect();
+    (needs, steps)
 }
 
 /// A region of the arena and the steps, first to last, in which it is taken.
@@ -109,24 +123,9 @@ struct Pair {
 /// Plans by lifetimes: ops that may work in place do so where their input is not needed any more; then the largest blocks
 /// first, each at the lowest place that is free while it lives. Outputs overlap inputs where that makes the arena smaller.
 pub fn plan(needs: &[Need], steps: &[Step]) -> Plan {
-    let end = steps.len();
-    let mut lives: Vec<Option<Block>> =
-        needs.iter().map(|need| need.is_input.then_some(Block { bytes: need.bytes, first: 0, last: 0 })).collect();
-    for (index, step) in steps.iter().enumerate() {
-        for &tensor in step.inputs.iter().chain([&step.output]) {
-            let bytes = needs[tensor].bytes;
-            lives[tensor].get_or_insert(Block { bytes, first: index, last: index }).last = index;
-        }
-    }
-    for (life, need) in lives.iter_mut().zip(needs) {
-        if let (Some(life), true) = (life, need.is_output) {
-            life.last = end;
-        }
-    }
-
     // Block of each tensor; in-place outputs join their input's.
     let mut block_of: Vec<usize> = (0..needs.len()).collect();
-    let mut blocks: Vec<Block> = lives.into_iter().map(|life| life.unwrap_or(Block { bytes: 0, first: 0, last: 0 })).collect();
+    let mut blocks = lives(needs, steps);
     let mut pairs: Vec<Pair> = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         // An input of whose bytes nothing is read after this step, nor by this step as another input.
@@ -167,6 +166,58 @@ pub fn plan(needs: &[Need], steps: &[Step]) -> Plan {
         scratch: offsets[scratch_start..].to_vec(),
         arena_bytes: size(&offsets).next_multiple_of(ALIGNMENT),
     }
+}
+
+/// From the step that writes each tensor to the last that reads it; of no bytes, if there is none.
+fn lives(needs: &[Need], steps: &[Step]) -> Vec<Block> {
+    let mut lives: Vec<Option<Block>> =
+        needs.iter().map(|need| need.is_input.then_some(Block { bytes: need.bytes, first: 0, last: 0 })).collect();
+    for (index, step) in steps.iter().enumerate() {
+        for &tensor in step.inputs.iter().chain([&step.output]) {
+            let bytes = needs[tensor].bytes;
+            lives[tensor].get_or_insert(Block { bytes, first: index, last: index }).last = index;
+        }
+    }
+    for (life, need) in lives.iter_mut().zip(needs) {
+        if let (Some(life), true) = (life, need.is_output) {
+            life.last = steps.len();
+        }
+    }
+    lives.into_iter().map(|life| life.unwrap_or(Block { bytes: 0, first: 0, last: 0 })).collect()
+}
+
+/// What [`plan`] cannot come below: the most bytes that a step needs, its output as far on an input that dies with it as its alias class lets it.
+fn least(needs: &[Need], steps: &[Step]) -> usize {
+    let lives = lives(needs, steps);
+    // What lives at each step, from what begins and ends there.
+    let mut changes = vec![0isize; steps.len() + 2];
+    for life in &lives {
+        changes[life.first] += life.bytes as isize;
+        changes[life.last + 1] -= life.bytes as isize;
+    }
+    let mut alive = 0isize;
+    let mut most = 0;
+    for (index, step) in steps.iter().enumerate() {
+        alive += changes[index];
+        let dies =
+            |input: usize| lives[input].last == index && step.inputs.iter().filter(|&&other| other == input).count() == 1;
+        let output = needs[step.output].bytes;
+        let shared = match step.alias {
+            Alias::Disjoint => 0,
+            Alias::InPlace(last) => {
+                let candidates = step.inputs.iter().take(usize::from(last) + 1);
+                let fits = |&&input: &&usize| needs[input].bytes == output && dies(input);
+                candidates.filter(fits).map(|_| output).next().unwrap_or(0)
+            }
+            Alias::Overlap { bytes, .. } => match step.inputs.first() {
+                Some(&input) if dies(input) => bytes.min(needs[input].bytes).min(output),
+                _ => 0,
+            },
+        };
+        most = most.max((alive as usize + step.scratch_bytes).saturating_sub(shared));
+    }
+    // Outputs live on behind the last step.
+    most.max((alive + changes[steps.len()]) as usize)
 }
 
 /// Which placed blocks there are at each step.
@@ -252,7 +303,7 @@ mod tests {
         needs[0].is_input = true;
         needs[3].is_output = true;
         let steps = [step(&[0], 1, Alias::Disjoint, 0), step(&[1], 2, Alias::Disjoint, 0), step(&[2], 3, Alias::Disjoint, 0)];
-        assert_eq!(plan(&needs, &steps).arena_bytes, 192);
+        assert_eq!((plan(&needs, &steps).arena_bytes, least(&needs, &steps)), (192, 192));
     }
 
     #[test]
@@ -262,7 +313,7 @@ mod tests {
         needs[2].is_output = true;
         let chain = [step(&[0], 1, Alias::InPlace(0), 0), step(&[1], 2, Alias::InPlace(0), 0)];
         let planned = plan(&needs, &chain);
-        assert_eq!((planned.arena_bytes, planned.tensors[0]), (64, planned.tensors[2]));
+        assert_eq!((planned.arena_bytes, planned.tensors[0], least(&needs, &chain)), (64, planned.tensors[2], 64));
         let residual = [step(&[0], 1, Alias::InPlace(0), 0), step(&[1, 0], 2, Alias::InPlace(0), 0)];
         let planned = plan(&needs, &residual);
         assert_ne!(planned.tensors[0], planned.tensors[1]);
@@ -293,7 +344,7 @@ mod tests {
         let narrowing = Alias::Overlap { order: Order::Forward, bytes: 32 };
         let steps = [step(&[0], 1, widening, 16), step(&[1], 2, narrowing, 16)];
         let planned = plan(&needs, &steps);
-        assert_eq!((planned.tensors, planned.arena_bytes), (vec![0, 0, 0], 144));
+        assert_eq!((planned.tensors, planned.arena_bytes, least(&needs, &steps)), (vec![0, 0, 0], 144, 144));
         // An input that is read once more, or given out, stays.
         let again = [steps[0].clone(), step(&[0], 2, Alias::Disjoint, 0)];
         let planned = plan(&[needs[0], Need { is_output: true, ..needs[1] }, needs[2]], &again);
@@ -338,7 +389,7 @@ mod tests {
     #[test]
     fn whatever_lives_at_once_lies_apart_or_as_its_alias_class_says() {
         let mut numbers = Numbers(1);
-        let mut smaller = 0;
+        let (mut smaller, mut tight) = (0, 0);
         for round in 0..2_000 {
             let count = 2 + numbers.below(8);
             let mut needs: Vec<Need> = (0..=count).map(|_| need(1 + numbers.below(200))).collect();
@@ -392,8 +443,16 @@ mod tests {
             let without = plan(&needs, &apart).arena_bytes;
             assert!(planned.arena_bytes <= without, "round {round}: overlapping made the arena larger");
             smaller += usize::from(planned.arena_bytes < without);
+            let least = least(&needs, &steps);
+            assert!(
+                least <= planned.arena_bytes,
+                "round {round}: {} bytes, which cannot be fewer than {least}",
+                planned.arena_bytes
+            );
+            tight += usize::from(least.next_multiple_of(ALIGNMENT) == planned.arena_bytes);
         }
         assert!(smaller > 200, "only {smaller} arenas of 2,000 became smaller");
+        assert!(tight > 200, "only {tight} arenas of 2,000 are as small as can be");
     }
 
     #[test]

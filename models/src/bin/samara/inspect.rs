@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use samara_runtime::train::{Strangeness, Threshold};
 use samara_runtime::{ALL_OPS, ElementType, SelfTestError, Session, Tensor, arena::AlignedBuffer, format::writer::ModelFile};
 use samara_trainer as trainer;
-use samara_trainer::device::run::DeviceModel;
+use samara_trainer::device::{plan::least_arena_bytes, run::DeviceModel};
 use serde_json::{Value, json};
 
 use crate::head::{self, HeadName};
@@ -213,6 +213,7 @@ fn draw(file: &ModelFile, model_bytes: usize, self_test: &Result<usize, SelfTest
     let totals = [
         ("multiply-accumulates", macs),
         ("arena bytes", u64::from(file.arena_bytes)),
+        ("no plan of this order has fewer than", least_arena_bytes(file, ALL_OPS) as u64),
         ("of it state, bytes", file.state_bytes() as u64),
         ("constants in flash, bytes", file.constants.len() as u64),
         ("model bytes", model_bytes as u64),
@@ -262,6 +263,7 @@ fn describe(path: &Path, file: &ModelFile, model_bytes: usize, self_test: &Resul
         "nodes": nodes.iter().zip(&arena::moments(file)).map(node).collect::<Vec<_>>(),
         "macs": nodes.iter().map(|node| node.macs).sum::<u64>(),
         "arena_bytes": file.arena_bytes,
+        "least_arena_bytes": least_arena_bytes(file, ALL_OPS),
         "constant_bytes": file.constants.len(),
         "model_bytes": model_bytes,
         "state_bytes": file.state_bytes(),
