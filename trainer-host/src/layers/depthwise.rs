@@ -188,7 +188,11 @@ impl Correlate<'_> {
                 continue;
             }
             if STRIDE > 0 {
-                let taps = [0, 1, 2].map(|kx| load::<S, FULL>(simd, self.kernel, kernel_at + kx * channels, lanes));
+                // A loop, since `map` may be a call, which hands vectors over in memory.
+                let mut taps = [simd.splat_f32s(0.0); 3];
+                for (kx, tap) in taps.iter_mut().enumerate() {
+                    *tap = load::<S, FULL>(simd, self.kernel, kernel_at + kx * channels, lanes);
+                }
                 for pixel in 0..(TILE - 1) * STRIDE + 3 {
                     let value = load::<S, FULL>(simd, line, first.wrapping_add(pixel * channels), lanes);
                     for (tile, sum) in sums.iter_mut().enumerate() {
