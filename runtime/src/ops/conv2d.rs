@@ -17,7 +17,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Alias, Buffers, Lengths, NodeCheck, NodeRun, OpDef, as_f32, as_f32_mut, as_i8_mut, disjoint, ensure, fill},
-    simd::{self, PIXELS, Run, at_a_time},
+    simd::{self, PIXELS, PixelRun, at_a_time},
     tensor::{
         ElementType::{F32, I8},
         Tensor,
@@ -156,14 +156,14 @@ pub(super) fn convolve<M: Matrix>(node: &mut NodeRun<'_>, adds: bool) {
 
 impl Image<'_, i8> {
     /// How as many pixels as [`PIXELS`] lie whose windows begin in one row of the image, and lie within it.
-    fn run(&self, window: &Window) -> Option<Run> {
+    fn run(&self, window: &Window) -> Option<PixelRun> {
         let [stride, step] = [(window.dilation[0], self.size[1]), (window.stride[1], 1)]
             .map(|(apart, pixels)| usize::from(apart).checked_mul(pixels)?.checked_mul(self.depth));
-        Run::new([step?, stride?], usize::from(window.kernel[0]), self.row).filter(|_| window.dilation[1] == 1)
+        PixelRun::new([step?, stride?], usize::from(window.kernel[0]), self.row).filter(|_| window.dilation[1] == 1)
     }
 
     /// Packs the windows of so many pixels from the one at `first` on, all in a row of the output, if they lie within the image.
-    fn pack_run(&self, window: &Window, first: [usize; 2], run: &Run, packed: &mut [u32]) -> bool {
+    fn pack_run(&self, window: &Window, first: [usize; 2], run: &PixelRun, packed: &mut [u32]) -> bool {
         let beyond = (PIXELS - 1) * usize::from(window.stride[1]);
         let Some(inputs) = self.start(window, first, beyond).and_then(|start| self.pixels.get(start..)) else { return false };
         simd::pack_run(packed, inputs, run)

@@ -5,7 +5,7 @@ use crate::{
     error::NodeFault,
     format::cursor::Cursor,
     op::{Alias, NodeCheck, Order, Overlapping, ensure},
-    simd::{self, PIXELS, Requantize, Run},
+    simd::{self, PIXELS, PixelRun, Requantize},
     tensor::Tensor,
 };
 
@@ -104,7 +104,7 @@ pub(crate) fn multiply_rows<M: Matrix>(
     let columns: &mut [u32] = bytemuck::try_cast_slice_mut(columns).unwrap_or_default();
     let backward = order_of_rows(fan_in, channels) == Order::Backward;
     let last = rows.saturating_sub(1) / PIXELS * PIXELS;
-    let run = Run::new([fan_in, 0], 1, fan_in);
+    let run = PixelRun::new([fan_in, 0], 1, fan_in);
     for first in (0..rows).step_by(PIXELS) {
         // The last rows may be fewer; they come first on the way back.
         let row = if backward { last - first } else { first };

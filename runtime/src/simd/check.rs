@@ -154,7 +154,7 @@ fn check_run(random: &mut Random) -> Option<u32> {
     const ROWS: usize = 3;
     let (rows, length) = (1 + random.below(ROWS), 4 * (1 + random.below(DEPTH / 4 / ROWS)));
     let [step, stride] = [(); 2].map(|()| random.below(length + 5));
-    let Some(run) = super::Run::new([step, stride], rows, length) else { return Some(0) };
+    let Some(run) = super::PixelRun::new([step, stride], rows, length) else { return Some(0) };
     let span = (PIXELS - 1) * step + (rows - 1) * stride + length;
     let mut inputs = [0; (DEPTH + 5 * ROWS) * (PIXELS + ROWS)];
     random.fill(&mut inputs);

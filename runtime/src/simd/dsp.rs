@@ -18,7 +18,7 @@ pub(super) use self::{
 };
 pub(super) use super::portable::add_products;
 
-use super::{AddConstants, Run, Variant, portable};
+use super::{AddConstants, PixelRun, Variant, portable};
 use core::arch::asm;
 
 pub(super) const VARIANT: Variant = Variant::Dsp;
@@ -142,8 +142,8 @@ pub(super) fn pack_rows(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], r
 
 pub(super) const PACK_RUN: Option<super::PackRun> = Some(pack_run);
 
-fn pack_run(columns: &mut [u32], inputs: &[i8], run: &Run) {
-    let &Run { step, stride, rows, length, .. } = run;
+fn pack_run(columns: &mut [u32], inputs: &[i8], run: &PixelRun) {
+    let &PixelRun { step, stride, rows, length, .. } = run;
     let (mut to, mut first) = (columns.as_mut_ptr(), inputs.as_ptr());
     for _ in 0..rows {
         let second = first.wrapping_add(step);

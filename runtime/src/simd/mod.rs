@@ -211,7 +211,7 @@ pub fn pack_rows(columns: &mut [u32], pixels: [(&[i8], usize); PIXELS], rows: us
 /// How the inputs of [`PIXELS`] pixels lie in one slice: each in some pieces.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(not(simd_dsp), expect(dead_code, reason = "the kernels in use do not pack pixels like that"))]
-pub struct Run {
+pub struct PixelRun {
     step: usize,
     stride: usize,
     rows: usize,
@@ -222,7 +222,7 @@ pub struct Run {
     words: usize,
 }
 
-impl Run {
+impl PixelRun {
     /// Pixels that begin `step` apart, of `rows` pieces of `length` inputs that begin `stride` apart. `None` where kernels have no use for it, if
     /// `length` is 0 or no multiple of 4, or if there are more than any slice has.
     #[inline]
@@ -237,7 +237,7 @@ impl Run {
 
 /// Packs pixels that lie like that in `inputs`; whether they do, and there are columns enough.
 #[inline]
-pub fn pack_run(columns: &mut [u32], inputs: &[i8], run: &Run) -> bool {
+pub fn pack_run(columns: &mut [u32], inputs: &[i8], run: &PixelRun) -> bool {
     let Some(pack) = active::PACK_RUN else { return false };
     let fits = inputs.len() >= run.span && columns.len() >= run.words;
     if fits {
@@ -246,8 +246,8 @@ pub fn pack_run(columns: &mut [u32], inputs: &[i8], run: &Run) -> bool {
     fits
 }
 
-/// Packs a [`Run`], whose slices are long enough.
-type PackRun = fn(columns: &mut [u32], inputs: &[i8], run: &Run);
+/// Packs a [`PixelRun`], whose slices are long enough.
+type PackRun = fn(columns: &mut [u32], inputs: &[i8], run: &PixelRun);
 
 /// [`pack_rows`] in terms of [`pack_columns`].
 #[inline(always)]

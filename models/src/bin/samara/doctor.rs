@@ -46,7 +46,7 @@ pub struct Arguments {
     /// Take the file with the fewest bytes of those that cost no more than --within, int4 among them, instead of the one that is quickest
     #[arg(long)]
     smallest: bool,
-    /// Write the file of the first remedy that costs no more, or of the best one, to --out
+    /// Write the file of the remedy that is taken to --out: the cheapest that loses no more, of several that cost the same the best
     #[arg(long, requires = "out")]
     fix: bool,
     /// The int8 file that --fix writes

@@ -263,7 +263,7 @@ mod tests {
         assert!(["0k", "", "k", "64kB", "-1k", "+1k", "99999999999999M"].into_iter().all(|text| bytes(text).is_err()));
     }
 
-    /// Issue 11: `--max-instructions 1.9M` was refused.
+    /// `--max-instructions 1.9M` was refused.
     #[test]
     fn decimals_before_a_unit_are_exact_or_refused() {
         let amounts = [("1.9M", 1_900_000), ("0.5k", 500), ("2.50M", 2_500_000), ("1.000001M", 1_000_001), ("0007", 7)];

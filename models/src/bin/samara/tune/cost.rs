@@ -67,10 +67,14 @@ impl Size {
 }
 
 impl Tuning {
+    /// The file of a net that is not trained yet, as large and as quick as it will be.
+    pub(super) fn planned(model: &Model, recipe: &Recipe) -> Result<Vec<u8>> {
+        recipe.numbers.export(&export::as_if_trained(model)?, &export::random_samples(model, 1)?)
+    }
+
     /// What a net takes, from its plan.
     pub(super) fn size(&self, model: &Model, recipe: &Recipe) -> Result<Size> {
-        let samples = export::random_samples(model, 1)?;
-        let bytes = recipe.numbers.export(&export::as_if_trained(model)?, &samples)?;
+        let bytes = Self::planned(model, recipe)?;
         let file = ModelFile::from_bytes(&bytes)?;
         let mut size =
             Size(vec![(Cost::Ram, file.arena_bytes.into()), (Cost::Flash, bytes.len() as u64), (Cost::Macs, file.macs())]);

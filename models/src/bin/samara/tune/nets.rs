@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Tuning;
 use super::cost::Cost;
-use crate::{export, files};
+use crate::files;
 
 /// The list, the directory of the front's files, and what an earlier count left of other files.
 const LIST: &str = "nets.json";
@@ -19,8 +19,7 @@ const COUNTED: &str = "device.json";
 pub const WINNER: &str = "model.samara";
 
 impl Tuning {
-    /// Writes a file for each net of the front beside the winner's, and the list of all. They are as they were planned, not trained again: a batch-norm
-    /// before a padded convolution is in that one there, and an op of its own once it has learned to shift.
+    /// Writes a file for each net of the front beside the winner's, and the list of all. They are as they were planned, not trained again.
     pub(super) fn write_nets(&self, directory: &Path, winner: &Trial, front: &[Trial]) -> Result<()> {
         files::remove(&directory.join(COUNTED))?;
         let folder = directory.join(FRONT);
@@ -30,7 +29,7 @@ impl Tuning {
         let mut nets = vec![self.net(winner, WINNER)];
         for trial in front.iter().filter(|trial| trial.number != winner.number) {
             let (model, recipe) = self.build(&trial.parameters)?;
-            let bytes = recipe.numbers.export(&model, &export::random_samples(&model, 1)?)?;
+            let bytes = Self::planned(&model, &recipe)?;
             let name = format!("{FRONT}/trial-{}.samara", trial.number);
             files::write(&directory.join(&name), &bytes)?;
             nets.push(self.net(trial, &name));
